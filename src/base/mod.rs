@@ -1,0 +1,11 @@
+//! What every layer may use: identifiers, errors, byte readers, and the synchronisation shim.
+//!
+//! Nothing here knows another layer, touches a file or waits.
+
+pub mod bytes;
+pub mod error;
+pub mod ids;
+pub mod sync;
+
+pub use error::{Error, Report, Result, SqlState};
+pub use ids::{Lsn, Oid, PageId, RowId, TreeId, TxnId};

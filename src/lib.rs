@@ -1,0 +1,3 @@
+//! Walnut: PostgreSQL in a nutshell.
+
+pub mod base;
