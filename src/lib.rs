@@ -1,3 +1,4 @@
 //! Walnut: PostgreSQL in a nutshell.
 
 pub mod base;
+pub mod types;
