@@ -1,4 +1,6 @@
 //! Walnut: PostgreSQL in a nutshell.
 
 pub mod base;
+pub mod sql;
+pub mod table;
 pub mod types;

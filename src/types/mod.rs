@@ -7,8 +7,10 @@
 //!   share a variant, timestamp and timestamptz too. Whoever holds a datum knows its type.
 
 mod datum;
+mod format;
 pub mod numeric;
 mod ty;
 
 pub use datum::{Array, Datum};
+pub use format::{ByteaOutput, DateOrder, Format};
 pub use ty::{Category, Type};

@@ -1,0 +1,657 @@
+//! Statements as written: what `parse` makes and `bind` reads. Names are folded to lower case
+//! unless quoted; nothing is resolved. Positions are byte offsets in the text given to `parse`.
+
+/// A byte offset in the statement text.
+pub type Position = usize;
+
+/// One statement of a query string, with the part of the text it came from.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    pub statement: Statement,
+    pub start: Position,
+    pub end: Position,
+}
+
+#[derive(Clone, Debug)]
+pub struct Ident {
+    pub name: String,
+    pub position: Position,
+}
+
+/// A possibly qualified name, outermost part first: `pg_catalog.pg_class`.
+#[derive(Clone, Debug)]
+pub struct Name {
+    pub parts: Vec<Ident>,
+}
+
+/// A type as written: `varchar(10)`, `int4[]`, `pg_catalog.int8`.
+#[derive(Clone, Debug)]
+pub struct TypeName {
+    pub name: Name,
+    pub modifiers: Vec<i64>,
+    pub array_dimensions: usize,
+}
+
+#[derive(Clone, Debug)]
+pub enum Statement {
+    /// SELECT, VALUES and TABLE.
+    Query(Box<Query>),
+    Insert(Box<Insert>),
+    Update(Box<Update>),
+    Delete(Box<Delete>),
+    CreateTable(Box<CreateTable>),
+    CreateTableAs {
+        name: Name,
+        if_not_exists: bool,
+        columns: Vec<Ident>,
+        query: Box<Query>,
+        with_data: bool,
+    },
+    CreateIndex(Box<CreateIndex>),
+    AlterTable(Box<AlterTable>),
+    Drop {
+        kind: ObjectKind,
+        names: Vec<Name>,
+        if_exists: bool,
+        cascade: bool,
+    },
+    Truncate {
+        tables: Vec<Name>,
+        restart_identity: bool,
+        cascade: bool,
+    },
+    Copy(Box<Copy>),
+    /// There is nothing to vacuum; the named tables must exist.
+    Vacuum {
+        tables: Vec<Name>,
+    },
+    Analyze {
+        tables: Vec<Name>,
+    },
+    Explain {
+        analyze: bool,
+        options: Vec<(String, String)>,
+        statement: Box<Statement>,
+    },
+    Transaction(Transaction),
+    Set {
+        local: bool,
+        name: String,
+        value: SetValue,
+    },
+    Reset {
+        name: String,
+    },
+    ResetAll,
+    Show {
+        name: String,
+    },
+    ShowAll,
+    Discard(String),
+    Prepare {
+        name: String,
+        types: Vec<TypeName>,
+        statement: Box<Statement>,
+    },
+    Execute {
+        name: String,
+        args: Vec<Expr>,
+    },
+    Deallocate {
+        name: Option<String>,
+    },
+    Declare {
+        name: String,
+        binary: bool,
+        scroll: bool,
+        hold: bool,
+        query: Box<Query>,
+    },
+    Fetch {
+        cursor: String,
+        direction: FetchDirection,
+        is_move: bool,
+    },
+    Close {
+        cursor: Option<String>,
+    },
+    LockTable {
+        tables: Vec<Name>,
+        mode: String,
+        nowait: bool,
+    },
+    Checkpoint,
+    /// Parsed, but this server cannot run it: the tag for the 0A000 message ("CREATE VIEW").
+    Unsupported(String),
+    /// Nothing between two semicolons.
+    Empty,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectKind {
+    Table,
+    Index,
+    View,
+    Sequence,
+    Schema,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchDirection {
+    /// Negative goes back; `i64::MAX` is ALL.
+    Relative(i64),
+    Absolute(i64),
+    Forward(i64),
+    Backward(i64),
+}
+
+#[derive(Clone, Debug)]
+pub enum Transaction {
+    /// BEGIN and START TRANSACTION.
+    Begin {
+        is_start: bool,
+        modes: TransactionModes,
+    },
+    /// COMMIT and END.
+    Commit {
+        chain: bool,
+    },
+    /// ROLLBACK and ABORT.
+    Rollback {
+        chain: bool,
+    },
+    SetTransaction {
+        session: bool,
+        modes: TransactionModes,
+    },
+    Savepoint(String),
+    Release(String),
+    RollbackTo(String),
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct TransactionModes {
+    pub isolation: Option<Isolation>,
+    pub read_only: Option<bool>,
+    pub deferrable: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    ReadUncommitted,
+    ReadCommitted,
+    RepeatableRead,
+    Serializable,
+}
+
+#[derive(Clone, Debug)]
+pub enum SetValue {
+    Default,
+    /// The list as written, unquoted: `SET search_path = a, "b"` gives two.
+    Values(Vec<String>),
+}
+
+#[derive(Clone, Debug)]
+pub struct Query {
+    pub with: Vec<Cte>,
+    pub recursive: bool,
+    pub body: QueryBody,
+    pub order_by: Vec<OrderBy>,
+    pub limit: Option<Expr>,
+    pub offset: Option<Expr>,
+    pub locking: Vec<Locking>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Cte {
+    pub name: Ident,
+    pub columns: Vec<Ident>,
+    pub query: Query,
+}
+
+#[derive(Clone, Debug)]
+pub enum QueryBody {
+    Select(Box<Select>),
+    Values(Vec<Vec<Expr>>),
+    Query(Box<Query>),
+    SetOp {
+        op: SetOp,
+        all: bool,
+        left: Box<QueryBody>,
+        right: Box<QueryBody>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetOp {
+    Union,
+    Intersect,
+    Except,
+}
+
+#[derive(Clone, Debug)]
+pub struct Select {
+    pub distinct: Distinct,
+    pub items: Vec<SelectItem>,
+    /// Comma-separated; cross-joined.
+    pub from: Vec<TableRef>,
+    pub filter: Option<Expr>,
+    pub group_by: Vec<Expr>,
+    pub having: Option<Expr>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Distinct {
+    All,
+    Distinct,
+    On(Vec<Expr>),
+}
+
+#[derive(Clone, Debug)]
+pub enum SelectItem {
+    /// `*`
+    Wildcard(Position),
+    /// `t.*`
+    QualifiedWildcard(Name),
+    Expr {
+        expr: Expr,
+        alias: Option<Ident>,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub struct OrderBy {
+    pub expr: Expr,
+    pub descending: bool,
+    pub nulls_first: Option<bool>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Locking {
+    pub strength: LockStrength,
+    pub of: Vec<Ident>,
+    pub wait: LockWait,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockStrength {
+    KeyShare,
+    Share,
+    NoKeyUpdate,
+    Update,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockWait {
+    Wait,
+    Nowait,
+    SkipLocked,
+}
+
+#[derive(Clone, Debug)]
+pub enum TableRef {
+    Table {
+        name: Name,
+        alias: Option<Alias>,
+    },
+    Subquery {
+        query: Box<Query>,
+        lateral: bool,
+        alias: Option<Alias>,
+    },
+    /// A function in FROM: `generate_series(1, 3) WITH ORDINALITY AS g(i, n)`.
+    Function {
+        name: Name,
+        args: Vec<Expr>,
+        with_ordinality: bool,
+        lateral: bool,
+        alias: Option<Alias>,
+    },
+    Join {
+        kind: JoinKind,
+        left: Box<TableRef>,
+        right: Box<TableRef>,
+        condition: JoinCondition,
+        position: Position,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub struct Alias {
+    pub name: Ident,
+    pub columns: Vec<Ident>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinKind {
+    Inner,
+    Left,
+    Right,
+    Full,
+    Cross,
+}
+
+#[derive(Clone, Debug)]
+pub enum JoinCondition {
+    None,
+    On(Expr),
+    Using(Vec<Ident>),
+    Natural,
+}
+
+#[derive(Clone, Debug)]
+pub struct Insert {
+    pub table: Name,
+    pub alias: Option<Ident>,
+    pub columns: Vec<Ident>,
+    /// `None`: DEFAULT VALUES.
+    pub source: Option<Query>,
+    /// ON CONFLICT was written (not supported yet: bind says so).
+    pub on_conflict: bool,
+    pub returning: Vec<SelectItem>,
+    pub with: Vec<Cte>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Update {
+    pub table: Name,
+    pub alias: Option<Alias>,
+    pub assignments: Vec<Assignment>,
+    pub from: Vec<TableRef>,
+    pub filter: Option<Expr>,
+    pub returning: Vec<SelectItem>,
+    pub with: Vec<Cte>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    pub column: Ident,
+    pub value: Expr,
+}
+
+#[derive(Clone, Debug)]
+pub struct Delete {
+    pub table: Name,
+    pub alias: Option<Alias>,
+    pub using: Vec<TableRef>,
+    pub filter: Option<Expr>,
+    pub returning: Vec<SelectItem>,
+    pub with: Vec<Cte>,
+}
+
+#[derive(Clone, Debug)]
+pub struct CreateTable {
+    pub name: Name,
+    pub if_not_exists: bool,
+    pub temporary: bool,
+    pub unlogged: bool,
+    pub columns: Vec<ColumnDef>,
+    pub constraints: Vec<TableConstraint>,
+    /// `WITH (fillfactor = 100)`: checked for known names, otherwise without effect.
+    pub options: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ColumnDef {
+    pub name: Ident,
+    pub ty: TypeName,
+    pub collation: Option<Name>,
+    pub not_null: bool,
+    pub null: bool,
+    /// The expression and its text, which the catalog keeps.
+    pub default: Option<(Expr, String)>,
+    /// PRIMARY KEY, UNIQUE, CHECK and REFERENCES written at the column.
+    pub constraints: Vec<TableConstraint>,
+}
+
+#[derive(Clone, Debug)]
+pub struct TableConstraint {
+    pub name: Option<Ident>,
+    pub kind: ConstraintKind,
+}
+
+#[derive(Clone, Debug)]
+pub enum ConstraintKind {
+    PrimaryKey(Vec<Ident>),
+    Unique(Vec<Ident>),
+    Check(Expr, String),
+    ForeignKey {
+        columns: Vec<Ident>,
+        table: Name,
+        references: Vec<Ident>,
+        actions_given: bool,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub struct CreateIndex {
+    pub name: Option<Ident>,
+    pub table: Name,
+    pub unique: bool,
+    pub if_not_exists: bool,
+    pub method: Option<String>,
+    pub columns: Vec<IndexColumn>,
+    pub filter: Option<Expr>,
+    pub concurrently: bool,
+    pub include: Vec<Ident>,
+}
+
+#[derive(Clone, Debug)]
+pub struct IndexColumn {
+    pub expr: Expr,
+    pub descending: bool,
+    pub nulls_first: Option<bool>,
+}
+
+#[derive(Clone, Debug)]
+pub struct AlterTable {
+    pub table: Name,
+    pub if_exists: bool,
+    pub actions: Vec<AlterAction>,
+}
+
+#[derive(Clone, Debug)]
+pub enum AlterAction {
+    AddConstraint(TableConstraint),
+    AddColumn {
+        column: ColumnDef,
+        if_not_exists: bool,
+    },
+    DropColumn {
+        column: Ident,
+        if_exists: bool,
+        cascade: bool,
+    },
+    DropConstraint {
+        name: Ident,
+        if_exists: bool,
+        cascade: bool,
+    },
+    SetDefault {
+        column: Ident,
+        default: Option<(Expr, String)>,
+    },
+    SetNotNull {
+        column: Ident,
+        not_null: bool,
+    },
+    RenameColumn {
+        from: Ident,
+        to: Ident,
+    },
+    RenameTable {
+        to: Ident,
+    },
+    Unsupported(String),
+}
+
+#[derive(Clone, Debug)]
+pub struct Copy {
+    pub source: CopySource,
+    pub from_stdin: bool,
+    pub format: CopyFormat,
+    pub delimiter: Option<String>,
+    pub null: Option<String>,
+    pub header: bool,
+    /// HEADER MATCH: the header line must name the columns.
+    pub header_match: bool,
+    pub quote: Option<String>,
+    pub escape: Option<String>,
+    pub force_quote: Vec<Ident>,
+    pub force_quote_all: bool,
+    pub force_not_null: Vec<Ident>,
+    pub force_null: Vec<Ident>,
+    pub freeze: bool,
+}
+
+#[derive(Clone, Debug)]
+pub enum CopySource {
+    Table { name: Name, columns: Vec<Ident> },
+    Query(Box<Query>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyFormat {
+    Text,
+    Csv,
+    Binary,
+}
+
+#[derive(Clone, Debug)]
+pub struct Expr {
+    pub kind: ExprKind,
+    /// Where PostgreSQL would point its caret: the operator of a binary expression, the start of
+    /// anything else.
+    pub position: Position,
+}
+
+#[derive(Clone, Debug)]
+pub enum ExprKind {
+    /// A possibly qualified column, or `t` alone as a whole row.
+    Column(Name),
+    Null,
+    Bool(bool),
+    /// An integer or decimal literal as written, without sign.
+    Number(String),
+    /// A string literal, unescaped.
+    String(String),
+    /// `$n`, from 1.
+    Param(usize),
+    /// A prefix or infix operator by its symbol (`+`, `~~*`, `OPERATOR(pg_catalog.~)` is `~`).
+    /// LIKE and ILIKE come as `~~`, `!~~`, `~~*`, `!~~*`.
+    Unary {
+        op: String,
+        arg: Box<Expr>,
+    },
+    Binary {
+        op: String,
+        left: Box<Expr>,
+        right: Box<Expr>,
+    },
+    And(Vec<Expr>),
+    Or(Vec<Expr>),
+    Not(Box<Expr>),
+    IsNull {
+        arg: Box<Expr>,
+        negated: bool,
+    },
+    /// IS [NOT] TRUE, FALSE; `value: None` is UNKNOWN.
+    IsBool {
+        arg: Box<Expr>,
+        value: Option<bool>,
+        negated: bool,
+    },
+    IsDistinct {
+        left: Box<Expr>,
+        right: Box<Expr>,
+        negated: bool,
+    },
+    Between {
+        arg: Box<Expr>,
+        low: Box<Expr>,
+        high: Box<Expr>,
+        negated: bool,
+        symmetric: bool,
+    },
+    In {
+        arg: Box<Expr>,
+        list: Vec<Expr>,
+        negated: bool,
+    },
+    InSubquery {
+        arg: Box<Expr>,
+        query: Box<Query>,
+        negated: bool,
+    },
+    /// `left op ANY (array)`, or ALL.
+    AnyAll {
+        left: Box<Expr>,
+        op: String,
+        all: bool,
+        array: Box<Expr>,
+    },
+    AnyAllSubquery {
+        left: Box<Expr>,
+        op: String,
+        all: bool,
+        query: Box<Query>,
+    },
+    Exists {
+        query: Box<Query>,
+    },
+    Scalar(Box<Query>),
+    ArraySubquery(Box<Query>),
+    /// `escape` of LIKE … ESCAPE.
+    Like {
+        op: String,
+        arg: Box<Expr>,
+        pattern: Box<Expr>,
+        escape: Option<Box<Expr>>,
+    },
+    Case {
+        operand: Option<Box<Expr>>,
+        branches: Vec<(Expr, Expr)>,
+        default: Option<Box<Expr>>,
+    },
+    Cast {
+        arg: Box<Expr>,
+        ty: TypeName,
+    },
+    Collate {
+        arg: Box<Expr>,
+        collation: Name,
+    },
+    /// A function call, COALESCE, NULLIF, GREATEST, CURRENT_TIMESTAMP, EXTRACT, SUBSTRING,
+    /// POSITION, TRIM and the like included, under the names of PostgreSQL's functions
+    /// (`coalesce`, `extract`, `btrim`…).
+    Call(Box<Call>),
+    Array(Vec<Expr>),
+    Row(Vec<Expr>),
+    Subscript {
+        arg: Box<Expr>,
+        index: Box<Expr>,
+    },
+    AtTimeZone {
+        arg: Box<Expr>,
+        zone: Box<Expr>,
+    },
+    /// DEFAULT in VALUES and SET.
+    Default,
+    /// Parsed but unknown to us: what it is, for the 0A000 message.
+    Unsupported(String),
+}
+
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub name: Name,
+    pub args: Vec<Expr>,
+    /// `count(*)`
+    pub star: bool,
+    pub distinct: bool,
+    pub order_by: Vec<OrderBy>,
+    pub filter: Option<Expr>,
+    /// OVER was written (not supported yet: bind says so).
+    pub over: bool,
+    /// VARIADIC before the last argument.
+    pub variadic: bool,
+}

@@ -1,0 +1,6 @@
+//! The SQL engine: parse → bind → plan → execute.
+
+pub mod ast;
+pub mod context;
+pub mod func;
+pub mod ir;
