@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -41,10 +42,24 @@ struct Faults {
     sync_threads: Vec<String>,
 }
 
+/// As Linux does it: a sync that fails marks the written bytes clean, so that they stay readable
+/// from the cache while no later sync brings them to the medium.
 #[derive(Clone, Default)]
 struct Content {
+    /// What a read shows.
     bytes: Vec<u8>,
+    /// What the medium holds.
     synced: Vec<u8>,
+    dirty: Vec<Range<usize>>,
+}
+
+impl Content {
+    fn sync(&mut self) {
+        self.synced.resize(self.bytes.len(), 0);
+        for range in self.dirty.drain(..) {
+            self.synced[range.clone()].copy_from_slice(&self.bytes[range]);
+        }
+    }
 }
 
 impl TestDisk {
@@ -100,8 +115,8 @@ impl TestDisk {
         let content = Arc::clone(&self.0.files.lock()[path]);
         let mut content = content.lock();
         let result = edit(&mut content.bytes);
-        let bytes = content.bytes.clone();
-        content.synced = bytes;
+        content.synced = content.bytes.clone();
+        content.dirty.clear();
         result
     }
 
@@ -195,12 +210,6 @@ impl Handle {
     fn is_segment(&self) -> bool {
         self.path.extension().is_some_and(|e| e == "wal")
     }
-
-    fn sync(&self) {
-        let mut content = self.content.lock();
-        let bytes = content.bytes.clone();
-        content.synced = bytes;
-    }
 }
 
 impl File for Handle {
@@ -226,6 +235,7 @@ impl File for Handle {
             content.bytes.resize(end, 0);
         }
         content.bytes[from..end].copy_from_slice(bytes);
+        content.dirty.push(from..end);
         Ok(())
     }
 
@@ -235,7 +245,10 @@ impl File for Handle {
 
     fn set_size(&self, bytes: u64) -> Result<()> {
         let bytes = usize::try_from(bytes).unwrap();
-        self.content.lock().bytes.resize(bytes, 0);
+        let mut content = self.content.lock();
+        content.sync();
+        content.bytes.resize(bytes, 0);
+        content.synced.resize(bytes, 0);
         Ok(())
     }
 
@@ -252,18 +265,27 @@ impl File for Handle {
             faults.waiting_at_gate -= 1;
             let fault = faults.sync.take();
             drop(faults);
+            if fault.is_some() {
+                self.content.lock().dirty.clear();
+            }
             act(fault, &self.path)?;
         }
-        self.sync();
+        self.content.lock().sync();
         Ok(())
     }
 
     fn sync_all(&self) -> Result<()> {
-        self.sync();
+        self.content.lock().sync();
         Ok(())
     }
 
-    fn forget_cached(&self, _offset: u64, _len: u64) -> Result<()> {
+    fn forget_cached(&self, offset: u64, len: u64) -> Result<()> {
+        let mut content = self.content.lock();
+        let content = &mut *content;
+        let clamp = |at| usize::try_from(at).unwrap().min(content.bytes.len());
+        let range = clamp(offset)..clamp(offset + len);
+        assert!(content.dirty.is_empty(), "only synced bytes are forgotten");
+        content.bytes[range.clone()].copy_from_slice(&content.synced[range]);
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::disk::TestDisk;
+use super::disk::{Fault, TestDisk};
 use super::{
     DATABASE, blob, commit, create, dir, open, options, segment_path, try_open, try_open_in,
 };
@@ -239,6 +239,28 @@ fn stale_groups_and_groups_of_other_databases_behind_the_tail_are_cleared() {
     });
     let (file, offset, _) = refused(try_open(&disk));
     assert_eq!((file, offset), (segment_path(1), 4 * BLOCK as u64));
+}
+
+/// After a sync that failed, the operating system's cache still shows the group, and syncs it no
+/// more. A restart that believed the cache would show a commit that the next power cut takes back.
+#[test]
+fn a_restart_after_a_failed_sync_shows_only_what_the_medium_holds() {
+    for edit_bytes in [10, 70_000] {
+        let disk = TestDisk::default();
+        let log = create(&disk);
+        let good = commit(&log, blob(1, 10));
+        disk.fail_next_sync(Fault::Io);
+        let lost = log.reserve_and_enqueue(blob(2, edit_bytes));
+        assert!(log.wait_commit_at_least(lost).is_err());
+        drop(log);
+        let opened = open(&disk);
+        assert_eq!(opened.replayed, [(good, TxnId(1))]);
+        let next = commit(&opened.log, blob(3, 10));
+        let expected = [(good, TxnId(1)), (next, TxnId(3))];
+        assert_eq!(open(&disk.copy(true)).replayed, expected);
+        drop(opened);
+        assert_eq!(open(&disk).replayed, expected);
+    }
 }
 
 #[test]
