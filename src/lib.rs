@@ -1,3 +1,5 @@
 //! Walnut: PostgreSQL in a nutshell.
 
 pub mod base;
+
+pub mod pages;
