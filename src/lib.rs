@@ -1,5 +1,6 @@
 //! Walnut: PostgreSQL in a nutshell.
 
 pub mod base;
+pub mod btree;
 
 pub mod pages;

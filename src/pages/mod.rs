@@ -40,6 +40,8 @@ mod snapshots;
 mod versions;
 
 #[cfg(test)]
+pub(crate) mod harness;
+#[cfg(test)]
 mod tests;
 
 pub use allocator::FreeList;
@@ -47,5 +49,3 @@ pub use batch::{Batch, Finished, PageEditor};
 pub use cache::Pages;
 pub use page::{PAGE_CONTENT, PAGE_SIZE, Page, PageRef, corrupt, page_u16};
 pub use snapshots::{Snapshot, SnapshotSlot, Snapshots};
-
-use crate::base::Lsn;

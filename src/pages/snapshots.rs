@@ -4,8 +4,8 @@
 //! one. The collector raises the floor, then reads the slots. All of it is SeqCst: either the
 //! collector sees the reader's slot or the reader sees the collector's floor.
 
-use super::Lsn;
 use super::growing::Growing;
+use crate::base::Lsn;
 use crate::base::sync::{AtomicU32, AtomicU64, Mutex, Ordering, SegQueue};
 use arc_swap::ArcSwap;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! The versions of one page, and which of them nobody can ask for any more.
 
-use super::Lsn;
 use super::page::PageRef;
 use super::snapshots::Horizon;
+use crate::base::Lsn;
 use crate::base::sync::RwLock;
 use smallvec::SmallVec;
 
