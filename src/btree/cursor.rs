@@ -82,10 +82,10 @@ impl<'a> Cursor<'a> {
     /// Moves before the first entry whose key is at least `key`, within the range.
     pub fn seek(&mut self, key: &[u8]) -> Result<()> {
         if self.is_below_range(key) {
-            return self.to_start();
+            return self.seek_start();
         }
         if self.is_above_range(key) {
-            return self.to_end();
+            return self.seek_end();
         }
         self.descend_from_root(Goal::Key(key))?;
         if let Some(leaf) = &mut self.leaf {
@@ -104,7 +104,7 @@ impl<'a> Cursor<'a> {
     )]
     pub fn next(&mut self) -> Result<Option<(&[u8], ValueRef<'_>)>> {
         if self.leaf.is_none() {
-            self.to_start()?;
+            self.seek_start()?;
         }
         loop {
             let Some(leaf) = &mut self.leaf else {
@@ -124,7 +124,7 @@ impl<'a> Cursor<'a> {
     /// The entry before the position, which moves before it.
     pub fn prev(&mut self) -> Result<Option<(&[u8], ValueRef<'_>)>> {
         if self.leaf.is_none() {
-            self.to_end()?;
+            self.seek_end()?;
         }
         loop {
             let Some(leaf) = &mut self.leaf else {
@@ -169,8 +169,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Moves before the range.
-    fn to_start(&mut self) -> Result<()> {
+    /// Moves before the first entry of the range.
+    pub fn seek_start(&mut self) -> Result<()> {
         let lower = self.lower.clone();
         self.descend_from_root(match &lower {
             Bound::Included(key) | Bound::Excluded(key) => Goal::Key(key),
@@ -182,8 +182,8 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Moves behind the range.
-    fn to_end(&mut self) -> Result<()> {
+    /// Moves behind the last entry of the range.
+    pub fn seek_end(&mut self) -> Result<()> {
         let upper = self.upper.clone();
         self.descend_from_root(match &upper {
             Bound::Included(key) | Bound::Excluded(key) => Goal::Key(key),

@@ -143,7 +143,7 @@ fn the_allocator_gives_each_page_once_and_reuses_what_is_freed() {
     for round in 0..60 {
         let grow = round % 20 < 12;
         store.commit(|batch| {
-            for _ in 0..rng.random_range(0..1000) {
+            for _ in 0..rng.random_range(500..1000) {
                 if rng.random_bool(if grow { 0.9 } else { 0.02 }) {
                     let id = batch.allocate(0)?;
                     assert!(used.insert(id.number), "{id} given twice");
