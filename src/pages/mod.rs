@@ -21,8 +21,8 @@
 //!   means that the page starts as zeroes, whatever it held before.
 //! - **P5** A registered snapshot's versions stay: for every live snapshot the newest version at
 //!   or below it, and for snapshots yet to come the newest version at or below the collector's
-//!   floor and all above it. Nothing between stays longer than until the next installation on
-//!   its page.
+//!   floor and all above it. What lies between them goes when a later version of the page is
+//!   installed.
 //! - **P6** A snapshot is registered first and checked against the floor after; the collector
 //!   raises the floor first and looks for snapshots after (all SeqCst). So one of the two always
 //!   sees the other.
