@@ -31,7 +31,12 @@ enum Command {
 #[derive(Args)]
 struct Serve {
     /// The data directory; made if it does not exist
-    #[arg(long, env = "WALNUT_DATA", default_value = "./walnut-data", value_name = "DIR")]
+    #[arg(
+        long,
+        env = "WALNUT_DATA",
+        default_value = "./walnut-data",
+        value_name = "DIR"
+    )]
     data: PathBuf,
 
     /// The host name or address to listen on
@@ -70,7 +75,10 @@ fn main() -> ExitCode {
         Some(Command::Serve(serve)) => serve,
         None => cli.serve,
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Error::io("start the runtime", error)),
     };
@@ -118,7 +126,9 @@ async fn run(serve: Serve) -> Result<()> {
         }
     }
     let closing = tokio::task::spawn_blocking(move || database.shutdown());
-    closing.await.map_err(|e| Error::io("shut down", e.into()))??;
+    closing
+        .await
+        .map_err(|e| Error::io("shut down", e.into()))??;
     tracing::info!("shut down");
     Ok(())
 }
@@ -130,7 +140,10 @@ async fn bind(config: Config, may_skip: bool, database: &Arc<Database>) -> Resul
         socket_dir: None,
         ..config.clone()
     };
-    let long = config.socket_dir.as_ref().is_some_and(|d| d.as_os_str().len() > 90);
+    let long = config
+        .socket_dir
+        .as_ref()
+        .is_some_and(|d| d.as_os_str().len() > 90);
     match may_skip && long {
         true => {
             tracing::warn!("no Unix socket: the path of the data directory is too long for one");

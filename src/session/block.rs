@@ -27,7 +27,7 @@ use crate::base::{Error, Report, Result, SqlState};
 use crate::session::client::Status;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Block {
+pub(super) enum Block {
     /// No transaction.
     Idle,
     /// A transaction that ends by itself, with the query string or at Sync.
@@ -40,7 +40,7 @@ pub enum Block {
 
 /// A transaction command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
+pub(super) enum Command {
     Begin,
     Commit { chain: bool },
     Rollback { chain: bool },
@@ -48,7 +48,7 @@ pub enum Command {
 
 /// What the session has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(super) enum Step {
     /// Go on in the transaction at hand, or start one.
     Enter,
     Commit,
@@ -59,7 +59,7 @@ pub enum Step {
 
 /// A step, the warning that comes with it, and the state after it.
 #[derive(Debug)]
-pub struct Move {
+pub(super) struct Move {
     pub step: Step,
     pub warning: Option<Report>,
     pub tag: &'static str,
@@ -68,7 +68,7 @@ pub struct Move {
 
 impl Block {
     /// What a transaction command does in this state.
-    pub fn on(self, command: Command) -> Result<Move> {
+    pub(super) fn on(self, command: Command) -> Result<Move> {
         use Block::{Failed, Idle, Implicit, InBlock};
         let moved = |step, tag, next| Move {
             step,
@@ -115,14 +115,14 @@ impl Block {
     }
 
     /// After an error: the transaction is gone, but a block stays until its end is asked for.
-    pub fn after_error(self) -> Block {
+    pub(super) fn after_error(self) -> Block {
         match self {
             Block::Idle | Block::Implicit => Block::Idle,
             Block::InBlock | Block::Failed => Block::Failed,
         }
     }
 
-    pub fn status(self) -> Status {
+    pub(super) fn status(self) -> Status {
         match self {
             Block::Idle | Block::Implicit => Status::Idle,
             Block::InBlock => Status::InBlock,
@@ -132,7 +132,7 @@ impl Block {
 }
 
 /// 25P02.
-pub fn aborted() -> Error {
+pub(super) fn aborted() -> Error {
     Error::new(
         SqlState::IN_FAILED_SQL_TRANSACTION,
         "current transaction is aborted, commands ignored until end of transaction block",
@@ -140,7 +140,7 @@ pub fn aborted() -> Error {
 }
 
 /// 25P01, as an error.
-pub fn only_in_blocks(what: &str) -> Error {
+pub(super) fn only_in_blocks(what: &str) -> Error {
     Error::new(
         SqlState::NO_ACTIVE_SQL_TRANSACTION,
         format!("{what} can only be used in transaction blocks"),
@@ -148,7 +148,7 @@ pub fn only_in_blocks(what: &str) -> Error {
 }
 
 /// 25P01, as a warning.
-pub fn only_in_blocks_warning(what: &str) -> Report {
+pub(super) fn only_in_blocks_warning(what: &str) -> Report {
     Report::new(
         Severity::Warning,
         SqlState::NO_ACTIVE_SQL_TRANSACTION,
@@ -157,7 +157,7 @@ pub fn only_in_blocks_warning(what: &str) -> Report {
 }
 
 /// 25001: VACUUM and DISCARD ALL.
-pub fn not_in_blocks(what: &str) -> Error {
+pub(super) fn not_in_blocks(what: &str) -> Error {
     Error::new(
         SqlState::ACTIVE_SQL_TRANSACTION,
         format!("{what} cannot run inside a transaction block"),

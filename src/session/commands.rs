@@ -72,7 +72,10 @@ impl Session {
                 is_move,
             } => self.fetch(cursor, *direction, *is_move, client).await,
             S::Close { cursor } => self.close_cursor(cursor.as_deref()),
-            _ => Err(Error::new(SqlState::INTERNAL_ERROR, "not a session command")),
+            _ => Err(Error::new(
+                SqlState::INTERNAL_ERROR,
+                "not a session command",
+            )),
         }
     }
 
@@ -168,9 +171,16 @@ impl Session {
                 SqlState::SYNTAX_ERROR,
                 format!("wrong number of parameters for prepared statement \"{name}\""),
             )
-            .with_detail(format!("Expected {} parameters but got {}.", types.len(), args.len())));
+            .with_detail(format!(
+                "Expected {} parameters but got {}.",
+                types.len(),
+                args.len()
+            )));
         }
-        let values = args.iter().zip(types).map(|(arg, ty)| self.constant(arg, *ty));
+        let values = args
+            .iter()
+            .zip(types)
+            .map(|(arg, ty)| self.constant(arg, *ty));
         let params = values.collect::<Result<Vec<_>>>()?.into();
         Box::pin(self.start(&statement, params, true, client)).await
     }

@@ -51,7 +51,10 @@ impl Session {
         let params = self.no_params.clone();
         let Progress::Rows(source) = Box::pin(self.start(&statement, params, true, client)).await?
         else {
-            return Err(Error::new(SqlState::INTERNAL_ERROR, "a cursor needs a query"));
+            return Err(Error::new(
+                SqlState::INTERNAL_ERROR,
+                "a cursor needs a query",
+            ));
         };
         let formats = match cursor.binary {
             true => Formats::all_binary(),
@@ -77,7 +80,9 @@ impl Session {
         client: &mut C,
     ) -> Result<Progress> {
         let mut portal = self.portals.take(name).ok_or_else(|| no_cursor(name))?;
-        let result = self.fetch_from(&mut portal, direction, is_move, client).await;
+        let result = self
+            .fetch_from(&mut portal, direction, is_move, client)
+            .await;
         self.portals.put(name, portal);
         result
     }
@@ -134,7 +139,9 @@ impl Session {
             false => State::Running(source),
         };
         if is_move {
-            return Ok(Progress::Done(format!("MOVE {}", passed.saturating_sub(skip)).into()));
+            return Ok(Progress::Done(
+                format!("MOVE {}", passed.saturating_sub(skip)).into(),
+            ));
         }
         let tag = Cow::Owned(format!("FETCH {}", rows.len()));
         Ok(Progress::Rows(Source::Fixed(Fixed {
@@ -166,7 +173,10 @@ impl Session {
 }
 
 fn cursor_plan_fields(statement: &Statement) -> &[Field] {
-    let planned = statement.prepared.as_ref().and_then(|p| p.fields.as_deref());
+    let planned = statement
+        .prepared
+        .as_ref()
+        .and_then(|p| p.fields.as_deref());
     planned.unwrap_or_default()
 }
 
@@ -234,7 +244,11 @@ mod tests {
         ] {
             let walk = plan_walk(direction, position, false);
             let walk = walk.map_err(|e| e.sqlstate().to_string());
-            assert_eq!(walk, expected.map_err(str::to_owned), "{direction:?} at {position}");
+            assert_eq!(
+                walk,
+                expected.map_err(str::to_owned),
+                "{direction:?} at {position}"
+            );
         }
         assert_eq!(
             plan_walk(Backward(1), 5, true).unwrap_err().sqlstate(),

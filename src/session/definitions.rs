@@ -7,9 +7,10 @@ use jiff::tz::{Offset, TimeZone};
 
 use crate::base::{Error, Result, SqlState};
 use crate::session::identifiers;
+use crate::types::datetime;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub(super) enum Change {
     Session,
     Restart,
     Never,
@@ -38,7 +39,7 @@ enum Kind {
 }
 
 #[derive(Debug)]
-pub struct Definition {
+pub(super) struct Definition {
     pub name: &'static str,
     pub default: &'static str,
     pub change: Change,
@@ -99,7 +100,7 @@ const ISOLATION: &[&str] = &[
     "read uncommitted",
 ];
 
-pub static DEFINITIONS: &[Definition] = &[
+pub(super) static DEFINITIONS: &[Definition] = &[
     reported(setting(
         "application_name",
         Kind::Text,
@@ -328,17 +329,19 @@ pub static DEFINITIONS: &[Definition] = &[
 ];
 
 /// The place of a setting in [`DEFINITIONS`], whatever the case of the name.
-pub fn find(name: &str) -> Option<usize> {
-    DEFINITIONS.iter().position(|d| d.name.eq_ignore_ascii_case(name))
+pub(super) fn find(name: &str) -> Option<usize> {
+    DEFINITIONS
+        .iter()
+        .position(|d| d.name.eq_ignore_ascii_case(name))
 }
 
 impl Definition {
-    pub fn is_name_list(&self) -> bool {
+    pub(super) fn is_name_list(&self) -> bool {
         matches!(self.kind, Kind::NameList)
     }
 
     /// The value as it is kept, or PostgreSQL's error. `old` is the value until now.
-    pub fn check(&self, value: &str, old: &str) -> Result<String> {
+    pub(super) fn check(&self, value: &str, old: &str) -> Result<String> {
         match self.kind {
             Kind::Bool => self.boolean(value).map(on_off),
             Kind::OnlyBool(only) => match self.boolean(value)? {
@@ -376,7 +379,7 @@ impl Definition {
     }
 
     /// As SHOW writes a value that is kept.
-    pub fn show(&self, value: &str) -> String {
+    pub(super) fn show(&self, value: &str) -> String {
         match self.kind {
             Kind::Timeout | Kind::NoTimeout => show_milliseconds(value),
             _ => value.to_owned(),
@@ -391,7 +394,10 @@ impl Definition {
     }
 
     fn cannot(&self, value: &str) -> Error {
-        Error::unsupported(format_args!("the value \"{value}\" of parameter \"{}\" is", self.name))
+        Error::unsupported(format_args!(
+            "the value \"{value}\" of parameter \"{}\" is",
+            self.name
+        ))
     }
 
     fn boolean(&self, value: &str) -> Result<bool> {
@@ -463,7 +469,10 @@ impl Definition {
         match squeezed.as_str() {
             "utf8" | "unicode" => Ok("UTF8".to_owned()),
             "sqlascii" => Err(self.cannot(value)),
-            _ if OTHER_ENCODINGS.iter().any(|start| squeezed.starts_with(start)) => {
+            _ if OTHER_ENCODINGS
+                .iter()
+                .any(|start| squeezed.starts_with(start)) =>
+            {
                 Err(self.cannot(value))
             }
             _ => Err(self.invalid(value)),
@@ -510,7 +519,12 @@ fn show_milliseconds(value: &str) -> String {
     if number == 0 {
         return "0".to_owned();
     }
-    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")];
+    let units = [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "min"),
+        (1_000, "s"),
+    ];
     match units.iter().find(|(size, _)| number.is_multiple_of(*size)) {
         Some((size, unit)) => format!("{}{unit}", number / size),
         None => format!("{number}ms"),
@@ -519,21 +533,14 @@ fn show_milliseconds(value: &str) -> String {
 
 /// A time zone and its name: a name of the time zone database, hours east of Greenwich, a POSIX
 /// specification, or the `<+03>-03` that hours are shown as.
-pub fn time_zone(text: &str) -> Option<(TimeZone, String)> {
+pub(super) fn time_zone(text: &str) -> Option<(TimeZone, String)> {
     let text = text.trim();
-    if text.eq_ignore_ascii_case("utc") {
-        return Some((TimeZone::UTC, "UTC".to_owned()));
-    }
     if let Ok(hours) = text.parse::<f64>() {
         return hours_east(hours);
     }
-    if let Ok(zone) = TimeZone::get(text) {
-        let name = zone.iana_name().unwrap_or(text).to_owned();
-        return Some((zone, name));
-    }
-    let is_posix = text.contains(|c: char| c.is_ascii_digit());
-    let zone = is_posix.then(|| TimeZone::posix(text).ok()).flatten()?;
-    Some((zone, text.to_owned()))
+    let zone = datetime::time_zone(text).ok()?;
+    let name = zone.iana_name().unwrap_or(text).to_owned();
+    Some((zone, name))
 }
 
 fn hours_east(hours: f64) -> Option<(TimeZone, String)> {

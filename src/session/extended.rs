@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use crate::base::{Error, Oid, Result, SqlState};
 use crate::session::Session;
 use crate::session::client::{Client, Formats, Reply};
 use crate::session::plans::Entry;
 use crate::session::portal::{Portal, State, no_portal};
-use crate::session::request::{Bind, Request, Target};
+use crate::session::request::{Bind, Request, Target, checked_text};
 use crate::session::run::Progress;
 use crate::session::statement::{Class, Statement, classify, result_type_changed, same_types};
 use crate::sql::ast;
@@ -92,7 +90,10 @@ impl Session {
         {
             return Ok(statement);
         }
-        let declared = types.iter().map(|oid| declared_type(*oid)).collect::<Result<Vec<_>>>()?;
+        let declared = types
+            .iter()
+            .map(|oid| declared_type(*oid))
+            .collect::<Result<Vec<_>>>()?;
         let mut parsed = parse(text)?;
         parsed.retain(|p| classify(&p.statement) != Class::Empty);
         if parsed.len() > 1 {
@@ -240,7 +241,8 @@ impl Session {
         let mut portal = self.portals.take(name).ok_or_else(|| no_portal(name))?;
         let ended = self.ended;
         self.start_timer();
-        self.execute_portal(&mut portal, name, max_rows, client).await?;
+        self.execute_portal(&mut portal, name, max_rows, client)
+            .await?;
         self.timer = None;
         // S2: a COMMIT took all portals with it, this one, too.
         if self.ended == ended {
@@ -307,7 +309,12 @@ impl Session {
             State::Ready | State::Done => return Ok(()),
         };
         let own_fields;
-        let fields = match portal.statement.prepared.as_ref().and_then(|p| p.fields.as_deref()) {
+        let fields = match portal
+            .statement
+            .prepared
+            .as_ref()
+            .and_then(|p| p.fields.as_deref())
+        {
             Some(planned) if same_types(planned, source.fields()) => planned,
             Some(_) => return Err(result_type_changed()),
             None => {
@@ -317,7 +324,9 @@ impl Session {
         };
         let limit = u64::try_from(max_rows).ok().filter(|limit| *limit > 0);
         let formats = &portal.formats;
-        let (sent, is_all) = self.send_rows(&mut source, fields, formats, limit, client).await?;
+        let (sent, is_all) = self
+            .send_rows(&mut source, fields, formats, limit, client)
+            .await?;
         portal.position += sent;
         if !is_all {
             client.send(Reply::PortalSuspended);
@@ -328,24 +337,6 @@ impl Session {
         portal.state = State::Finished(source);
         Ok(())
     }
-}
-
-/// UTF-8 without NUL, or 22021.
-pub(super) fn checked_text(bytes: &[u8]) -> Result<&str> {
-    let (valid, rest) = match std::str::from_utf8(bytes) {
-        Ok(text) => match text.bytes().position(|b| b == 0) {
-            None => return Ok(text),
-            Some(at) => (at, 1),
-        },
-        Err(error) => (error.valid_up_to(), error.error_len().unwrap_or(bytes.len())),
-    };
-    let end = bytes.len().min(valid + rest);
-    let shown: SmallVec<[String; 4]> =
-        bytes[valid..end].iter().map(|b| format!("0x{b:02x}")).collect();
-    Err(Error::new(
-        SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-        format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" ")),
-    ))
 }
 
 fn declared_type(oid: u32) -> Result<Option<Type>> {

@@ -1,9 +1,11 @@
 //! Lists of identifiers in settings such as `search_path`.
 
 /// Quotes a name unless it can stand as it is.
-pub fn quote(name: &str) -> String {
+pub(super) fn quote(name: &str) -> String {
     let mut bytes = name.bytes();
-    let plain = bytes.next().is_some_and(|b| b.is_ascii_lowercase() || b == b'_')
+    let plain = bytes
+        .next()
+        .is_some_and(|b| b.is_ascii_lowercase() || b == b'_')
         && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     if plain {
         return name.to_owned();
@@ -12,7 +14,7 @@ pub fn quote(name: &str) -> String {
 }
 
 /// Splits at commas, folding what is not quoted to lower case. `None`: not a list of names.
-pub fn split(list: &str) -> Option<Vec<String>> {
+pub(super) fn split(list: &str) -> Option<Vec<String>> {
     let mut names = Vec::new();
     let mut rest = list.trim_start();
     if rest.is_empty() {
@@ -50,7 +52,9 @@ fn split_quoted(text: &str) -> Option<(String, &str)> {
 }
 
 fn split_plain(text: &str) -> Option<(String, &str)> {
-    let end = text.find(|c: char| c == ',' || c.is_whitespace()).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| c == ',' || c.is_whitespace())
+        .unwrap_or(text.len());
     (end > 0).then(|| (text[..end].to_lowercase(), &text[end..]))
 }
 

@@ -39,10 +39,10 @@ use std::time::Duration;
 
 pub use client::{Client, CopyInput, Formats, Reply, Status};
 pub use definitions::SERVER_VERSION;
-pub use request::{Bind, Request, Target};
+pub use request::{Bind, Request, Target, checked_text};
 
 use crate::base::error::Severity;
-use crate::base::{Error, Report, Result, SqlState};
+use crate::base::{CancelFlag, Error, Report, Result, SqlState};
 use crate::database::Database;
 use crate::session::block::Block;
 use crate::session::plans::PlanCache;
@@ -50,8 +50,8 @@ use crate::session::portal::Portals;
 use crate::session::settings::Settings;
 use crate::session::statement::Statements;
 use crate::session::timer::Timer;
-use crate::sql::context::{CancelFlag, SessionInfo, StatementContext};
-use crate::txn::Txn;
+use crate::sql::context::{SessionInfo, StatementContext};
+use crate::table::Txn;
 use crate::types::Datum;
 
 /// Who is connected.
@@ -153,7 +153,8 @@ impl Session {
 
     /// Tells a new client the values of the reported settings.
     pub fn greet<C: Client>(&mut self, client: &mut C) {
-        self.settings.report(|name, value| client.send(Reply::ParameterStatus { name, value }));
+        self.settings
+            .report(|name, value| client.send(Reply::ParameterStatus { name, value }));
         self.report_due = false;
     }
 
@@ -197,7 +198,10 @@ impl Session {
             Status::Idle if self.quick.idle_timeout.is_none() => None,
             Status::Idle => self.quick.idle_timeout.map(|limit| {
                 let code = SqlState::IDLE_SESSION_TIMEOUT;
-                (limit, fatal(code, "terminating connection due to idle-session timeout"))
+                (
+                    limit,
+                    fatal(code, "terminating connection due to idle-session timeout"),
+                )
             }),
             _ => self.quick.idle_in_transaction_timeout.map(|limit| {
                 let code = SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT;
@@ -210,7 +214,10 @@ impl Session {
     /// Ends the transaction because of an error and tells the client. `text` is the statement
     /// that the error's position points into.
     async fn fail<C: Client>(&mut self, error: Error, text: Option<&str>, client: &mut C) {
-        let mut error = self.timer.take().map_or_else(|| error.clone(), |t| t.explain(&error));
+        let mut error = self
+            .timer
+            .take()
+            .map_or_else(|| error.clone(), |t| t.explain(&error));
         if let Some(txn) = &self.txn
             && let Err(worse) = txn.wait_shown().await
         {

@@ -12,27 +12,27 @@ const ENTRIES_MAX: usize = 256;
 const TEXT_BYTES_MAX: usize = 16 * 1024;
 
 #[derive(Clone)]
-pub enum Entry {
+pub(super) enum Entry {
     Statement(Arc<Statement>),
     /// With its literals lifted this text cannot be prepared, as of a catalog version.
     Unliftable(u64),
 }
 
 #[derive(Default)]
-pub struct PlanCache {
+pub(super) struct PlanCache {
     entries: FxHashMap<Box<str>, (Entry, u64)>,
     clock: u64,
 }
 
 impl PlanCache {
-    pub fn get(&mut self, key: &str) -> Option<Entry> {
+    pub(super) fn get(&mut self, key: &str) -> Option<Entry> {
         let (entry, used) = self.entries.get_mut(key)?;
         self.clock += 1;
         *used = self.clock;
         Some(entry.clone())
     }
 
-    pub fn put(&mut self, key: &str, entry: Entry) {
+    pub(super) fn put(&mut self, key: &str, entry: Entry) {
         if key.len() > TEXT_BYTES_MAX {
             return;
         }
@@ -51,7 +51,7 @@ impl PlanCache {
         }
     }
 
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.entries.clear();
     }
 }

@@ -13,7 +13,7 @@ use crate::sql::exec::Rows;
 use crate::sql::ir::Field;
 use crate::types::Datum;
 
-pub struct Portal {
+pub(super) struct Portal {
     pub statement: Arc<Statement>,
     pub params: Arc<[Datum]>,
     pub formats: Formats,
@@ -24,7 +24,7 @@ pub struct Portal {
     pub position: u64,
 }
 
-pub enum State {
+pub(super) enum State {
     Ready,
     Running(Source),
     /// All rows given.
@@ -34,13 +34,13 @@ pub enum State {
 }
 
 /// Where rows come from.
-pub enum Source {
+pub(super) enum Source {
     Engine(Rows),
     Fixed(Fixed),
 }
 
 /// Rows that the session has made itself.
-pub struct Fixed {
+pub(super) struct Fixed {
     pub fields: Vec<Field>,
     pub rows: Vec<Vec<Datum>>,
     pub next: usize,
@@ -48,14 +48,14 @@ pub struct Fixed {
 }
 
 impl Source {
-    pub fn fields(&self) -> &[Field] {
+    pub(super) fn fields(&self) -> &[Field] {
         match self {
             Source::Engine(rows) => rows.fields(),
             Source::Fixed(fixed) => &fixed.fields,
         }
     }
 
-    pub fn next(&mut self) -> Result<Option<&[Datum]>> {
+    pub(super) fn next(&mut self) -> Result<Option<&[Datum]>> {
         match self {
             Source::Engine(rows) => rows.next(),
             Source::Fixed(fixed) => {
@@ -66,7 +66,7 @@ impl Source {
         }
     }
 
-    pub fn tag(&self, returned: u64) -> Cow<'static, str> {
+    pub(super) fn tag(&self, returned: u64) -> Cow<'static, str> {
         match self {
             Source::Engine(rows) => Cow::Owned(rows.tag(returned)),
             Source::Fixed(fixed) => fixed.tag.clone(),
@@ -75,13 +75,13 @@ impl Source {
 }
 
 #[derive(Default)]
-pub struct Portals {
+pub(super) struct Portals {
     unnamed: Option<Portal>,
     named: FxHashMap<String, Portal>,
 }
 
 impl Portals {
-    pub fn get(&self, name: &str) -> Option<&Portal> {
+    pub(super) fn get(&self, name: &str) -> Option<&Portal> {
         match name {
             "" => self.unnamed.as_ref(),
             _ => self.named.get(name),
@@ -89,14 +89,14 @@ impl Portals {
     }
 
     /// The portal, taken out; it is put back after it has run.
-    pub fn take(&mut self, name: &str) -> Option<Portal> {
+    pub(super) fn take(&mut self, name: &str) -> Option<Portal> {
         match name {
             "" => self.unnamed.take(),
             _ => self.named.remove(name),
         }
     }
 
-    pub fn put(&mut self, name: &str, portal: Portal) {
+    pub(super) fn put(&mut self, name: &str, portal: Portal) {
         match name {
             "" => self.unnamed = Some(portal),
             _ => {
@@ -106,7 +106,7 @@ impl Portals {
     }
 
     /// 42P03. The unnamed portal is simply replaced.
-    pub fn check_free(&self, name: &str) -> Result<()> {
+    pub(super) fn check_free(&self, name: &str) -> Result<()> {
         if name.is_empty() || !self.named.contains_key(name) {
             return Ok(());
         }
@@ -116,18 +116,18 @@ impl Portals {
         ))
     }
 
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.unnamed = None;
         self.named.clear();
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.unnamed.is_none() && self.named.is_empty()
     }
 }
 
 /// 34000 for the protocol's messages; SQL says "cursor".
-pub fn no_portal(name: &str) -> Error {
+pub(super) fn no_portal(name: &str) -> Error {
     Error::new(
         SqlState::INVALID_CURSOR_NAME,
         format!("portal \"{name}\" does not exist"),

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use crate::base::{Error, Result, SqlState};
 use crate::session::client::Formats;
 
 #[derive(Debug)]
@@ -39,4 +40,30 @@ pub struct Bind<'a> {
 pub enum Target<'a> {
     Statement(&'a str),
     Portal(&'a str),
+}
+
+/// UTF-8 without NUL, or 22021.
+pub fn checked_text(bytes: &[u8]) -> Result<&str> {
+    let (valid, rest) = match std::str::from_utf8(bytes) {
+        Ok(text) => match text.bytes().position(|b| b == 0) {
+            None => return Ok(text),
+            Some(at) => (at, 1),
+        },
+        Err(error) => (
+            error.valid_up_to(),
+            error.error_len().unwrap_or(bytes.len()),
+        ),
+    };
+    let end = bytes.len().min(valid + rest);
+    let shown: SmallVec<[String; 4]> = bytes[valid..end]
+        .iter()
+        .map(|b| format!("0x{b:02x}"))
+        .collect();
+    Err(Error::new(
+        SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+        format!(
+            "invalid byte sequence for encoding \"UTF8\": {}",
+            shown.join(" ")
+        ),
+    ))
 }

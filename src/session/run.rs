@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 
+use crate::base::CancelFlag;
 use crate::base::{Error, Result, SqlState};
 use crate::session::Session;
 use crate::session::block::{Block, not_in_blocks};
@@ -13,13 +14,12 @@ use crate::session::portal::Source;
 use crate::session::statement::{Class, Statement, writes};
 use crate::session::timer::Timer;
 use crate::sql::ast;
-use crate::sql::context::CancelFlag;
 use crate::sql::exec::{CopyIn, CopyOut, Outcome, execute};
 use crate::sql::ir::Field;
 use crate::types::Datum;
 
 /// What running a statement has come to.
-pub enum Progress {
+pub(super) enum Progress {
     Rows(Source),
     /// With its command tag.
     Done(Cow<'static, str>),
@@ -45,7 +45,10 @@ impl Session {
             Class::Empty => Ok(Progress::Done("".into())),
             Class::Transaction => {
                 let ast::Statement::Transaction(command) = &*statement.ast else {
-                    return Err(Error::new(SqlState::INTERNAL_ERROR, "not a transaction command"));
+                    return Err(Error::new(
+                        SqlState::INTERNAL_ERROR,
+                        "not a transaction command",
+                    ));
                 };
                 let tag = self.transaction_command(command, client).await?;
                 Ok(Progress::Done(tag))
@@ -74,7 +77,10 @@ impl Session {
         }
         self.has_queried = true;
         let Some(prepared) = &statement.prepared else {
-            return Err(Error::new(SqlState::INTERNAL_ERROR, "the statement is not prepared"));
+            return Err(Error::new(
+                SqlState::INTERNAL_ERROR,
+                "the statement is not prepared",
+            ));
         };
         let txn = self.txn.get_or_insert_with(|| self.database.begin());
         let work = execute(prepared, params, txn, &self.cx);
@@ -95,9 +101,7 @@ impl Session {
     fn check_place(&self, statement: &ast::Statement, alone: bool) -> Result<()> {
         let what = match statement {
             ast::Statement::Vacuum { .. } => "VACUUM",
-            ast::Statement::CreateIndex(index) if index.concurrently => {
-                "CREATE INDEX CONCURRENTLY"
-            }
+            ast::Statement::CreateIndex(index) if index.concurrently => "CREATE INDEX CONCURRENTLY",
             ast::Statement::LockTable { .. } if self.block != Block::InBlock && alone => {
                 return Err(crate::session::block::only_in_blocks("LOCK TABLE"));
             }

@@ -21,7 +21,7 @@ struct Values {
 }
 
 #[derive(Debug)]
-pub struct Settings {
+pub(super) struct Settings {
     /// What RESET goes back to: the defaults with the options of the connection.
     defaults: Arc<Values>,
     committed: Arc<Values>,
@@ -35,7 +35,7 @@ pub struct Settings {
 
 impl Settings {
     /// The defaults, with the facts of this server (`port`, `max_connections`…) by name.
-    pub fn new(facts: &[(&str, String)]) -> Settings {
+    pub(super) fn new(facts: &[(&str, String)]) -> Settings {
         let mut known: Vec<Arc<str>> = DEFINITIONS.iter().map(|d| d.default.into()).collect();
         for (name, value) in facts {
             if let Some(place) = find(name) {
@@ -57,7 +57,7 @@ impl Settings {
     }
 
     /// A setting of the startup message: it becomes the value that RESET restores.
-    pub fn set_at_startup(&mut self, name: &str, value: &str) -> Result<()> {
+    pub(super) fn set_at_startup(&mut self, name: &str, value: &str) -> Result<()> {
         self.set_text(name, value, false)?;
         self.defaults = self.current.clone();
         self.committed = self.current.clone();
@@ -65,7 +65,7 @@ impl Settings {
     }
 
     /// SET with the values as written. Checks them as PostgreSQL does.
-    pub fn set(&mut self, name: &str, values: &[String], local: bool) -> Result<()> {
+    pub(super) fn set(&mut self, name: &str, values: &[String], local: bool) -> Result<()> {
         let is_list = find(name).is_some_and(|place| DEFINITIONS[place].is_name_list());
         if is_list {
             let quoted: Vec<_> = values.iter().map(|v| identifiers::quote(v)).collect();
@@ -98,12 +98,14 @@ impl Settings {
         check_custom_name(name)?;
         let value: Arc<str> = value.into();
         self.put(local, |values| {
-            values.custom.insert(name.to_ascii_lowercase(), value.clone());
+            values
+                .custom
+                .insert(name.to_ascii_lowercase(), value.clone());
         });
         Ok(())
     }
 
-    pub fn reset(&mut self, name: &str, local: bool) -> Result<()> {
+    pub(super) fn reset(&mut self, name: &str, local: bool) -> Result<()> {
         let Some(place) = find(name) else {
             check_custom_name(name)?;
             self.put(local, |values| {
@@ -117,7 +119,7 @@ impl Settings {
         Ok(())
     }
 
-    pub fn reset_all(&mut self) {
+    pub(super) fn reset_all(&mut self) {
         self.current = self.defaults.clone();
         self.on_commit = self.defaults.clone();
         self.changed = true;
@@ -131,11 +133,11 @@ impl Settings {
         self.changed = true;
     }
 
-    pub fn commit(&mut self) {
+    pub(super) fn commit(&mut self) {
         self.end(self.on_commit.clone());
     }
 
-    pub fn rollback(&mut self) {
+    pub(super) fn rollback(&mut self) {
         self.end(self.committed.clone());
     }
 
@@ -149,7 +151,7 @@ impl Settings {
     }
 
     /// The name as PostgreSQL writes it, and the value.
-    pub fn show(&self, name: &str) -> Result<(String, String)> {
+    pub(super) fn show(&self, name: &str) -> Result<(String, String)> {
         if let Some(place) = find(name) {
             let definition = &DEFINITIONS[place];
             let value = definition.show(&self.current.known[place]);
@@ -163,7 +165,7 @@ impl Settings {
     }
 
     /// Name, value and description of every setting, in PostgreSQL's order.
-    pub fn all(&self) -> Vec<(String, String, &'static str)> {
+    pub(super) fn all(&self) -> Vec<(String, String, &'static str)> {
         let known = DEFINITIONS.iter().zip(&self.current.known);
         let known = known.map(|(d, value)| (d.name.to_owned(), d.show(value), d.about));
         let custom = self.current.custom.iter();
@@ -174,21 +176,21 @@ impl Settings {
     }
 
     /// The value as it is kept: integers without unit, lists as written.
-    pub fn raw(&self, name: &str) -> &str {
+    pub(super) fn raw(&self, name: &str) -> &str {
         find(name).map_or("", |place| &self.current.known[place])
     }
 
-    pub fn is_on(&self, name: &str) -> bool {
+    pub(super) fn is_on(&self, name: &str) -> bool {
         self.raw(name) == "on"
     }
 
     /// An integer setting, in its base unit.
-    pub fn integer(&self, name: &str) -> u64 {
+    pub(super) fn integer(&self, name: &str) -> u64 {
         self.raw(name).parse().unwrap_or(0)
     }
 
     /// The schemas to search, with `$user` replaced.
-    pub fn search_path(&self, user: &str) -> Vec<String> {
+    pub(super) fn search_path(&self, user: &str) -> Vec<String> {
         let names = identifiers::split(self.raw("search_path")).unwrap_or_default();
         let replace = |name: String| match name.as_str() {
             "$user" => user.to_owned(),
@@ -198,7 +200,7 @@ impl Settings {
     }
 
     /// How values are written and read now; `now` is left at 0.
-    pub fn format(&self) -> Format {
+    pub(super) fn format(&self) -> Format {
         let date_order = match self.raw("DateStyle").rsplit(", ").next() {
             Some("DMY") => DateOrder::Dmy,
             Some("YMD") => DateOrder::Ymd,
@@ -219,12 +221,12 @@ impl Settings {
     }
 
     /// Whether anything changed since this was last asked.
-    pub fn take_changed(&mut self) -> bool {
+    pub(super) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
 
     /// Calls `tell` with every reported setting whose value the client does not know yet.
-    pub fn report(&mut self, mut tell: impl FnMut(&str, &str)) {
+    pub(super) fn report(&mut self, mut tell: impl FnMut(&str, &str)) {
         for (place, definition) in DEFINITIONS.iter().enumerate() {
             if !definition.reported {
                 continue;
@@ -294,7 +296,10 @@ mod tests {
 
     fn refused(name: &str, value: &str) -> String {
         let mut settings = Settings::new(&[]);
-        settings.set(name, &[value.to_owned()], false).unwrap_err().to_string()
+        settings
+            .set(name, &[value.to_owned()], false)
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -345,8 +350,16 @@ mod tests {
     #[test]
     fn wrong_values_are_refused_in_postgresqls_words() {
         for (name, value, expected) in [
-            ("foo", "1", "unrecognized configuration parameter \"foo\" (42704)"),
-            ("server_version", "4", "parameter \"server_version\" cannot be changed (55P02)"),
+            (
+                "foo",
+                "1",
+                "unrecognized configuration parameter \"foo\" (42704)",
+            ),
+            (
+                "server_version",
+                "4",
+                "parameter \"server_version\" cannot be changed (55P02)",
+            ),
             (
                 "max_connections",
                 "4",
@@ -421,9 +434,17 @@ mod tests {
             set(&mut settings, name, given).unwrap();
             assert_eq!(value(&settings, name), shown, "{name} = {given}");
         }
-        let path = ["a b".to_owned(), "C".to_owned(), "public".to_owned(), "$user".to_owned()];
+        let path = [
+            "a b".to_owned(),
+            "C".to_owned(),
+            "public".to_owned(),
+            "$user".to_owned(),
+        ];
         settings.set("search_path", &path, false).unwrap();
-        assert_eq!(value(&settings, "search_path"), r#""a b", "C", public, "$user""#);
+        assert_eq!(
+            value(&settings, "search_path"),
+            r#""a b", "C", public, "$user""#
+        );
         assert_eq!(settings.search_path("me"), ["a b", "C", "public", "me"]);
     }
 }

@@ -102,7 +102,10 @@ impl Session {
     ) -> Result<Cow<'static, str>> {
         // The rows borrow their source while they are sent, so the fields come from the plan,
         // unless the engine has planned anew meanwhile.
-        let planned = statement.prepared.as_ref().and_then(|p| p.fields.as_deref());
+        let planned = statement
+            .prepared
+            .as_ref()
+            .and_then(|p| p.fields.as_deref());
         let fields = match planned {
             Some(planned) if same_types(planned, source.fields()) => Cow::Borrowed(planned),
             _ => Cow::Owned(source.fields().to_vec()),
@@ -112,7 +115,9 @@ impl Session {
             fields: &fields,
             formats: &formats,
         });
-        let (sent, _) = self.send_rows(&mut source, &fields, &formats, None, client).await?;
+        let (sent, _) = self
+            .send_rows(&mut source, &fields, &formats, None, client)
+            .await?;
         Ok(source.tag(sent))
     }
 
@@ -126,7 +131,9 @@ impl Session {
         let length = lifted.text.len();
         // The types are part of the key: `$1 + $2` is one plan for integers, another for numerics.
         lifted.text.push('\0');
-        lifted.text.extend(lifted.literals.iter().map(literal_letter));
+        lifted
+            .text
+            .extend(lifted.literals.iter().map(literal_letter));
         let entry = match self.plans.get(&lifted.text) {
             Some(entry) if self.is_entry_current(&entry) => entry,
             _ => {
@@ -168,7 +175,9 @@ impl Session {
         if !wanted {
             return None;
         }
-        let statement = self.make_statement(parsed.statement, text.into(), types).ok()?;
+        let statement = self
+            .make_statement(parsed.statement, text.into(), types)
+            .ok()?;
         (statement.params().len() == count).then_some(statement)
     }
 
@@ -196,9 +205,11 @@ impl Session {
     /// The rows of a BINARY cursor are sent in binary even here.
     fn fetch_formats(&self, statement: &crate::sql::ast::Statement) -> Formats {
         match statement {
-            crate::sql::ast::Statement::Fetch { cursor, .. } => {
-                self.portals.get(cursor).map(|p| p.formats.clone()).unwrap_or_default()
-            }
+            crate::sql::ast::Statement::Fetch { cursor, .. } => self
+                .portals
+                .get(cursor)
+                .map(|p| p.formats.clone())
+                .unwrap_or_default(),
             _ => Formats::default(),
         }
     }

@@ -15,7 +15,7 @@ use crate::types::Type;
 
 /// Who carries a statement out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
+pub(super) enum Class {
     /// BEGIN, COMMIT and the like: allowed when nothing else is.
     Transaction,
     /// SET, SHOW, PREPARE, cursors…
@@ -26,7 +26,7 @@ pub enum Class {
 }
 
 /// A statement ready to be run.
-pub struct Statement {
+pub(super) struct Statement {
     pub text: Arc<str>,
     pub ast: Arc<ast::Statement>,
     pub class: Class,
@@ -40,13 +40,13 @@ pub struct Statement {
 
 /// The prepared statements of a session; protocol and SQL share them.
 #[derive(Default)]
-pub struct Statements {
+pub(super) struct Statements {
     pub unnamed: Option<Arc<Statement>>,
     pub named: FxHashMap<String, Arc<Statement>>,
 }
 
 impl Statements {
-    pub fn get(&self, name: &str) -> Result<&Arc<Statement>> {
+    pub(super) fn get(&self, name: &str) -> Result<&Arc<Statement>> {
         let found = match name {
             "" => self.unnamed.as_ref(),
             _ => self.named.get(name),
@@ -60,7 +60,7 @@ impl Statements {
         })
     }
 
-    pub fn check_free(&self, name: &str) -> Result<()> {
+    pub(super) fn check_free(&self, name: &str) -> Result<()> {
         if !self.named.contains_key(name) {
             return Ok(());
         }
@@ -70,7 +70,7 @@ impl Statements {
         ))
     }
 
-    pub fn put(&mut self, name: &str, statement: Arc<Statement>) {
+    pub(super) fn put(&mut self, name: &str, statement: Arc<Statement>) {
         match name {
             "" => self.unnamed = Some(statement),
             _ => {
@@ -79,35 +79,40 @@ impl Statements {
         }
     }
 
-    pub fn remove(&mut self, name: &str) -> bool {
+    pub(super) fn remove(&mut self, name: &str) -> bool {
         match name {
             "" => self.unnamed.take().is_some(),
             _ => self.named.remove(name).is_some(),
         }
     }
 
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.unnamed = None;
         self.named.clear();
     }
 }
 
 impl Statement {
-    pub fn params(&self) -> &[Type] {
-        self.prepared.as_ref().map_or(&[], |prepared| &prepared.params)
+    pub(super) fn params(&self) -> &[Type] {
+        self.prepared
+            .as_ref()
+            .map_or(&[], |prepared| &prepared.params)
     }
 
     /// Allowed in a failed block.
-    pub fn ends_block(&self) -> bool {
+    pub(super) fn ends_block(&self) -> bool {
         use ast::Transaction as T;
         let ast::Statement::Transaction(transaction) = &*self.ast else {
             return false;
         };
-        matches!(transaction, T::Commit { .. } | T::Rollback { .. } | T::RollbackTo(_))
+        matches!(
+            transaction,
+            T::Commit { .. } | T::Rollback { .. } | T::RollbackTo(_)
+        )
     }
 }
 
-pub fn classify(statement: &ast::Statement) -> Class {
+pub(super) fn classify(statement: &ast::Statement) -> Class {
     use ast::Statement as S;
     match statement {
         S::Empty => Class::Empty,
@@ -129,7 +134,7 @@ pub fn classify(statement: &ast::Statement) -> Class {
 }
 
 /// What PostgreSQL calls a statement that a READ ONLY transaction may not run.
-pub fn writes(statement: &ast::Statement) -> Option<&'static str> {
+pub(super) fn writes(statement: &ast::Statement) -> Option<&'static str> {
     use ast::{AlterAction, ObjectKind, Statement as S};
     match statement {
         S::Query(query) => locking_name(query),
@@ -234,7 +239,10 @@ impl Session {
             return Ok(statement.clone());
         }
         let prepared = self.prepare(&statement.ast, &statement.text, &statement.declared)?;
-        let old = statement.prepared.as_ref().and_then(|p| p.fields.as_deref());
+        let old = statement
+            .prepared
+            .as_ref()
+            .and_then(|p| p.fields.as_deref());
         if !same_fields(old, prepared.fields.as_deref()) {
             return Err(result_type_changed());
         }
@@ -279,7 +287,7 @@ impl Session {
     }
 }
 
-pub fn text_field(name: &str) -> Field {
+pub(super) fn text_field(name: &str) -> Field {
     Field {
         name: name.to_owned(),
         ty: Type::Text,
@@ -292,18 +300,19 @@ pub fn text_field(name: &str) -> Field {
 fn same_fields(a: Option<&[Field]>, b: Option<&[Field]>) -> bool {
     match (a, b) {
         (None, None) => true,
-        (Some(a), Some(b)) => {
-            same_types(a, b) && a.iter().zip(b).all(|(x, y)| x.name == y.name)
-        }
+        (Some(a), Some(b)) => same_types(a, b) && a.iter().zip(b).all(|(x, y)| x.name == y.name),
         _ => false,
     }
 }
 
-pub fn same_types(a: &[Field], b: &[Field]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x.ty == y.ty && x.typmod == y.typmod)
+pub(super) fn same_types(a: &[Field], b: &[Field]) -> bool {
+    a.len() == b.len()
+        && a.iter()
+            .zip(b)
+            .all(|(x, y)| x.ty == y.ty && x.typmod == y.typmod)
 }
 
-pub fn result_type_changed() -> Error {
+pub(super) fn result_type_changed() -> Error {
     Error::new(
         SqlState::FEATURE_NOT_SUPPORTED,
         "cached plan must not change result type",

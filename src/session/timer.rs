@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
+use crate::base::CancelFlag;
 use crate::base::{Error, SqlState};
-use crate::sql::context::CancelFlag;
 
 /// Runs until dropped.
-pub struct Timer {
+pub(super) struct Timer {
     fired: Arc<AtomicBool>,
     task: AbortHandle,
 }
 
 impl Timer {
-    pub fn start(limit: Duration, cancel: Arc<CancelFlag>) -> Timer {
+    pub(super) fn start(limit: Duration, cancel: Arc<CancelFlag>) -> Timer {
         let fired = Arc::new(AtomicBool::new(false));
         let flag = fired.clone();
         let task = tokio::spawn(async move {
@@ -32,7 +32,7 @@ impl Timer {
     }
 
     /// Names the time-out as the reason of a cancellation that it caused.
-    pub fn explain(self, error: &Error) -> Error {
+    pub(super) fn explain(self, error: &Error) -> Error {
         let is_cancel = error.sqlstate() == SqlState::QUERY_CANCELED;
         // Acquire: pairs with the Release of the task.
         if is_cancel && self.fired.load(Ordering::Acquire) {

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::base::{Error, Result, SqlState};
 use crate::session::Session;
@@ -10,10 +9,8 @@ use crate::session::block::{Block, Command, Step, only_in_blocks, only_in_blocks
 use crate::session::client::Client;
 use crate::sql::ast;
 use crate::sql::ast::{Isolation, TransactionModes};
-use crate::txn::Txn;
-
-/// 2000-01-01 in seconds since 1970.
-const POSTGRES_EPOCH_SECONDS: i64 = 946_684_800;
+use crate::table::Txn;
+use crate::types::datetime::now_micros;
 
 impl Session {
     /// Goes into an implicit transaction, unless there is a transaction.
@@ -191,10 +188,16 @@ impl Session {
             set("default_transaction_isolation", isolation_name(isolation))?;
         }
         if let Some(read_only) = modes.read_only {
-            set("default_transaction_read_only", if read_only { "on" } else { "off" })?;
+            set(
+                "default_transaction_read_only",
+                if read_only { "on" } else { "off" },
+            )?;
         }
         if let Some(deferrable) = modes.deferrable {
-            set("default_transaction_deferrable", if deferrable { "on" } else { "off" })?;
+            set(
+                "default_transaction_deferrable",
+                if deferrable { "on" } else { "off" },
+            )?;
         }
         Ok(())
     }
@@ -229,7 +232,9 @@ fn check_modes(modes: &TransactionModes) -> Result<()> {
     match modes.isolation {
         Some(level @ (Isolation::RepeatableRead | Isolation::Serializable)) => {
             let name = isolation_name(level).to_uppercase();
-            Err(Error::unsupported(format_args!("isolation level {name} is")))
+            Err(Error::unsupported(format_args!(
+                "isolation level {name} is"
+            )))
         }
         _ => Ok(()),
     }
@@ -242,11 +247,4 @@ fn isolation_name(isolation: Isolation) -> &'static str {
         Isolation::RepeatableRead => "repeatable read",
         Isolation::Serializable => "serializable",
     }
-}
-
-/// Microseconds since 2000-01-01.
-fn now_micros() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
-    micros - POSTGRES_EPOCH_SECONDS * 1_000_000
 }

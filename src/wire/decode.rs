@@ -93,7 +93,9 @@ pub(super) fn decode(kind: Kind, body: &[u8]) -> Result<Request<'_>> {
 
 fn type_oids(body: &mut Body<'_>) -> Result<SmallVec<[u32; 8]>> {
     let count = body.count(4)?;
-    (0..count).map(|_| body.array().map(u32::from_be_bytes)).collect()
+    (0..count)
+        .map(|_| body.array().map(u32::from_be_bytes))
+        .collect()
 }
 
 fn bind<'a>(body: &mut Body<'a>) -> Result<Bind<'a>> {
@@ -124,7 +126,9 @@ fn target<'a>(body: &mut Body<'a>, message: &str) -> Result<Target<'a>> {
     match kind {
         b'S' => Ok(Target::Statement(name)),
         b'P' => Ok(Target::Portal(name)),
-        other => Err(violation(&format!("invalid {message} message subtype {other}"))),
+        other => Err(violation(&format!(
+            "invalid {message} message subtype {other}"
+        ))),
     }
 }
 
@@ -165,10 +169,17 @@ mod tests {
             decode(kind, body).unwrap();
             for cut in 0..body.len() {
                 let error = decode(kind, &body[..cut]).unwrap_err();
-                assert_eq!(error.sqlstate(), SqlState::PROTOCOL_VIOLATION, "{kind:?} at {cut}");
+                assert_eq!(
+                    error.sqlstate(),
+                    SqlState::PROTOCOL_VIOLATION,
+                    "{kind:?} at {cut}"
+                );
             }
             let longer = [body, b"x"].concat();
-            assert!(decode(kind, &longer).is_err(), "{kind:?} with a byte too many");
+            assert!(
+                decode(kind, &longer).is_err(),
+                "{kind:?} with a byte too many"
+            );
         }
     }
 

@@ -69,9 +69,13 @@ pub(super) fn reply(out: &mut Vec<u8>, reply: &Reply<'_>) {
         Reply::ParameterDescription(types) => parameter_description(out, types),
         Reply::RowDescription { fields, formats } => row_description(out, fields, formats),
         Reply::CommandComplete(tag) => {
-            message(out, MESSAGE_TYPE_BYTE_COMMAND_COMPLETE, |out| string(out, tag));
+            message(out, MESSAGE_TYPE_BYTE_COMMAND_COMPLETE, |out| {
+                string(out, tag)
+            });
         }
-        Reply::CopyIn { columns } => copy_response(out, MESSAGE_TYPE_BYTE_COPY_IN_RESPONSE, columns),
+        Reply::CopyIn { columns } => {
+            copy_response(out, MESSAGE_TYPE_BYTE_COPY_IN_RESPONSE, columns)
+        }
         Reply::CopyOut { columns } => {
             copy_response(out, MESSAGE_TYPE_BYTE_COPY_OUT_RESPONSE, columns);
         }
@@ -174,7 +178,10 @@ fn report(out: &mut Vec<u8>, kind: u8, report: &Report, text: Option<&str>) {
         Severity::Error => "ERROR",
         Severity::Fatal => "FATAL",
     };
-    let position = report.position.zip(text).map(|(at, text)| character(text, at).to_string());
+    let position = report
+        .position
+        .zip(text)
+        .map(|(at, text)| character(text, at).to_string());
     let fields = [
         (b'S', Some(severity)),
         (b'V', Some(severity)),
@@ -270,7 +277,9 @@ mod tests {
 
     #[test]
     fn an_error_carries_its_fields_in_postgresqls_order() {
-        let error = Error::new(SqlState::SYNTAX_ERROR, "bad\0").with_hint("h").at(2);
+        let error = Error::new(SqlState::SYNTAX_ERROR, "bad\0")
+            .with_hint("h")
+            .at(2);
         let mut out = Vec::new();
         let r = error.report();
         reply(
@@ -282,7 +291,10 @@ mod tests {
         );
         let expected = b"SERROR\0VERROR\0C42601\0Mbad\0Hh\0P2\0\0";
         assert_eq!(&out[5..], expected);
-        assert_eq!(out[..5], [b'E', 0, 0, 0, 4 + u8::try_from(expected.len()).unwrap()]);
+        assert_eq!(
+            out[..5],
+            [b'E', 0, 0, 0, 4 + u8::try_from(expected.len()).unwrap()]
+        );
     }
 
     #[test]

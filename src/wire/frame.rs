@@ -87,14 +87,18 @@ pub(super) fn take_frame(input: &mut BytesMut, bytes_max: usize) -> Result<Optio
     let Some(&first) = input.first() else {
         return Ok(None);
     };
-    let kind = Kind::of(first)
-        .ok_or_else(|| fatal(format!("invalid frontend message type {first}")))?;
+    let kind =
+        Kind::of(first).ok_or_else(|| fatal(format!("invalid frontend message type {first}")))?;
     let Some(header) = input.first_chunk::<HEADER_BYTES>() else {
         return Ok(None);
     };
     let [_, length @ ..] = *header;
     let length = i32::from_be_bytes(length);
-    let most = if kind.is_large() { bytes_max } else { SMALL_BYTES_MAX.min(bytes_max) };
+    let most = if kind.is_large() {
+        bytes_max
+    } else {
+        SMALL_BYTES_MAX.min(bytes_max)
+    };
     let length = match usize::try_from(length) {
         Ok(length) if length >= LENGTH_BYTES && length - LENGTH_BYTES <= most => length,
         _ => return Err(fatal(format!("invalid message length {length}"))),
@@ -145,7 +149,10 @@ mod tests {
     fn unknown_types_are_refused_by_their_first_byte() {
         for kind in [0, b'p', b'R', b'Z', 0x16, 0xff] {
             let error = refusal(BytesMut::from(&[kind][..]));
-            assert_eq!(error, format!("invalid frontend message type {kind} (08P01)"));
+            assert_eq!(
+                error,
+                format!("invalid frontend message type {kind} (08P01)")
+            );
         }
     }
 
@@ -154,7 +161,10 @@ mod tests {
         let whole = message(b'Q', 4 + 3, b"ab\0");
         for cut in 0..whole.len() {
             let mut part = BytesMut::from(&whole[..cut]);
-            assert!(take_frame(&mut part, MAX).unwrap().is_none(), "cut at {cut}");
+            assert!(
+                take_frame(&mut part, MAX).unwrap().is_none(),
+                "cut at {cut}"
+            );
             assert_eq!(part.len(), cut, "nothing is consumed");
         }
         let mut input = whole.clone();

@@ -81,11 +81,18 @@ impl Server {
             Some(dir) => Some(bind_unix(dir, config.port).await?),
             None => None,
         };
-        let listen: Vec<_> = config.addresses.iter().map(|a| a.ip().to_string()).collect();
+        let listen: Vec<_> = config
+            .addresses
+            .iter()
+            .map(|a| a.ip().to_string())
+            .collect();
         let facts = vec![
             ("port", config.port.to_string()),
             ("max_connections", config.max_connections.to_string()),
-            ("data_directory", config.data_directory.display().to_string()),
+            (
+                "data_directory",
+                config.data_directory.display().to_string(),
+            ),
             ("listen_addresses", listen.join(",")),
         ];
         Ok(Server {
@@ -104,7 +111,10 @@ impl Server {
 
     /// The addresses really bound, which differ from those asked for when the port was 0.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.tcp.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+        self.tcp
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect()
     }
 
     /// Serves clients until `stop` is ready; then tells them to go and waits for it.
@@ -142,7 +152,10 @@ impl Server {
                 log_panic(&ended);
             }
         };
-        if tokio::time::timeout(Duration::from_secs(STOP_SECONDS), all_ended).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(STOP_SECONDS), all_ended)
+            .await
+            .is_err()
+        {
             tracing::warn!("{} sessions did not end in time", tasks.len());
             tasks.shutdown().await;
         }
@@ -254,11 +267,7 @@ async fn serve(mut socket: Socket, shared: Arc<Shared>) {
 type Place = tokio::sync::OwnedSemaphorePermit;
 
 /// Decides whether a client may come in (W4), and keeps a place for it.
-fn admit(
-    wish: Wish,
-    address: Option<std::net::IpAddr>,
-    shared: &Shared,
-) -> Result<(Wish, Place)> {
+fn admit(wish: Wish, address: Option<std::net::IpAddr>, shared: &Shared) -> Result<(Wish, Place)> {
     if *shared.stop.borrow() {
         return Err(shutdown());
     }

@@ -27,7 +27,10 @@ const CANCEL_REQUEST: i32 = 80_877_102;
 #[derive(Debug)]
 pub(super) enum Opening {
     Session(Wish),
-    Cancel { pid: i32, secret: i32 },
+    Cancel {
+        pid: i32,
+        secret: i32,
+    },
     /// It has left again.
     Closed,
 }
@@ -129,7 +132,10 @@ fn parse_startup(version: i32, body: &[u8]) -> Result<Wish> {
     });
     Ok(Wish {
         user: user.to_owned(),
-        database: database.filter(|d| !d.is_empty()).unwrap_or(user).to_owned(),
+        database: database
+            .filter(|d| !d.is_empty())
+            .unwrap_or(user)
+            .to_owned(),
         settings: all,
         negotiation,
     })
@@ -145,12 +151,17 @@ fn parameters(body: &[u8]) -> Result<Vec<(&str, &str)>> {
         return Ok(Vec::new());
     }
     let list = list.strip_suffix(&[0]).ok_or_else(layout)?;
-    let parts = list.split(|b| *b == 0).map(|part| checked_text(part).map_err(as_fatal));
+    let parts = list
+        .split(|b| *b == 0)
+        .map(|part| checked_text(part).map_err(as_fatal));
     let parts = parts.collect::<Result<Vec<_>>>()?;
     if !parts.len().is_multiple_of(2) {
         return Err(layout());
     }
-    Ok(parts.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())
+    Ok(parts
+        .chunks_exact(2)
+        .map(|pair| (pair[0], pair[1]))
+        .collect())
 }
 
 /// `-c name=value`, `-cname=value` and `--name=value`, separated by spaces; a backslash keeps the
@@ -166,7 +177,9 @@ fn parse_options(options: &str) -> Result<Vec<(String, String)>> {
             (None, Some(short)) => short.to_owned(),
             (None, None) => return Err(bad_option(&word)),
         };
-        let (name, value) = setting.split_once('=').ok_or_else(|| bad_option(&setting))?;
+        let (name, value) = setting
+            .split_once('=')
+            .ok_or_else(|| bad_option(&setting))?;
         settings.push((name.replace('-', "_"), value.to_owned()));
     }
     Ok(settings)
@@ -238,12 +251,18 @@ mod tests {
         for length in [0, 1, 3, 4, 7, -1, i32::MIN, i32::MAX, 65_537] {
             let mut input = BytesMut::from(&length.to_be_bytes()[..]);
             let error = take_packet(&mut input).unwrap_err();
-            assert_eq!(error.to_string(), "invalid length of startup packet (08P01)");
+            assert_eq!(
+                error.to_string(),
+                "invalid length of startup packet (08P01)"
+            );
         }
         let mut input = BytesMut::from(&[0, 0, 0, 9, 0, 3, 0, 0][..]);
         assert!(take_packet(&mut input).unwrap().is_none());
         input.extend_from_slice(&[0]);
-        assert_eq!(&take_packet(&mut input).unwrap().unwrap()[..], [0, 3, 0, 0, 0]);
+        assert_eq!(
+            &take_packet(&mut input).unwrap().unwrap()[..],
+            [0, 3, 0, 0, 0]
+        );
     }
 
     #[test]
@@ -280,7 +299,10 @@ mod tests {
         let wish = parse_startup(Startup::PROTOCOL_VERSION_3_2, b"user\0a\0\0").unwrap();
         assert_eq!(wish.negotiation.unwrap(), b"v\0\0\0\x0c\0\x03\0\0\0\0\0\0");
         let wish = startup(b"user\0a\0_pq_.x\x001\0\0").unwrap();
-        assert_eq!(wish.negotiation.unwrap(), b"v\0\0\0\x13\0\x03\0\0\0\0\0\x01_pq_.x\0");
+        assert_eq!(
+            wish.negotiation.unwrap(),
+            b"v\0\0\0\x13\0\x03\0\0\0\0\0\x01_pq_.x\0"
+        );
     }
 
     #[test]
@@ -288,7 +310,12 @@ mod tests {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(
             parse_options(r"-c a=1 -cb=2  --c-d=x\ y --e=\\").unwrap(),
-            [pair("a", "1"), pair("b", "2"), pair("c_d", "x y"), pair("e", "\\")]
+            [
+                pair("a", "1"),
+                pair("b", "2"),
+                pair("c_d", "x y"),
+                pair("e", "\\")
+            ]
         );
     }
 }
