@@ -14,6 +14,8 @@ use crate::session::statement::{Statement, text_field};
 use crate::sql::ast;
 use crate::sql::ast::{Isolation, SetValue, TransactionModes};
 use crate::sql::bind::{bind_expr, resolve_type};
+use crate::sql::expr::{ExprContext, eval};
+use crate::sql::func::EvalContext;
 use crate::sql::ir::{BindContext, Field};
 use crate::types::{Datum, Type};
 
@@ -194,7 +196,13 @@ impl Session {
             format: &self.cx.format,
         };
         let bound = bind_expr(expr, None, Some((ty, -1)), &cx)?;
-        crate::sql::exec::constant(&bound, &catalog, &self.cx)
+        let cx = ExprContext::new(EvalContext {
+            format: &self.cx.format,
+            session: &self.cx.session,
+            catalog: &catalog,
+            params: &[],
+        });
+        Ok(eval(&bound, &[], &cx)?.into_owned())
     }
 
     fn deallocate(&mut self, name: Option<&str>) -> Result<Progress> {

@@ -4,7 +4,11 @@ use crate::base::{Error, Result, SqlState};
 use crate::session::Session;
 use crate::session::client::{Client, CopyInput, Reply};
 use crate::session::run::while_connected;
-use crate::sql::exec::{CopyIn, CopyOut};
+use crate::sql::exec::blocking;
+use crate::sql::{CopyIn, CopyOut};
+
+/// How many lines are sent between looks at the cancel flag and at other tasks.
+const LINES_PER_TURN: u32 = 256;
 
 impl Session {
     pub(super) async fn copy_in<C: Client>(
@@ -51,18 +55,27 @@ impl Session {
             columns: copy.columns(),
         });
         let mut line = Vec::new();
-        let mut lines = 0u64;
-        while copy.next(&mut line)? {
-            client.send(Reply::CopyData(&line));
-            line.clear();
-            lines += 1;
+        let heavy = copy.is_heavy();
+        let mut more = true;
+        while more {
+            more = blocking(heavy, || {
+                for _ in 0..LINES_PER_TURN {
+                    line.clear();
+                    if !copy.next(&mut line)? {
+                        return Ok::<_, Error>(false);
+                    }
+                    client.send(Reply::CopyData(&line));
+                    if client.is_full() {
+                        break;
+                    }
+                }
+                Ok(true)
+            })?;
+            self.cx.cancel.check()?;
             if client.is_full() {
                 client.flush().await?;
             }
-            if lines.is_multiple_of(256) {
-                self.cx.cancel.check()?;
-                tokio::task::consume_budget().await;
-            }
+            tokio::task::consume_budget().await;
         }
         client.send(Reply::CopyDone);
         Ok(copy.tag())

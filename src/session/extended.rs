@@ -16,6 +16,11 @@ use crate::types::{Datum, Type, binary_in, text_in};
 
 impl Session {
     pub(super) async fn extended<C: Client>(&mut self, request: Request<'_>, client: &mut C) {
+        // A cancel request that came while nothing ran has missed its statement.
+        if !self.in_batch {
+            self.cx.cancel.clear();
+            self.in_batch = true;
+        }
         let mut text = None;
         let result = match request {
             Request::Parse {
@@ -50,7 +55,7 @@ impl Session {
         if let Err(error) = self.end_implicit().await {
             self.fail(error, None, client).await;
         }
-        self.cx.cancel.clear();
+        self.in_batch = false;
         self.ready(client);
     }
 

@@ -82,6 +82,8 @@ pub struct Session {
     plans: PlanCache,
     /// S4: an error was sent, Sync has not come yet.
     skipping: bool,
+    /// Messages of the extended protocol have come since the last Sync.
+    in_batch: bool,
     timer: Option<Timer>,
     no_params: Arc<[Datum]>,
 }
@@ -144,6 +146,7 @@ impl Session {
             portals: Portals::default(),
             plans: PlanCache::default(),
             skipping: false,
+            in_batch: false,
             timer: None,
             no_params: Arc::from([]),
         };

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use crate::base::{Error, Result, SqlState};
 use crate::session::client::Formats;
 use crate::session::statement::Statement;
-use crate::sql::exec::Rows;
+use crate::sql::Rows;
 use crate::sql::ir::Field;
 use crate::types::Datum;
 
@@ -63,6 +63,14 @@ impl Source {
                 fixed.next += 1;
                 Ok(row.map(Vec::as_slice))
             }
+        }
+    }
+
+    /// Whether `next` may take long.
+    pub(super) fn is_heavy(&self) -> bool {
+        match self {
+            Source::Engine(rows) => rows.is_heavy(),
+            Source::Fixed(_) => false,
         }
     }
 

@@ -14,8 +14,9 @@ use crate::session::portal::Source;
 use crate::session::statement::{Class, Statement, writes};
 use crate::session::timer::Timer;
 use crate::sql::ast;
-use crate::sql::exec::{CopyIn, CopyOut, Outcome, execute};
+use crate::sql::exec::blocking;
 use crate::sql::ir::Field;
+use crate::sql::{CopyIn, CopyOut, Outcome, execute};
 use crate::types::Datum;
 
 /// What running a statement has come to.
@@ -91,7 +92,12 @@ impl Session {
                 txn.wait_shown().await?;
                 Progress::Rows(Source::Engine(rows))
             }
-            Outcome::Done(tag) => Progress::Done(tag.into()),
+            Outcome::Done { tag, notices } => {
+                notices
+                    .iter()
+                    .for_each(|notice| self.notice(notice, client));
+                Progress::Done(tag.into())
+            }
             Outcome::CopyIn(copy) => Progress::CopyIn(copy),
             Outcome::CopyOut(copy) => Progress::CopyOut(copy),
         })
@@ -128,20 +134,42 @@ impl Session {
         limit: Option<u64>,
         client: &mut C,
     ) -> Result<(u64, bool)> {
+        let heavy = source.is_heavy();
         let mut sent = 0;
-        while limit != Some(sent) {
+        loop {
+            let turn = limit.map_or(ROWS_PER_TURN, |limit| ROWS_PER_TURN.min(limit - sent));
+            let (count, at_end) = blocking(heavy, || {
+                self.send_some_rows(source, fields, formats, turn, client)
+            })?;
+            sent += count;
+            if at_end || limit == Some(sent) {
+                return Ok((sent, at_end));
+            }
+            self.cx.cancel.check()?;
+            if client.is_full() {
+                client.flush().await?;
+            }
+            tokio::task::consume_budget().await;
+        }
+    }
+
+    /// Sends rows until `most` have gone or the buffer is full: how many, and whether these were
+    /// the last.
+    fn send_some_rows<C: Client>(
+        &self,
+        source: &mut Source,
+        fields: &[Field],
+        formats: &Formats,
+        most: u64,
+        client: &mut C,
+    ) -> Result<(u64, bool)> {
+        let mut sent = 0;
+        while sent < most && !client.is_full() {
             let Some(row) = source.next()? else {
                 return Ok((sent, true));
             };
             client.send_row(row, fields, formats, &self.cx.format)?;
             sent += 1;
-            if client.is_full() {
-                client.flush().await?;
-            }
-            if sent.is_multiple_of(ROWS_PER_TURN) {
-                self.cx.cancel.check()?;
-                tokio::task::consume_budget().await;
-            }
         }
         Ok((sent, false))
     }

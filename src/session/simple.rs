@@ -17,6 +17,7 @@ use crate::session::plans::Entry;
 use crate::session::portal::Source;
 use crate::session::run::Progress;
 use crate::session::statement::{Class, Statement, classify, same_types};
+use crate::sql::ast;
 use crate::sql::parse::{Lifted, Literal, lift, parse};
 use crate::types::{Datum, Type, text_in};
 
@@ -66,6 +67,10 @@ impl Session {
                 alone: count == 1,
                 last: i + 1 == count,
             };
+            let statement = Arc::new(statement);
+            if place.alone && is_worth_keeping(&statement) {
+                self.plans.put(text, Entry::Statement(statement.clone()));
+            }
             let params = self.no_params.clone();
             self.run_one(&statement, params, place, client).await?;
         }
@@ -126,7 +131,9 @@ impl Session {
         if self.block == Block::Failed {
             return None;
         }
-        let mut lifted = lift(text)?;
+        let Some(mut lifted) = lift(text) else {
+            return self.cached_as_is(text);
+        };
         let types = lifted.literals.iter().map(literal_type).collect::<Vec<_>>();
         let length = lifted.text.len();
         // The types are part of the key: `$1 + $2` is one plan for integers, another for numerics.
@@ -147,6 +154,17 @@ impl Session {
         };
         let params = self.literal_values(lifted, statement.params())?;
         Some((statement, params))
+    }
+
+    /// Texts without literals, and those from which none can be lifted, are their own keys.
+    fn cached_as_is(&mut self, text: &str) -> Option<(Arc<Statement>, Arc<[Datum]>)> {
+        let entry = self.plans.get(text)?;
+        match entry {
+            Entry::Statement(ref statement) if self.is_entry_current(&entry) => {
+                Some((statement.clone(), self.no_params.clone()))
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn is_entry_current(&mut self, entry: &Entry) -> bool {
@@ -203,9 +221,9 @@ impl Session {
     }
 
     /// The rows of a BINARY cursor are sent in binary even here.
-    fn fetch_formats(&self, statement: &crate::sql::ast::Statement) -> Formats {
+    fn fetch_formats(&self, statement: &ast::Statement) -> Formats {
         match statement {
-            crate::sql::ast::Statement::Fetch { cursor, .. } => self
+            ast::Statement::Fetch { cursor, .. } => self
                 .portals
                 .get(cursor)
                 .map(|p| p.formats.clone())
@@ -221,6 +239,15 @@ impl Session {
             _ => Ok(()),
         }
     }
+}
+
+/// Statements that clients repeat word by word.
+fn is_worth_keeping(statement: &Statement) -> bool {
+    use ast::Statement as S;
+    matches!(
+        &*statement.ast,
+        S::Query(_) | S::Insert(_) | S::Update(_) | S::Delete(_) | S::Transaction(_)
+    )
 }
 
 fn literal_type(literal: &Literal) -> Option<Type> {

@@ -9,8 +9,8 @@ use crate::base::{Error, Result, SqlState};
 use crate::session::Session;
 use crate::session::block::aborted;
 use crate::sql::ast;
-use crate::sql::exec::{Prepared, prepare};
 use crate::sql::ir::{BindContext, Field};
+use crate::sql::{Prepared, prepare};
 use crate::types::Type;
 
 /// Who carries a statement out.

@@ -180,20 +180,21 @@ impl Connection {
 
 impl Client for Connection {
     fn send(&mut self, reply: Reply<'_>) {
+        if self.state != State::Open {
+            return;
+        }
         if let Reply::Error { report, text } = reply {
             let stopped = shutdown().report();
             // The server's end is what cancelled the statement.
             let is_stop = report.code == SqlState::QUERY_CANCELED && *self.stop.borrow();
             let report = if is_stop { &stopped } else { report };
             encode::reply(&mut self.output, &Reply::Error { report, text });
-            if report.severity == Severity::Fatal && self.state == State::Open {
+            if report.severity == Severity::Fatal {
                 self.state = State::Closing;
             }
             return;
         }
-        if self.state == State::Open {
-            encode::reply(&mut self.output, &reply);
-        }
+        encode::reply(&mut self.output, &reply);
     }
 
     fn send_row(
@@ -228,10 +229,13 @@ impl Client for Connection {
                 Kind::CopyFail => CopyInput::Fail(Body(&frame.body).string()?.to_owned()),
                 Kind::Flush | Kind::Sync => continue,
                 Kind::Terminate => return Err(self.lost()),
-                other => {
+                _ => {
                     return Err(Error::new(
                         SqlState::PROTOCOL_VIOLATION,
-                        format!("unexpected message {other:?} during COPY from stdin"),
+                        format!(
+                            "unexpected message type 0x{:02X} during COPY from stdin",
+                            frame.byte
+                        ),
                     ));
                 }
             });

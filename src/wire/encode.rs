@@ -109,6 +109,7 @@ pub(super) fn row(
     formats: &Formats,
     format: &Format,
 ) -> Result<()> {
+    debug_assert_eq!(values.len(), fields.len());
     let start = out.len();
     message(out, MESSAGE_TYPE_BYTE_DATA_ROW, |out| {
         count16(out, fields.len());

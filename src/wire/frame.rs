@@ -42,6 +42,8 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Frame {
     pub kind: Kind,
+    /// The type as it came.
+    pub byte: u8,
     pub body: BytesMut,
 }
 
@@ -108,7 +110,11 @@ pub(super) fn take_frame(input: &mut BytesMut, bytes_max: usize) -> Result<Optio
     }
     let mut body = input.split_to(1 + length);
     let _ = body.split_to(HEADER_BYTES);
-    Ok(Some(Frame { kind, body }))
+    Ok(Some(Frame {
+        kind,
+        byte: first,
+        body,
+    }))
 }
 
 pub(super) fn fatal(message: String) -> Error {
