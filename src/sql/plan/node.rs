@@ -1,0 +1,271 @@
+//! Physical plans: what `exec` runs.
+//!
+//! Each node is shared by `Arc` with the operators that run it, so that starting an execution
+//! copies no plan. A join's row is one buffer: its members each own a range of it, in the order
+//! the bound tree gave them whatever the order they are joined in.
+
+use std::sync::Arc;
+
+use crate::sql::ast::{LockStrength, LockWait, SetOp};
+use crate::sql::func::Function;
+use crate::sql::ir::{AggregateCall, Expr, SortKey, SystemRelation};
+use crate::table::{IndexDef, TableDef};
+use crate::types::{Datum, Type};
+
+/// A planned query with the subqueries of its expressions.
+pub struct Plan {
+    pub root: Node,
+    /// Columns of the root's rows.
+    pub width: usize,
+    pub subplans: Vec<SubPlan>,
+    /// The stored tables read, each once, in the order of their OIDs.
+    pub tables: Vec<Arc<TableDef>>,
+    /// FOR UPDATE and the like, innermost first.
+    pub locks: Vec<Arc<Lock>>,
+    /// The number of scans that can be given a row in place of what is stored (see [`Rows`]).
+    pub row_sources: usize,
+    /// Reads or computes enough that it should not hold up a worker thread.
+    pub heavy: bool,
+}
+
+pub struct SubPlan {
+    pub kind: SubPlanKind,
+    pub node: Node,
+    pub width: usize,
+    /// The type of its only column, where it has one.
+    pub ty: Type,
+    pub correlated: bool,
+}
+
+pub enum SubPlanKind {
+    Scalar,
+    Exists,
+    Array,
+    AnyAll {
+        op: &'static Function,
+        all: bool,
+        /// `= ANY` or `<> ALL` over types that hash: the values are kept in a set.
+        hashed: bool,
+        left: Type,
+    },
+}
+
+#[derive(Clone)]
+pub enum Node {
+    Unit,
+    SeqScan(Arc<SeqScan>),
+    IndexScan(Arc<IndexScan>),
+    System(&'static SystemRelation),
+    Values(Arc<Values>),
+    Function(Arc<FunctionScan>),
+    Filter(Arc<Filter>),
+    Project(Arc<Project>),
+    Place(Arc<Place>),
+    NestedLoop(Arc<NestedLoop>),
+    IndexJoin(Arc<IndexJoin>),
+    HashJoin(Arc<HashJoin>),
+    Aggregate(Arc<Aggregate>),
+    Sort(Arc<Sort>),
+    Limit(Arc<Limit>),
+    Distinct(Arc<Distinct>),
+    SetOp(Arc<SetOpNode>),
+    Lock(Arc<Lock>),
+}
+
+/// The columns of a stored table that a plan looks at.
+pub struct Rows {
+    pub table: Arc<TableDef>,
+    /// Columns the filter needs, decoded first; ascending.
+    pub first: Vec<usize>,
+    /// Columns only needed of rows that pass; ascending.
+    pub rest: Vec<usize>,
+    /// Row id and bytes follow the columns.
+    pub hidden: bool,
+    pub filter: Option<Expr>,
+    /// The whole condition, for a row that did not come through the index.
+    pub recheck: Option<Expr>,
+    /// Its place among the plan's row sources, if it is locked.
+    pub source: Option<usize>,
+}
+
+pub struct SeqScan {
+    pub rows: Rows,
+}
+
+pub struct IndexScan {
+    pub rows: Rows,
+    pub access: Access,
+    pub backward: bool,
+}
+
+/// How an index finds rows: equal values for its first columns, then a range of the next.
+#[derive(Clone)]
+pub struct Access {
+    pub index: Arc<IndexDef>,
+    pub equal: Vec<KeyExpr>,
+    pub lower: Option<(Expr, bool)>,
+    pub upper: Option<(Expr, bool)>,
+    /// All columns of a unique index are given: one row at most per key.
+    pub unique: bool,
+    /// The conditions as written, for EXPLAIN.
+    pub conditions: Vec<Expr>,
+}
+
+#[derive(Clone)]
+pub enum KeyExpr {
+    One(Expr),
+    /// `column IN (list)`
+    List(Vec<Expr>),
+    /// `column = ANY (array)`
+    Array(Expr),
+}
+
+pub struct Values {
+    pub rows: Vec<Vec<Expr>>,
+}
+
+pub struct FunctionScan {
+    pub function: &'static Function,
+    pub args: Vec<Expr>,
+    pub width: usize,
+    pub ordinality: bool,
+}
+
+pub struct Filter {
+    pub input: Node,
+    pub condition: Expr,
+}
+
+pub struct Project {
+    pub input: Node,
+    pub input_width: usize,
+    pub exprs: Vec<Expr>,
+    /// (output, input) columns that are only moved: the input needs them no more.
+    pub moves: Vec<(usize, usize)>,
+    /// The other outputs.
+    pub computed: Vec<usize>,
+}
+
+/// Puts a relation's row at its place in the row of a join.
+pub struct Place {
+    pub input: Node,
+    pub offset: usize,
+    pub width: usize,
+}
+
+/// Which rows without a partner a join keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    pub left: bool,
+    pub right: bool,
+}
+
+pub struct NestedLoop {
+    pub left: Node,
+    /// Gives rows for `offset..offset + width`.
+    pub right: Node,
+    pub offset: usize,
+    pub width: usize,
+    pub keep: Keep,
+    pub condition: Option<Expr>,
+    /// The right side reads the left row and is run anew for each; otherwise its rows are kept.
+    pub lateral: bool,
+}
+
+/// For each left row, the right table's rows by index.
+pub struct IndexJoin {
+    pub left: Node,
+    pub offset: usize,
+    pub width: usize,
+    /// Its filter is over the table's own columns.
+    pub rows: Rows,
+    /// Keys are over the joined row.
+    pub access: Access,
+    pub keep_left: bool,
+    /// Over the joined row.
+    pub condition: Option<Expr>,
+    /// All that makes a pair, for a right row that did not come through the index.
+    pub recheck: Option<Expr>,
+}
+
+/// Builds a table of the right rows, looks the left ones up.
+pub struct HashJoin {
+    pub left: Node,
+    pub right: Node,
+    pub offset: usize,
+    pub width: usize,
+    /// (over the joined row, over the right row)
+    pub keys: Vec<(Expr, Expr)>,
+    pub keep: Keep,
+    /// Over the joined row.
+    pub condition: Option<Expr>,
+}
+
+pub struct Aggregate {
+    pub input: Node,
+    pub input_width: usize,
+    pub keys: Vec<Expr>,
+    pub calls: Vec<AggregateCall>,
+}
+
+pub struct Sort {
+    pub input: Node,
+    pub width: usize,
+    pub keys: Vec<SortKey>,
+    /// Only the first rows are wanted: (limit, offset).
+    pub top: Option<(Expr, Option<Expr>)>,
+}
+
+pub struct Limit {
+    pub input: Node,
+    pub limit: Option<Expr>,
+    pub offset: Option<Expr>,
+}
+
+pub struct Distinct {
+    pub input: Node,
+    pub columns: Vec<(usize, Type)>,
+    /// DISTINCT ON over sorted rows: equal rows are neighbours, but this does not rely on it.
+    pub on: bool,
+}
+
+pub struct SetOpNode {
+    pub op: SetOp,
+    pub all: bool,
+    pub left: Node,
+    pub right: Node,
+    pub types: Vec<Type>,
+}
+
+/// Locks rows as they come out of `input`, whose hidden columns say which they are. It is run by
+/// an asynchronous driver before the plan's other operators; these read what it gathered.
+pub struct Lock {
+    pub number: usize,
+    pub input: Node,
+    pub width: usize,
+    pub input_width: usize,
+    /// Where the row ids are in the input's row, with the table and its row source.
+    pub targets: Vec<LockTarget>,
+    /// The place in the input's row of each output column.
+    pub output: Vec<usize>,
+    pub strength: LockStrength,
+    pub wait: LockWait,
+    /// No more rows are wanted: (limit, offset).
+    pub limit: Option<(Option<Expr>, Option<Expr>)>,
+}
+
+pub struct LockTarget {
+    pub table: Arc<TableDef>,
+    /// The column holding the row id; the bytes follow.
+    pub row_id: usize,
+    pub source: usize,
+}
+
+impl Rows {
+    pub fn width(&self) -> usize {
+        self.table.columns.len() + if self.hidden { 2 } else { 0 }
+    }
+}
+
+/// A row of datums that owns them.
+pub type OwnedRow = Vec<Datum>;
