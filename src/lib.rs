@@ -2,6 +2,7 @@
 
 pub mod base;
 pub mod btree;
+pub mod database;
 pub mod disk;
 pub mod pages;
 pub mod sql;

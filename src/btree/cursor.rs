@@ -7,6 +7,7 @@ use crate::base::{Lsn, PageId, Result};
 use crate::pages::{PageRef, Pages};
 use smallvec::SmallVec;
 use std::ops::Bound;
+use std::sync::Arc;
 
 /// A key kept by a cursor; short ones take no allocation.
 type Key = SmallVec<[u8; 32]>;
@@ -14,8 +15,9 @@ type Key = SmallVec<[u8; 32]>;
 /// A position between two entries of a range of a tree, at a snapshot. It starts before the first
 /// entry for [`Cursor::next`] and behind the last for [`Cursor::prev`]. After an error it is to be
 /// dropped.
-pub struct Cursor<'a> {
-    view: View<'a>,
+pub struct Cursor {
+    pages: Arc<Pages>,
+    snapshot: Lsn,
     root: PageId,
     lower: Bound<Key>,
     upper: Bound<Key>,
@@ -54,23 +56,31 @@ enum Goal<'k> {
     Key(&'k [u8]),
 }
 
-impl<'a> Cursor<'a> {
+impl Cursor {
     /// A cursor over the keys within the bounds. Nothing is read yet.
     pub fn new(
-        pages: &'a Pages,
+        pages: Arc<Pages>,
         root: PageId,
         snapshot: Lsn,
         lower: Bound<&[u8]>,
         upper: Bound<&[u8]>,
-    ) -> Cursor<'a> {
+    ) -> Cursor {
         Cursor {
-            view: View { pages, snapshot },
+            pages,
+            snapshot,
             root,
             lower: lower.map(Key::from_slice),
             upper: upper.map(Key::from_slice),
             path: SmallVec::new(),
             leaf: None,
             lsn: Lsn::ZERO,
+        }
+    }
+
+    fn view(&self) -> View<'_> {
+        View {
+            pages: &self.pages,
+            snapshot: self.snapshot,
         }
     }
 
@@ -147,7 +157,7 @@ impl<'a> Cursor<'a> {
         };
         let (key, stored) = Node::open(leaf.id, &leaf.page)?.entry(index)?;
         let value = ValueRef {
-            view: self.view,
+            view: self.view(),
             id: leaf.id,
             leaf: &leaf.page,
             stored,
@@ -227,7 +237,7 @@ impl<'a> Cursor<'a> {
     /// Goes down from a node, whose parent's level is given, to a leaf.
     fn descend(&mut self, mut id: PageId, mut above: Option<u8>, goal: Goal<'_>) -> Result<()> {
         loop {
-            let page = self.view.page(id)?;
+            let page = self.view().page(id)?;
             self.lsn = self.lsn.max(page.lsn());
             let node = match above {
                 Some(level) => open_child(id, &page, level)?,

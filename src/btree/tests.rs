@@ -1,3 +1,4 @@
+use super::node::CAPACITY;
 use super::{Cursor, Stats, bulk_build, create, delete, destroy, get, get_from, put, verify};
 use crate::base::sync::{AtomicBool, Ordering};
 use crate::base::{Error, Lsn, PageId, Result, SqlState};
@@ -390,28 +391,38 @@ fn an_absent_key_depends_on_the_delete_that_emptied_its_leaf() {
     let root = tree(&store);
     store.commit(|b| (0..2000).try_for_each(|i| put(b, root, &row(i), &[1; 60])));
     let durable = store.durable();
-    // Several leaves' worth.
-    let (_, lsn) =
-        store.install(|b| (500..1500).try_for_each(|i| delete(b, root, &row(i)).map(|_| ())));
-    assert!(lsn > durable);
-    for i in 500..1500 {
+    // Exactly the second and the third leaf, so that the leaf a reader now comes to is unchanged.
+    let per_leaf = (CAPACITY / (4 + 8 + 60 + 2)) as u64;
+    let gone = per_leaf..3 * per_leaf;
+    let remove = |i| move |b: &mut Batch<'_>| delete(b, root, &row(i)).map(|_| ());
+    let (_, lsn) = store.install(|b| gone.clone().try_for_each(|i| remove(i)(b)));
+    let changed: Vec<PageId> = store
+        .log
+        .lock()
+        .iter()
+        .filter(|w| w.3 == lsn)
+        .map(|w| w.0)
+        .collect();
+    assert!(changed.contains(&root));
+    let stats = verify(&store.pages, root, Lsn::NEWEST).unwrap();
+    assert!(
+        !stats
+            .pages
+            .iter()
+            .any(|p| *p != root && changed.contains(p))
+    );
+    for i in gone.clone() {
         let found = get(&store.pages, root, Lsn::NEWEST, &row(i)).unwrap();
         assert_eq!((found.value.is_none(), found.lsn), (true, lsn), "B6");
-        assert!(
-            get(&store.pages, root, durable, &row(i))
-                .unwrap()
-                .value
-                .is_some()
-        );
+        let before = get(&store.pages, root, durable, &row(i)).unwrap();
+        assert!(before.value.is_some() && before.lsn <= durable);
     }
-    let (low, high) = (row(700), row(1000));
-    let mut cursor = Cursor::new(
-        &store.pages,
-        root,
-        Lsn::NEWEST,
-        Bound::Included(&low),
-        Bound::Excluded(&high),
+    let (low, high) = (row(gone.start), row(gone.end));
+    let (low, high) = (
+        Bound::Included(low.as_slice()),
+        Bound::Excluded(high.as_slice()),
     );
+    let mut cursor = Cursor::new(&store.pages, root, Lsn::NEWEST, low, high);
     assert!(cursor.next().unwrap().is_none());
     assert_eq!(cursor.lsn(), lsn);
 }

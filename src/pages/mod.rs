@@ -17,12 +17,12 @@
 //! - **P3** Latches are taken in tree order, allocators' last, spaces ascending. A latch is never
 //!   held across an await, nor taken twice by one thread.
 //! - **P4** The edits of a page, applied to the version named by `base`, give the installed page
-//!   byte for byte (but for the lsn, which the installer stamps). `base` = [`Lsn::ZERO`](crate::base::Lsn::ZERO) means
-//!   that the page starts as zeroes, whatever it held before.
+//!   byte for byte (but for the lsn, which the installer stamps). A base of lsn 0
+//!   means that the page starts as zeroes, whatever it held before.
 //! - **P5** A registered snapshot's versions stay: for every live snapshot the newest version at
 //!   or below it, and for snapshots yet to come the newest version at or below the collector's
-//!   floor and all above it. Nothing between stays longer than until the next installation on
-//!   its page.
+//!   floor and all above it. What lies between them goes when a later version of the page is
+//!   installed.
 //! - **P6** A snapshot is registered first and checked against the floor after; the collector
 //!   raises the floor first and looks for snapshots after (all SeqCst). So one of the two always
 //!   sees the other.

@@ -114,11 +114,6 @@ impl Snapshots {
         live.dedup();
         live
     }
-
-    /// The oldest live snapshot, for the monitoring views.
-    pub fn oldest(&self) -> Option<Lsn> {
-        self.live().first().copied()
-    }
 }
 
 /// A place in the registry, armed while its owner reads.

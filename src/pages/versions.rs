@@ -6,8 +6,9 @@ use crate::base::Lsn;
 use crate::base::sync::RwLock;
 use smallvec::SmallVec;
 
-/// How many versions a page may have before installation looks for some to drop.
-pub(super) const FEW: usize = 3;
+/// How many versions a page may have before installation looks for some to drop: the new one and
+/// the newest durable one always stay.
+pub(super) const FEW: usize = 2;
 
 /// A page: its versions newest first, and the latch of the tree whose root it is.
 #[derive(Default)]

@@ -8,7 +8,7 @@ use crate::base::{CancelFlag, Error, Oid, Result, RowId, SqlState, TreeId};
 use crate::btree::Value;
 use crate::table::key::{IndexKey, KeyRange};
 use crate::table::{IndexDef, TableDef, Txn};
-use crate::txn::{Key, LockMode, LockTarget, LockWait, Scan};
+use crate::txn::{Key, LockMode, LockTarget, LockWait, Reader, Scan};
 use crate::types::{self, Datum, Format};
 
 pub(super) fn row_key(row: RowId) -> Key {
@@ -18,7 +18,10 @@ pub(super) fn row_key(row: RowId) -> Key {
 fn row_id(bytes: &[u8]) -> Result<RowId> {
     let bytes = <[u8; 8]>::try_from(bytes);
     bytes.map(|b| RowId(u64::from_be_bytes(b))).map_err(|_| {
-        Error::new(SqlState::DATA_CORRUPTED, "a row id of the wrong length in a table or index")
+        Error::new(
+            SqlState::DATA_CORRUPTED,
+            "a row id of the wrong length in a table or index",
+        )
     })
 }
 
@@ -28,15 +31,22 @@ pub struct TableScan {
 }
 
 pub fn scan(txn: &Txn, table: &Arc<TableDef>) -> Result<TableScan> {
-    let scan = txn.base.scan(table.tree, Bound::Unbounded, Bound::Unbounded, false)?;
+    let scan = txn
+        .base
+        .scan(table.tree, Bound::Unbounded, Bound::Unbounded, false)?;
     Ok(TableScan { scan })
 }
 
 impl TableScan {
     /// The next row and its bytes, borrowed until the call after.
-    #[expect(clippy::should_implement_trait, reason = "what it gives borrows from the scan")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "what it gives borrows from the scan"
+    )]
     pub fn next(&mut self) -> Result<Option<(RowId, &[u8])>> {
-        let Some((key, row)) = self.scan.next()? else { return Ok(None) };
+        let Some((key, row)) = self.scan.next()? else {
+            return Ok(None);
+        };
         Ok(Some((row_id(key)?, row)))
     }
 }
@@ -44,7 +54,7 @@ impl TableScan {
 /// The rows whose index keys are in a range, in key order or against it.
 pub struct IndexScan {
     index: Scan,
-    rows: RowReader,
+    rows: Reader,
     row: Option<Value>,
 }
 
@@ -57,7 +67,11 @@ pub fn index_scan(
 ) -> Result<IndexScan> {
     let (lower, upper) = (bytes(&range.lower), bytes(&range.upper));
     let index = txn.base.scan(index.tree, lower, upper, backward)?;
-    Ok(IndexScan { index, rows: txn.base.reader(table.tree)?, row: None })
+    Ok(IndexScan {
+        index,
+        rows: txn.base.reader(table.tree)?,
+        row: None,
+    })
 }
 
 fn bytes(bound: &Bound<Key>) -> Bound<&[u8]> {
@@ -73,9 +87,14 @@ impl IndexScan {
     ///
     /// # Errors
     /// XX001 when the index names a row that is not there.
-    #[expect(clippy::should_implement_trait, reason = "what it gives borrows from the scan")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "what it gives borrows from the scan"
+    )]
     pub fn next(&mut self) -> Result<Option<(RowId, &[u8])>> {
-        let Some((_, value)) = self.index.next()? else { return Ok(None) };
+        let Some((_, value)) = self.index.next()? else {
+            return Ok(None);
+        };
         let row = row_id(value)?;
         self.row = self.rows.get(value)?;
         match &self.row {
@@ -98,8 +117,12 @@ pub fn get_unique(
     index: &Arc<IndexDef>,
     key: &[Datum],
 ) -> Result<Option<(RowId, Value)>> {
-    let Some(key) = unique_key(table, index, key) else { return Ok(None) };
-    let Some(value) = txn.base.get(index.tree, &key)? else { return Ok(None) };
+    let Some(key) = unique_key(table, index, key) else {
+        return Ok(None);
+    };
+    let Some(value) = txn.base.get(index.tree, &key)? else {
+        return Ok(None);
+    };
     let row = row_id(&value)?;
     match txn.base.get(table.tree, &value)? {
         Some(bytes) => Ok(Some((row, bytes))),
@@ -171,11 +194,17 @@ async fn lock_row_id(
         return Ok(true);
     }
     let target = LockTarget::Row(table.tree, row);
-    let locked = txn.base.lock(target, lock.mode, lock.wait, lock.cancel).await;
+    let locked = txn
+        .base
+        .lock(target, lock.mode, lock.wait, lock.cancel)
+        .await;
     locked.map_err(|e| match e.sqlstate() {
         SqlState::LOCK_NOT_AVAILABLE => Error::new(
             SqlState::LOCK_NOT_AVAILABLE,
-            format!("could not obtain lock on row in relation \"{}\"", table.name),
+            format!(
+                "could not obtain lock on row in relation \"{}\"",
+                table.name
+            ),
         ),
         _ => e,
     })
@@ -190,9 +219,13 @@ pub async fn lock_unique(
     key: &[Datum],
     lock: RowLock<'_>,
 ) -> Result<Option<(RowId, LockedRow)>> {
-    let Some(key) = unique_key(table, index, key) else { return Ok(None) };
+    let Some(key) = unique_key(table, index, key) else {
+        return Ok(None);
+    };
     loop {
-        let Some(found) = txn.base.get_newest(index.tree, &key)? else { return Ok(None) };
+        let Some(found) = txn.base.get_newest(index.tree, &key)? else {
+            return Ok(None);
+        };
         let row = row_id(&found)?;
         if !lock_row_id(txn, table, row, lock).await? {
             return Ok(None);
@@ -203,7 +236,13 @@ pub async fn lock_unique(
             continue;
         }
         return match txn.base.get_newest(table.tree, &row_key(row))? {
-            Some(bytes) => Ok(Some((row, LockedRow { bytes, changed: false }))),
+            Some(bytes) => Ok(Some((
+                row,
+                LockedRow {
+                    bytes,
+                    changed: false,
+                },
+            ))),
             None => Err(dangling(row)),
         };
     }
@@ -260,8 +299,10 @@ pub async fn update(
         if unchanged {
             continue;
         }
-        let (before, after) =
-            (IndexKey::of(table, index, &old_row)?, IndexKey::of(table, index, new)?);
+        let (before, after) = (
+            IndexKey::of(table, index, &old_row)?,
+            IndexKey::of(table, index, new)?,
+        );
         if before.key == after.key {
             continue;
         }
@@ -269,7 +310,11 @@ pub async fn update(
         if index.unique && !after.has_null {
             check_unique(txn, table, index, &after, new, cancel).await?;
         }
-        txn.base.put(index.tree, after.entry(index, id), id.0.to_be_bytes().to_vec());
+        txn.base.put(
+            index.tree,
+            after.entry(index, id),
+            id.0.to_be_bytes().to_vec(),
+        );
     }
     txn.base.put(table.tree, row_key(id), bytes);
     Ok(())
@@ -338,7 +383,8 @@ async fn lock_key(
     if txn.owns(table) {
         return Ok(());
     }
-    txn.lock(LockTarget::key(index, key), LockMode::Update, cancel).await
+    txn.lock(LockTarget::key(index, key), LockMode::Update, cancel)
+        .await
 }
 
 async fn check_unique(
@@ -357,10 +403,15 @@ async fn check_unique(
 }
 
 fn duplicate_key(table: &TableDef, index: &IndexDef, row: &[Datum]) -> Error {
-    let message =
-        format!("duplicate key value violates unique constraint \"{}\"", index.name);
+    let message = format!(
+        "duplicate key value violates unique constraint \"{}\"",
+        index.name
+    );
     Error::new(SqlState::UNIQUE_VIOLATION, message)
-        .with_detail(format!("{} already exists.", describe_key(table, index, row)))
+        .with_detail(format!(
+            "{} already exists.",
+            describe_key(table, index, row)
+        ))
         .with_table(&table.schema, &table.name)
         .with_constraint(&index.name)
 }
@@ -382,7 +433,10 @@ pub(super) fn describe_key(table: &TableDef, index: &IndexDef, row: &[Datum]) ->
 
 fn check_not_null(table: &TableDef, row: &[Datum]) -> Result<()> {
     let columns = table.columns.iter().zip(row);
-    match columns.into_iter().find(|(c, value)| c.not_null && !c.dropped && value.is_null()) {
+    match columns
+        .into_iter()
+        .find(|(c, value)| c.not_null && !c.dropped && value.is_null())
+    {
         Some((column, _)) => Err(null_violation(table, &column.name, row)),
         None => Ok(()),
     }
@@ -403,7 +457,11 @@ fn null_violation(table: &TableDef, column: &str, row: &[Datum]) -> Error {
 pub fn failing_row(table: &TableDef, row: &[Datum]) -> String {
     const VALUE_CHARS_MAX: usize = 64;
     let format = Format::default();
-    let columns = table.columns.iter().zip(row).filter(|(column, _)| !column.dropped);
+    let columns = table
+        .columns
+        .iter()
+        .zip(row)
+        .filter(|(column, _)| !column.dropped);
     let values = columns.map(|(column, value)| {
         if value.is_null() {
             return "null".to_owned();
@@ -416,7 +474,10 @@ pub fn failing_row(table: &TableDef, row: &[Datum]) -> String {
             None => text.into_owned(),
         }
     });
-    format!("Failing row contains ({}).", values.collect::<Vec<_>>().join(", "))
+    format!(
+        "Failing row contains ({}).",
+        values.collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// A row id that no row of the table has had while this process lives.

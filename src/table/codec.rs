@@ -36,7 +36,10 @@ pub(super) fn encode(table: &TableDef) -> Result<Vec<u8>> {
         out.str(&index.name);
         out.u32(index.tree.0);
         let flags = [index.unique, index.primary, index.constraint];
-        out.u8(flags.iter().rev().fold(0, |bits, &flag| bits << 1 | u8::from(flag)));
+        out.u8(flags
+            .iter()
+            .rev()
+            .fold(0, |bits, &flag| bits << 1 | u8::from(flag)));
         out.list(&index.columns, |out, c| {
             out.place(c.column)?;
             out.u8(u8::from(c.descending) | u8::from(c.nulls_first) << 1);
@@ -68,10 +71,18 @@ pub(super) fn encode(table: &TableDef) -> Result<Vec<u8>> {
 /// XX001 when the bytes are not a definition that this version writes.
 pub(super) fn decode(bytes: &[u8]) -> Result<TableDef> {
     let mut reader = Reader::new(bytes);
-    let table = table(&mut reader).filter(|_| reader.remaining() == 0).ok_or_else(|| {
-        Error::new(SqlState::DATA_CORRUPTED, "the catalog holds a damaged table definition")
-    })?;
-    Ok(TableDef { layout: Layout::of(&table.columns)?, ..table })
+    let table = table(&mut reader)
+        .filter(|_| reader.remaining() == 0)
+        .ok_or_else(|| {
+            Error::new(
+                SqlState::DATA_CORRUPTED,
+                "the catalog holds a damaged table definition",
+            )
+        })?;
+    Ok(TableDef {
+        layout: Layout::of(&table.columns)?,
+        ..table
+    })
 }
 
 fn table(r: &mut Reader<'_>) -> Option<TableDef> {
@@ -90,7 +101,15 @@ fn table(r: &mut Reader<'_>) -> Option<TableDef> {
         let flags = r.u8()?;
         let (not_null, dropped) = (flags & 1 != 0, flags & 2 != 0);
         let (default, missing) = (optional(r)?, optional(r)?);
-        Some(ColumnDef { name, ty, typmod, not_null, default, dropped, missing })
+        Some(ColumnDef {
+            name,
+            ty,
+            typmod,
+            not_null,
+            default,
+            dropped,
+            missing,
+        })
     })?;
     let indexes = list(r, |r| {
         let oid = Oid(r.u32()?);
@@ -101,14 +120,30 @@ fn table(r: &mut Reader<'_>) -> Option<TableDef> {
             let column = r.u16()?.into();
             let flags = r.u8()?;
             let (descending, nulls_first) = (flags & 1 != 0, flags & 2 != 0);
-            Some(IndexColumn { column, descending, nulls_first })
+            Some(IndexColumn {
+                column,
+                descending,
+                nulls_first,
+            })
         })?;
         let (unique, primary, constraint) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
-        Some(Arc::new(IndexDef { oid, name, tree, columns, unique, primary, constraint }))
+        Some(Arc::new(IndexDef {
+            oid,
+            name,
+            tree,
+            columns,
+            unique,
+            primary,
+            constraint,
+        }))
     })?;
     let checks = list(r, |r| {
         let oid = Oid(r.u32()?);
-        Some(CheckDef { oid, name: r.str()?.to_owned(), expr: r.str()?.to_owned() })
+        Some(CheckDef {
+            oid,
+            name: r.str()?.to_owned(),
+            expr: r.str()?.to_owned(),
+        })
     })?;
     let foreign_keys = list(r, |r| {
         let oid = Oid(r.u32()?);
@@ -116,7 +151,13 @@ fn table(r: &mut Reader<'_>) -> Option<TableDef> {
         let columns = list(r, |r| r.u16().map(usize::from))?;
         let table = Oid(r.u32()?);
         let references = list(r, |r| r.u16().map(usize::from))?;
-        Some(ForeignKeyDef { oid, name, columns, table, references })
+        Some(ForeignKeyDef {
+            oid,
+            name,
+            columns,
+            table,
+            references,
+        })
     })?;
     let options = list(r, |r| Some((r.str()?.to_owned(), r.str()?.to_owned())))?;
     Some(TableDef {
@@ -190,5 +231,8 @@ impl Writer {
 }
 
 fn too_many() -> Error {
-    Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "a table definition is too large")
+    Error::new(
+        SqlState::PROGRAM_LIMIT_EXCEEDED,
+        "a table definition is too large",
+    )
 }

@@ -46,7 +46,13 @@ pub async fn create_table(
 ) -> Result<Arc<TableDef>> {
     claim_name(txn, &new.schema, &new.name, cancel).await?;
     let checks = new.checks.into_iter();
-    let checks = checks.map(|(name, expr)| CheckDef { oid: txn.next_oid(), name, expr }).collect();
+    let checks = checks
+        .map(|(name, expr)| CheckDef {
+            oid: txn.next_oid(),
+            name,
+            expr,
+        })
+        .collect();
     let table = Arc::new(TableDef {
         oid: txn.next_oid(),
         schema: new.schema,
@@ -68,7 +74,8 @@ pub async fn create_table(
 
 /// Waits for whoever is making a relation of that name, then checks that there is none.
 async fn claim_name(txn: &mut Txn, schema: &str, name: &str, cancel: &CancelFlag) -> Result<()> {
-    txn.lock(LockTarget::name(schema, name), LockMode::Update, cancel).await?;
+    txn.lock(LockTarget::name(schema, name), LockMode::Update, cancel)
+        .await?;
     let catalog = txn.catalog();
     if catalog.table(schema, name).is_some() || catalog.index(schema, name).is_some() {
         let message = format!("relation \"{name}\" already exists");
@@ -90,7 +97,10 @@ pub fn replace(txn: &mut Txn, table: TableDef) -> Result<Arc<TableDef>> {
     if !table.foreign_keys.is_empty() {
         return Err(Error::unsupported("foreign keys are"));
     }
-    let table = Arc::new(TableDef { layout: Layout::of(&table.columns)?, ..table });
+    let table = Arc::new(TableDef {
+        layout: Layout::of(&table.columns)?,
+        ..table
+    });
     txn.set_table(table.oid, Some(table.clone()))?;
     Ok(table)
 }
@@ -113,7 +123,10 @@ pub async fn create_index(
     for column in &new.columns {
         let ty = table.columns[column.column].ty;
         if !is_indexable(ty) {
-            return Err(Error::unsupported(format_args!("an index over {} is", ty.sql_name())));
+            return Err(Error::unsupported(format_args!(
+                "an index over {} is",
+                ty.sql_name()
+            )));
         }
     }
     claim_name(txn, &table.schema, &new.name, cancel).await?;
@@ -151,11 +164,18 @@ fn build(
         if index.unique && !key.has_null && txn.base.get(index.tree, &key.key)?.is_some() {
             let message = format!("could not create unique index \"{}\"", index.name);
             return Err(Error::new(SqlState::UNIQUE_VIOLATION, message)
-                .with_detail(format!("{} is duplicated.", describe_key(table, index, &row)))
+                .with_detail(format!(
+                    "{} is duplicated.",
+                    describe_key(table, index, &row)
+                ))
                 .with_table(&table.schema, &table.name)
                 .with_constraint(&index.name));
         }
-        txn.base.put(index.tree, key.entry(index, id), id.0.to_be_bytes().to_vec());
+        txn.base.put(
+            index.tree,
+            key.entry(index, id),
+            id.0.to_be_bytes().to_vec(),
+        );
         count += 1;
         if count % ROWS_PER_CANCEL_CHECK == 0 {
             cancel.check()?;
@@ -183,7 +203,10 @@ pub fn truncate(txn: &mut Txn, table: &Arc<TableDef>) -> Result<Arc<TableDef>> {
     for index in indexes {
         txn.base.drop_tree(index.tree);
         let tree = txn.base.create_tree();
-        table.indexes.push(Arc::new(IndexDef { tree, ..IndexDef::clone(&index) }));
+        table.indexes.push(Arc::new(IndexDef {
+            tree,
+            ..IndexDef::clone(&index)
+        }));
     }
     replace(txn, table)
 }

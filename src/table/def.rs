@@ -101,14 +101,27 @@ pub struct Catalog {
 impl Catalog {
     /// No tables, and the schemas that are always there.
     pub(super) fn new() -> Catalog {
-        let schemas = [(11, "pg_catalog"), (2200, "public"), (13000, "information_schema")];
-        let schemas = schemas.map(|(oid, name)| (Oid(oid), name.to_owned())).to_vec();
-        Catalog { version: next_version(), schemas, ..Catalog::default() }
+        let schemas = [
+            (11, "pg_catalog"),
+            (2200, "public"),
+            (13000, "information_schema"),
+        ];
+        let schemas = schemas
+            .map(|(oid, name)| (Oid(oid), name.to_owned()))
+            .to_vec();
+        Catalog {
+            version: next_version(),
+            schemas,
+            ..Catalog::default()
+        }
     }
 
     /// This catalog with some tables added, replaced or dropped.
     pub(super) fn with(&self, changes: &[(Oid, Option<Arc<TableDef>>)]) -> Catalog {
-        let mut catalog = Catalog { version: next_version(), ..self.clone() };
+        let mut catalog = Catalog {
+            version: next_version(),
+            ..self.clone()
+        };
         for (oid, table) in changes {
             catalog.set(*oid, table.clone());
         }
@@ -132,9 +145,16 @@ impl Catalog {
 
     /// The table of an index, and the index, by schema and name.
     pub fn index(&self, schema: &str, name: &str) -> Option<(&Arc<TableDef>, &Arc<IndexDef>)> {
-        self.tables.values().filter(|table| table.schema == schema).find_map(|table| {
-            table.indexes.iter().find(|index| index.name == name).map(|index| (table, index))
-        })
+        self.tables
+            .values()
+            .filter(|table| table.schema == schema)
+            .find_map(|table| {
+                table
+                    .indexes
+                    .iter()
+                    .find(|index| index.name == name)
+                    .map(|index| (table, index))
+            })
     }
 
     pub fn table(&self, schema: &str, name: &str) -> Option<&Arc<TableDef>> {
@@ -165,7 +185,11 @@ impl TableDef {
         let indexes = self.indexes.iter().map(|i| i.oid);
         let checks = self.checks.iter().map(|c| c.oid);
         let foreign_keys = self.foreign_keys.iter().map(|k| k.oid);
-        [self.oid].into_iter().chain(indexes).chain(checks).chain(foreign_keys)
+        [self.oid]
+            .into_iter()
+            .chain(indexes)
+            .chain(checks)
+            .chain(foreign_keys)
     }
 
     /// The place of a column that has not been dropped.

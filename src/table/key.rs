@@ -71,7 +71,11 @@ fn too_long(len: usize, index: &str) -> Error {
 
 fn put(key: &mut Key, ty: Type, column: IndexColumn, value: &Datum) {
     if value.is_null() {
-        key.push(if column.nulls_first { NULL_FIRST } else { NULL_LAST });
+        key.push(if column.nulls_first {
+            NULL_FIRST
+        } else {
+            NULL_LAST
+        });
         return;
     }
     key.push(VALUE);
@@ -98,17 +102,37 @@ fn put_value(key: &mut Key, ty: Type, value: &Datum) {
         }
         Datum::Oid(v) => key.extend_from_slice(&v.to_be_bytes()),
         Datum::Float4(v) => {
-            let bits = if v.is_nan() { f32::NAN.to_bits() } else { (v + 0.0).to_bits() };
-            let ordered = if bits & SIGN32 != 0 { !bits } else { bits | SIGN32 };
+            let bits = if v.is_nan() {
+                f32::NAN.to_bits()
+            } else {
+                (v + 0.0).to_bits()
+            };
+            let ordered = if bits & SIGN32 != 0 {
+                !bits
+            } else {
+                bits | SIGN32
+            };
             key.extend_from_slice(&ordered.to_be_bytes());
         }
         Datum::Float8(v) => {
-            let bits = if v.is_nan() { f64::NAN.to_bits() } else { (v + 0.0).to_bits() };
-            let ordered = if bits & SIGN64 != 0 { !bits } else { bits | SIGN64 };
+            let bits = if v.is_nan() {
+                f64::NAN.to_bits()
+            } else {
+                (v + 0.0).to_bits()
+            };
+            let ordered = if bits & SIGN64 != 0 {
+                !bits
+            } else {
+                bits | SIGN64
+            };
             key.extend_from_slice(&ordered.to_be_bytes());
         }
         Datum::Text(s) => {
-            let s = if ty == Type::Bpchar { s.trim_end_matches(' ') } else { s };
+            let s = if ty == Type::Bpchar {
+                s.trim_end_matches(' ')
+            } else {
+                s
+            };
             key.extend_from_slice(s.as_bytes());
             key.push(0);
         }
@@ -185,12 +209,18 @@ pub fn key_range(
     for (column, value) in index.columns.iter().zip(equal) {
         put(&mut prefix, table.columns[column.column].ty, *column, value);
     }
-    let Some(next) = index.columns.get(equal.len()) else { return all_of(prefix) };
+    let Some(next) = index.columns.get(equal.len()) else {
+        return all_of(prefix);
+    };
     if lower.is_none() && upper.is_none() {
         return all_of(prefix);
     }
     // In a descending column the greater values come first.
-    let (first, last) = if next.descending { (upper, lower) } else { (lower, upper) };
+    let (first, last) = if next.descending {
+        (upper, lower)
+    } else {
+        (lower, upper)
+    };
     let with = |value: &Datum| {
         let mut key = prefix.clone();
         put(&mut key, table.columns[next.column].ty, *next, value);
@@ -218,13 +248,19 @@ pub fn key_range(
 impl KeyRange {
     /// The whole index.
     pub fn all() -> KeyRange {
-        KeyRange { lower: Bound::Unbounded, upper: Bound::Unbounded }
+        KeyRange {
+            lower: Bound::Unbounded,
+            upper: Bound::Unbounded,
+        }
     }
 }
 
 /// All keys that start with a prefix.
 fn all_of(prefix: Key) -> KeyRange {
-    KeyRange { upper: end_of(prefix.clone()), lower: Bound::Included(prefix) }
+    KeyRange {
+        upper: end_of(prefix.clone()),
+        lower: Bound::Included(prefix),
+    }
 }
 
 /// Behind all keys that start with a prefix.

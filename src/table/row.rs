@@ -60,11 +60,17 @@ impl Layout {
         for column in columns {
             match fixed_width(column.ty) {
                 Some(width) => {
-                    places.push(Place::Fixed { offset, ty: column.ty });
+                    places.push(Place::Fixed {
+                        offset,
+                        ty: column.ty,
+                    });
                     offset += width;
                 }
                 None => {
-                    places.push(Place::Variable { index, ty: column.ty });
+                    places.push(Place::Variable {
+                        index,
+                        ty: column.ty,
+                    });
                     index += 1;
                 }
             }
@@ -74,14 +80,21 @@ impl Layout {
                 None => Datum::Null,
             });
         }
-        Ok(Arc::new(Layout { columns: places, prefix, missing }))
+        Ok(Arc::new(Layout {
+            columns: places,
+            prefix,
+            missing,
+        }))
     }
 
     /// Appends the bytes of a row, one datum per column.
     pub fn encode(&self, row: &[Datum], out: &mut Vec<u8>) -> Result<()> {
         debug_assert_eq!(row.len(), self.columns.len());
         let start = out.len();
-        let count = u16::try_from(row.len()).ok().filter(|&n| n < WIDE).ok_or_else(too_wide)?;
+        let count = u16::try_from(row.len())
+            .ok()
+            .filter(|&n| n < WIDE)
+            .ok_or_else(too_wide)?;
         out.extend_from_slice(&count.to_le_bytes());
         let bitmap = out.len();
         let (fixed, variable) = self.prefix[row.len()];
@@ -93,10 +106,14 @@ impl Layout {
         for (i, (value, place)) in row.iter().zip(&self.columns).enumerate() {
             match *place {
                 _ if value.is_null() => out[bitmap + i / 8] |= 1 << (i % 8),
-                Place::Fixed { offset, ty } => put_fixed(&mut out[fixed_start + offset..], value, ty)?,
+                Place::Fixed { offset, ty } => {
+                    put_fixed(&mut out[fixed_start + offset..], value, ty)?
+                }
                 Place::Variable { ty, .. } => put_variable(out, value, ty)?,
             }
-            let Place::Variable { index, .. } = *place else { continue };
+            let Place::Variable { index, .. } = *place else {
+                continue;
+            };
             let mut end = out.len() - data_start;
             if !wide && end > usize::from(u16::MAX) {
                 widen(out, ends, variable, index);
@@ -135,7 +152,12 @@ impl Layout {
 /// Makes room for four-byte offsets where two-byte ones were.
 fn widen(out: &mut Vec<u8>, ends: usize, variable: usize, written: usize) {
     let narrow: Vec<u32> = (0..written)
-        .map(|i| u32::from(u16::from_le_bytes([out[ends + 2 * i], out[ends + 2 * i + 1]])))
+        .map(|i| {
+            u32::from(u16::from_le_bytes([
+                out[ends + 2 * i],
+                out[ends + 2 * i + 1],
+            ]))
+        })
         .collect();
     let old = ends..ends + 2 * variable;
     out.splice(old, std::iter::repeat_n(0, 4 * variable));
@@ -163,7 +185,15 @@ impl<'a> RowBytes<'a> {
         let (bitmap, rest) = rest.split_at_checked(count.div_ceil(8))?;
         let (fixed, rest) = rest.split_at_checked(fixed)?;
         let (ends, data) = rest.split_at_checked(variable * if wide { 4 } else { 2 })?;
-        Some(RowBytes { layout, count, bitmap, fixed, ends, data, wide })
+        Some(RowBytes {
+            layout,
+            count,
+            bitmap,
+            fixed,
+            ends,
+            data,
+            wide,
+        })
     }
 
     fn get(&self, column: usize, out: &mut Datum) -> Option<()> {
@@ -251,7 +281,10 @@ fn get_variable(bytes: &[u8], ty: Type, out: &mut Datum) -> Option<()> {
 }
 
 fn damaged() -> Error {
-    Error::new(SqlState::DATA_CORRUPTED, "a row does not fit the definition of its table")
+    Error::new(
+        SqlState::DATA_CORRUPTED,
+        "a row does not fit the definition of its table",
+    )
 }
 
 fn misfit(value: &Datum, ty: Type) -> Error {

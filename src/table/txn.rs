@@ -42,6 +42,10 @@ impl Tables {
         }))
     }
 
+    pub(super) fn transactions(&self) -> &Transactions {
+        &self.transactions
+    }
+
     pub fn begin(self: &Arc<Self>) -> Txn {
         Txn {
             tables: self.clone(),
@@ -124,7 +128,9 @@ impl Txn {
             self.tables.publish(&self.changes);
             Ok(())
         });
-        finish.await.map_err(|e| Error::new(SqlState::INTERNAL_ERROR, e.to_string()))?
+        finish
+            .await
+            .map_err(|e| Error::new(SqlState::INTERNAL_ERROR, e.to_string()))?
     }
 
     pub fn rollback(self) {

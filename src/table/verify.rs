@@ -33,7 +33,10 @@ fn verify_table(txn: &crate::table::Txn, table: &Arc<TableDef>) -> Result<u64> {
             let key = IndexKey::of(table, index, &row)?.entry(index, id);
             let entry = txn.base.get(index.tree, &key)?;
             if entry.as_deref() != Some(&id.0.to_be_bytes()[..]) {
-                let what = format!("row {} of \"{}\" is not in \"{}\"", id.0, table.name, index.name);
+                let what = format!(
+                    "row {} of \"{}\" is not in \"{}\"",
+                    id.0, table.name, index.name
+                );
                 return Err(Error::new(SqlState::DATA_CORRUPTED, what));
             }
         }

@@ -140,7 +140,12 @@ impl Locks {
     ///
     /// # Errors
     /// 40P01 when waiting would close a cycle.
-    pub(super) async fn lock(&self, txn: TxnId, target: LockTarget, mode: LockMode) -> Result<bool> {
+    pub(super) async fn lock(
+        &self,
+        txn: TxnId,
+        target: LockTarget,
+        mode: LockMode,
+    ) -> Result<bool> {
         let (waiter, newly) = {
             let mut shard = self.shard(target).lock();
             let entry = shard.entry(target).or_default();
@@ -150,7 +155,12 @@ impl Locks {
                 TryLock::Conflict => entry.enqueue(txn, mode),
             }
         };
-        let mut queued = Queued { locks: self, target, waiter, done: false };
+        let mut queued = Queued {
+            locks: self,
+            target,
+            waiter,
+            done: false,
+        };
         self.refuse_cycle(txn, target, mode)?;
         // Acquire: pairs with the Release in `grant`.
         while !queued.waiter.granted.load(Ordering::Acquire) {
@@ -205,7 +215,9 @@ impl Locks {
         seen: &mut FxHashSet<TxnId>,
         path: &mut Vec<TxnId>,
     ) -> bool {
-        let Some(&(target, mode)) = waits.get(&from) else { return false };
+        let Some(&(target, mode)) = waits.get(&from) else {
+            return false;
+        };
         for blocker in self.blockers(from, target, mode) {
             if blocker == goal {
                 return true;
@@ -223,10 +235,18 @@ impl Locks {
 
     fn blockers(&self, txn: TxnId, target: LockTarget, mode: LockMode) -> Vec<TxnId> {
         let shard = self.shard(target).lock();
-        let Some(entry) = shard.get(&target) else { return Vec::new() };
+        let Some(entry) = shard.get(&target) else {
+            return Vec::new();
+        };
         let holders = entry.holders.iter().copied();
-        let ahead = entry.queue.iter().take_while(|w| w.txn != txn).map(|w| (w.txn, w.mode));
-        let in_the_way = holders.chain(ahead).filter(|h| h.0 != txn && mode.conflicts(h.1));
+        let ahead = entry
+            .queue
+            .iter()
+            .take_while(|w| w.txn != txn)
+            .map(|w| (w.txn, w.mode));
+        let in_the_way = holders
+            .chain(ahead)
+            .filter(|h| h.0 != txn && mode.conflicts(h.1));
         in_the_way.map(|h| h.0).collect()
     }
 }
@@ -237,7 +257,10 @@ impl Entry {
     }
 
     fn free_of_holders(&self, txn: TxnId, mode: LockMode) -> bool {
-        !self.holders.iter().any(|h| h.0 != txn && mode.conflicts(h.1))
+        !self
+            .holders
+            .iter()
+            .any(|h| h.0 != txn && mode.conflicts(h.1))
     }
 
     fn try_lock(&mut self, txn: TxnId, mode: LockMode) -> TryLock {
@@ -268,8 +291,12 @@ impl Entry {
 
     /// The place in the queue, and whether the transaction does not hold the target yet.
     fn enqueue(&mut self, txn: TxnId, mode: LockMode) -> (Arc<Waiter>, bool) {
-        let waiter =
-            Arc::new(Waiter { txn, mode, granted: AtomicBool::new(false), wake: Notify::new() });
+        let waiter = Arc::new(Waiter {
+            txn,
+            mode,
+            granted: AtomicBool::new(false),
+            wake: Notify::new(),
+        });
         let newly = !self.holders.iter().any(|h| h.0 == txn);
         match newly {
             true => self.queue.push_back(waiter.clone()),
@@ -284,7 +311,9 @@ impl Entry {
             if !self.free_of_holders(waiter.txn, waiter.mode) {
                 return;
             }
-            let Some(waiter) = self.queue.pop_front() else { return };
+            let Some(waiter) = self.queue.pop_front() else {
+                return;
+            };
             self.hold(waiter.txn, waiter.mode);
             // Release: pairs with the Acquire in `lock`.
             waiter.granted.store(true, Ordering::Release);
@@ -310,8 +339,13 @@ impl Drop for Queued<'_> {
             return;
         }
         let mut shard = self.locks.shard(self.target).lock();
-        let Some(entry) = shard.get_mut(&self.target) else { return };
-        let queued = entry.queue.iter().position(|w| Arc::ptr_eq(w, &self.waiter));
+        let Some(entry) = shard.get_mut(&self.target) else {
+            return;
+        };
+        let queued = entry
+            .queue
+            .iter()
+            .position(|w| Arc::ptr_eq(w, &self.waiter));
         match queued {
             Some(place) => drop(entry.queue.remove(place)),
             None => entry.holders.retain(|h| h.0 != self.waiter.txn),

@@ -33,7 +33,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 pub use locks::{LockMode, LockTarget, LockWait};
-pub use scan::Scan;
+pub use scan::{Reader, Scan};
 pub use write_set::Key;
 
 use crate::base::sync::{AtomicU64, Ordering};
@@ -63,7 +63,13 @@ impl Transactions {
             true => Trees::create(&pages, &log)?,
             false => Trees::load(&pages)?,
         };
-        Ok(Arc::new(Transactions { pages, log, locks: Locks::default(), trees, next_txn }))
+        Ok(Arc::new(Transactions {
+            pages,
+            log,
+            locks: Locks::default(),
+            trees,
+            next_txn,
+        }))
     }
 
     pub fn begin(self: &Arc<Self>) -> Transaction {
@@ -95,7 +101,8 @@ impl Transactions {
     /// # Errors
     /// [`Error::Corrupt`] naming the first damage found.
     pub fn verify(&self) -> Result<()> {
-        self.trees.verify(&self.pages)
+        let snapshot = self.pages.snapshots().register(|| self.log.durable_lsn());
+        trees::verify(&self.pages, snapshot.lsn())
     }
 }
 
@@ -139,7 +146,9 @@ impl Transaction {
     }
 
     fn snapshot(&self) -> Result<&Arc<Snapshot>> {
-        self.snapshot.as_ref().ok_or_else(|| internal("a read without a snapshot"))
+        self.snapshot
+            .as_ref()
+            .ok_or_else(|| internal("a read without a snapshot"))
     }
 
     /// The value of a key: this transaction's own, or the one at the snapshot.
@@ -147,7 +156,9 @@ impl Transaction {
         if let Some(own) = self.own(tree, key) {
             return Ok(own.map(|v| Value::Owned(v.to_vec())));
         }
-        let Some(root) = self.root(tree)? else { return Ok(None) };
+        let Some(root) = self.root(tree)? else {
+            return Ok(None);
+        };
         Ok(btree::get(&self.shared.pages, root, self.snapshot()?.lsn(), key)?.value)
     }
 
@@ -157,7 +168,9 @@ impl Transaction {
         if let Some(own) = self.own(tree, key) {
             return Ok(own.map(|v| Value::Owned(v.to_vec())));
         }
-        let Some(root) = self.root(tree)? else { return Ok(None) };
+        let Some(root) = self.root(tree)? else {
+            return Ok(None);
+        };
         let found = {
             let _latch = self.shared.pages.latch(root).read();
             btree::get(&self.shared.pages, root, Lsn::NEWEST, key)?
@@ -177,7 +190,8 @@ impl Transaction {
             return Ok(None);
         }
         let root = self.shared.trees.root(tree);
-        root.map(Some).ok_or_else(|| internal(format!("tree {} does not exist", tree.0)))
+        root.map(Some)
+            .ok_or_else(|| internal(format!("tree {} does not exist", tree.0)))
     }
 
     /// The entries of a range at the snapshot, own writes included. The scan stands alone: later
@@ -192,13 +206,35 @@ impl Transaction {
         let pages = self.shared.pages.clone();
         let own = self.writes.get(&tree).cloned();
         let snapshot = self.snapshot()?.clone();
-        Ok(Scan::new(pages, self.root(tree)?, snapshot, own, lower, upper, backward))
+        Ok(Scan::new(
+            pages,
+            self.root(tree)?,
+            snapshot,
+            own,
+            lower,
+            upper,
+            backward,
+        ))
+    }
+
+    /// For looking up many keys of a tree as [`Self::scan`] would give them.
+    pub fn reader(&self, tree: TreeId) -> Result<Reader> {
+        let pages = self.shared.pages.clone();
+        let own = self.writes.get(&tree).cloned();
+        Ok(Reader::new(
+            pages,
+            self.root(tree)?,
+            self.snapshot()?.clone(),
+            own,
+        ))
     }
 
     /// The entry with the highest key in the newest state and the own writes together.
     pub fn last_key(&mut self, tree: TreeId) -> Result<Option<Key>> {
         let own = self.writes.get(&tree).and_then(|w| w.last_key());
-        let Some(root) = self.root(tree)? else { return Ok(own) };
+        let Some(root) = self.root(tree)? else {
+            return Ok(own);
+        };
         let _latch = self.shared.pages.latch(root).read();
         let (low, high) = (Bound::Unbounded, Bound::Unbounded);
         let pages = self.shared.pages.clone();
@@ -299,19 +335,30 @@ impl Transaction {
 
         let mut roots = Vec::with_capacity(writes.len());
         for &tree in writes.keys().filter(|tree| !self.created.contains(tree)) {
-            roots.push(self.root(tree)?.ok_or_else(|| internal("a tree without a root"))?);
+            roots.push(
+                self.root(tree)?
+                    .ok_or_else(|| internal("a tree without a root"))?,
+            );
         }
         let directory = changes_trees.then(|| pages.latch(shared.trees.directory()).write());
-        let latches: Vec<_> = roots.iter().map(|&root| pages.latch(root).write()).collect();
+        let latches: Vec<_> = roots
+            .iter()
+            .map(|&root| pages.latch(root).write())
+            .collect();
 
         let mut batch = Batch::new(pages);
-        let existing = writes.iter().filter(|(tree, _)| !self.created.contains(tree));
+        let existing = writes
+            .iter()
+            .filter(|(tree, _)| !self.created.contains(tree));
         for (root, (_, writes)) in roots.iter().zip(existing) {
             writes.apply(&mut batch, *root)?;
         }
         let mut made = Vec::with_capacity(self.created.len());
         for &tree in &self.created {
-            made.push((tree, shared.trees.build(&mut batch, tree, writes.get(&tree))?));
+            made.push((
+                tree,
+                shared.trees.build(&mut batch, tree, writes.get(&tree))?,
+            ));
         }
         for &tree in &self.dropped {
             shared.trees.destroy(&mut batch, tree)?;

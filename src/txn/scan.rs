@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::base::{PageId, Result};
-use crate::btree::Cursor;
+use crate::btree::{self, Cursor, Value};
 use crate::pages::{Pages, Snapshot};
 use crate::txn::write_set::{Key, TreeWrites};
 
@@ -55,7 +55,10 @@ impl Scan {
     }
 
     /// The next key and value, borrowed until the call after.
-    #[expect(clippy::should_implement_trait, reason = "what it gives borrows from the scan")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "what it gives borrows from the scan"
+    )]
     pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>> {
         if self.own.is_none() {
             return self.next_committed();
@@ -64,9 +67,17 @@ impl Scan {
     }
 
     fn next_committed(&mut self) -> Result<Option<(&[u8], &[u8])>> {
-        let Some(cursor) = &mut self.cursor else { return Ok(None) };
-        let entry = if self.backward { cursor.prev()? } else { cursor.next()? };
-        let Some((key, value)) = entry else { return Ok(None) };
+        let Some(cursor) = &mut self.cursor else {
+            return Ok(None);
+        };
+        let entry = if self.backward {
+            cursor.prev()?
+        } else {
+            cursor.next()?
+        };
+        let Some((key, value)) = entry else {
+            return Ok(None);
+        };
         match value.bytes()? {
             Cow::Borrowed(bytes) => Ok(Some((key, bytes))),
             Cow::Owned(bytes) => {
@@ -85,12 +96,18 @@ impl Scan {
                     self.cursor = None;
                 }
             }
-            let Some(own) = &mut self.own else { return Ok(None) };
+            let Some(own) = &mut self.own else {
+                return Ok(None);
+            };
             let (lower, upper) = (bytes(&own.lower), bytes(&own.upper));
             let left = is_range(lower, upper);
-            let change = left.then(|| own.writes.first_in(lower, upper, self.backward)).flatten();
+            let change = left
+                .then(|| own.writes.first_in(lower, upper, self.backward))
+                .flatten();
             let Some((key, value)) = change else {
-                let Some(entry) = self.pending.take() else { return Ok(None) };
+                let Some(entry) = self.pending.take() else {
+                    return Ok(None);
+                };
                 self.current = entry;
                 break;
             };
@@ -99,7 +116,9 @@ impl Scan {
                 false => pending.0.cmp(key),
             });
             if order == Some(std::cmp::Ordering::Less) {
-                let Some(entry) = self.pending.take() else { return Ok(None) };
+                let Some(entry) = self.pending.take() else {
+                    return Ok(None);
+                };
                 self.current = entry;
                 break;
             }
@@ -132,7 +151,43 @@ fn bytes(bound: &Bound<Key>) -> Bound<&[u8]> {
 fn is_range(lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> bool {
     match (lower, upper) {
         (Bound::Excluded(a), Bound::Excluded(b)) => a < b,
-        (Bound::Included(a) | Bound::Excluded(a), Bound::Included(b) | Bound::Excluded(b)) => a <= b,
+        (Bound::Included(a) | Bound::Excluded(a), Bound::Included(b) | Bound::Excluded(b)) => {
+            a <= b
+        }
         _ => true,
+    }
+}
+
+/// Looks single keys up as a [`Scan`] sees them.
+pub struct Reader {
+    pages: Arc<Pages>,
+    root: Option<PageId>,
+    own: Option<Arc<TreeWrites>>,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Reader {
+    pub(super) fn new(
+        pages: Arc<Pages>,
+        root: Option<PageId>,
+        snapshot: Arc<Snapshot>,
+        own: Option<Arc<TreeWrites>>,
+    ) -> Reader {
+        Reader {
+            pages,
+            root,
+            own,
+            snapshot,
+        }
+    }
+
+    pub fn get(&self, key: &[u8]) -> Result<Option<Value>> {
+        if let Some(own) = self.own.as_ref().and_then(|own| own.get(key)) {
+            return Ok(own.map(|value| Value::Owned(value.to_vec())));
+        }
+        let Some(root) = self.root else {
+            return Ok(None);
+        };
+        Ok(btree::get(&self.pages, root, self.snapshot.lsn(), key)?.value)
     }
 }

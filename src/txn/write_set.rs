@@ -39,7 +39,11 @@ impl TreeWrites {
         backward: bool,
     ) -> Option<(&Key, Option<&[u8]>)> {
         let mut range = self.changes.range::<[u8], _>((lower, upper));
-        let entry = if backward { range.next_back() } else { range.next() };
+        let entry = if backward {
+            range.next_back()
+        } else {
+            range.next()
+        };
         entry.map(|(key, value)| (key, value.as_deref()))
     }
 

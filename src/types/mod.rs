@@ -13,4 +13,5 @@ mod ty;
 
 pub use datum::{Array, Datum};
 pub use format::{ByteaOutput, DateOrder, Format};
+pub use numeric::Numeric;
 pub use ty::{Category, Type};
