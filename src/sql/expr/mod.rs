@@ -47,6 +47,11 @@ impl<'a> ExprContext<'a> {
         }
     }
 
+    /// The execution that operators are part of.
+    pub(crate) fn running(&self) -> Result<&'a Run> {
+        self.run.ok_or_else(no_subquery)
+    }
+
     /// The same context inside a query whose enclosing row is `outer`.
     pub(crate) fn inside(&self, outer: &'a OuterRow<'a>) -> ExprContext<'a> {
         ExprContext {
@@ -219,7 +224,7 @@ fn compute(expr: &Expr, row: &[Datum], cx: &ExprContext<'_>) -> Result<Datum> {
         }
         ExprKind::Subscript { array, index } => subscript(array, index, row, cx),
         ExprKind::SubPlan { index, left } => {
-            let run = cx.run.ok_or_else(no_subquery)?;
+            let run = cx.running()?;
             let left = left.as_deref().map(|l| eval(l, row, cx)).transpose()?;
             run.subquery(*index, left.as_deref(), row, cx)
         }
