@@ -15,7 +15,7 @@ mod aggregate;
 mod change;
 mod constraints;
 mod distinct;
-mod explain;
+pub(crate) mod explain;
 mod filter;
 mod function;
 mod hash_join;
@@ -43,7 +43,6 @@ use crate::types::Datum;
 
 pub(crate) use change::change;
 pub(crate) use constraints::check_row;
-pub(crate) use explain::{analyze, explain};
 pub(crate) use insert::insert;
 pub(crate) use lock::gather_locked;
 pub use run::Run;

@@ -20,7 +20,9 @@ pub(crate) struct Check {
 pub(crate) struct InsertPlan {
     pub table: Arc<TableDef>,
     /// The source's rows.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
+    /// The source or a subquery reads stored tables.
+    pub reads_tables: bool,
     /// One per column, over a source row.
     pub values: Vec<Expr>,
     pub checks: Vec<Check>,
@@ -37,7 +39,7 @@ pub(crate) struct ChangePlan {
     pub table: Arc<TableDef>,
     pub target: Target,
     /// With [`Target::Scan`] its rows: the target's columns, row id and bytes, then FROM's.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     /// Over target row ++ FROM row, as everything below.
     pub filter: Option<Expr>,
     pub assignments: Option<Vec<(usize, Expr)>>,
@@ -70,10 +72,12 @@ pub(crate) fn plan_insert(
     let returning = planner.returning(insert.returning)?;
     let planned = planner.rel(insert.source, Vec::new(), &want)?;
     let mut plan = planner.take_plan(planned.node, source_width);
+    let reads_tables = !plan.tables.is_empty();
     plan.add_table(&insert.table);
     Ok(InsertPlan {
         table: insert.table,
-        plan,
+        reads_tables,
+        plan: Arc::new(plan),
         values,
         checks,
         returning,
@@ -196,7 +200,7 @@ impl Planner<'_> {
         Ok(ChangePlan {
             table,
             target,
-            plan,
+            plan: Arc::new(plan),
             filter,
             assignments: change.assignments,
             strength: change.strength,

@@ -13,7 +13,6 @@ mod describe;
 mod dml;
 mod join;
 mod lock;
-mod names;
 pub(crate) mod node;
 mod rel;
 mod table;
@@ -31,7 +30,7 @@ use crate::types::{Datum, Type};
 
 use node::{Lock, Node, Plan, SubPlan, SubPlanKind};
 
-pub(crate) use describe::{Describe, Line};
+pub(crate) use describe::{Line, describe, describe_change, describe_insert};
 pub(crate) use dml::{ChangePlan, Check, InsertPlan, ReturningPlan, Target, plan_delete, plan_insert, plan_update};
 
 /// A column of the order in which rows are wanted.
@@ -109,6 +108,19 @@ pub(crate) fn plan_query(rel: Rel, cx: EvalContext<'_>) -> Result<Plan> {
 pub(crate) fn plan_expr(mut expr: Expr, cx: EvalContext<'_>) -> Result<Expr> {
     Planner::new(cx).finish(&mut expr)?;
     Ok(expr)
+}
+
+/// The columns that an expression over a table's row uses, ascending.
+pub(crate) fn columns_of(expr: &Expr) -> Vec<usize> {
+    let mut columns = Vec::new();
+    visit::columns(expr, |column| columns.push(column));
+    columns.sort_unstable();
+    columns.dedup();
+    columns
+}
+
+pub(crate) fn uses_volatile(expr: &Expr) -> bool {
+    visit::contains(expr, &is_volatile)
 }
 
 impl<'a> Planner<'a> {
