@@ -43,6 +43,11 @@ pub struct TxnId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TreeId(pub u32);
 
+impl TreeId {
+    /// The tree of the catalog's rows, made with the database.
+    pub const CATALOG: TreeId = TreeId(1);
+}
+
 /// A PostgreSQL object identifier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Oid(pub u32);

@@ -3,9 +3,11 @@
 //! Nothing here knows another layer, touches a file or waits.
 
 pub mod bytes;
+mod cancel;
 pub mod error;
 pub mod ids;
 pub mod sync;
 
+pub use cancel::CancelFlag;
 pub use error::{Error, Report, Result, SqlState};
 pub use ids::{Lsn, Oid, PageId, RowId, TreeId, TxnId};

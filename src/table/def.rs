@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::sync::{AtomicU64, Ordering};
 use crate::base::{Oid, TreeId};
+use crate::table::Layout;
 use crate::types::Type;
 
 /// A table. Immutable once made: DDL makes a new one.
@@ -20,6 +22,17 @@ pub struct TableDef {
     pub foreign_keys: Vec<ForeignKeyDef>,
     pub unlogged: bool,
     pub options: Vec<(String, String)>,
+    /// Derived from the columns.
+    pub layout: Arc<Layout>,
+    /// What is shared by all definitions of the table.
+    pub state: Arc<TableState>,
+}
+
+/// What a table has beside its definition while the process lives.
+#[derive(Debug, Default)]
+pub struct TableState {
+    /// The next row id to give out; 0 until the first is asked for.
+    pub(super) next_row: AtomicU64,
 }
 
 #[derive(Clone, Debug)]
@@ -86,6 +99,64 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// No tables, and the schemas that are always there.
+    pub(super) fn new() -> Catalog {
+        let schemas = [
+            (11, "pg_catalog"),
+            (2200, "public"),
+            (13000, "information_schema"),
+        ];
+        let schemas = schemas
+            .map(|(oid, name)| (Oid(oid), name.to_owned()))
+            .to_vec();
+        Catalog {
+            version: next_version(),
+            schemas,
+            ..Catalog::default()
+        }
+    }
+
+    /// This catalog with some tables added, replaced or dropped.
+    pub(super) fn with(&self, changes: &[(Oid, Option<Arc<TableDef>>)]) -> Catalog {
+        let mut catalog = Catalog {
+            version: next_version(),
+            ..self.clone()
+        };
+        for (oid, table) in changes {
+            catalog.set(*oid, table.clone());
+        }
+        catalog
+    }
+
+    pub(super) fn set(&mut self, oid: Oid, table: Option<Arc<TableDef>>) {
+        if let Some(old) = self.tables.remove(&oid) {
+            self.by_name.remove(&old.full_name());
+        }
+        if let Some(new) = table {
+            self.by_name.insert(new.full_name(), oid);
+            self.tables.insert(oid, new);
+        }
+    }
+
+    /// The highest OID of any object.
+    pub(super) fn last_oid(&self) -> Option<Oid> {
+        self.tables.values().flat_map(|table| table.oids()).max()
+    }
+
+    /// The table of an index, and the index, by schema and name.
+    pub fn index(&self, schema: &str, name: &str) -> Option<(&Arc<TableDef>, &Arc<IndexDef>)> {
+        self.tables
+            .values()
+            .filter(|table| table.schema == schema)
+            .find_map(|table| {
+                table
+                    .indexes
+                    .iter()
+                    .find(|index| index.name == name)
+                    .map(|index| (table, index))
+            })
+    }
+
     pub fn table(&self, schema: &str, name: &str) -> Option<&Arc<TableDef>> {
         let oid = self.by_name.get(&(schema.to_owned(), name.to_owned()))?;
         self.tables.get(oid)
@@ -99,7 +170,28 @@ impl Catalog {
     }
 }
 
+fn next_version() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    // Relaxed: versions need only differ.
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 impl TableDef {
+    fn full_name(&self) -> (String, String) {
+        (self.schema.clone(), self.name.clone())
+    }
+
+    fn oids(&self) -> impl Iterator<Item = Oid> {
+        let indexes = self.indexes.iter().map(|i| i.oid);
+        let checks = self.checks.iter().map(|c| c.oid);
+        let foreign_keys = self.foreign_keys.iter().map(|k| k.oid);
+        [self.oid]
+            .into_iter()
+            .chain(indexes)
+            .chain(checks)
+            .chain(foreign_keys)
+    }
+
     /// The place of a column that has not been dropped.
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns

@@ -1,5 +1,38 @@
 //! Tables with their indexes kept in step: the catalog, the codecs of rows and keys.
+//!
+//! A table is a B+tree from row id to row ([`row`]); each of its indexes is a B+tree from an
+//! order-preserving key ([`key_range`]) to the row id. The catalog is a B+tree of table
+//! definitions, written by the same transactions as everything else and cached whole.
+//!
+//! - Reading: [`scan`], [`index_scan`], [`get_unique`], at the statement's snapshot.
+//! - Changing: [`lock_row`] or [`lock_unique`], then [`update`] or [`delete`]; [`insert`].
+//! - DDL: [`ddl`], under the table's exclusive lock ([`lock_table`]).
+//!
+//! # Invariants
+//! - **D1** Every row has exactly one entry in each index of its table, and every entry a row.
+//! - **D2** Two rows never share a whole, non-null key of a unique index: the key's lock is held
+//!   from the check to the end of the transaction.
+//! - **D3** A row id is never given to a second row while the process lives.
+//! - **D4** The shared catalog holds durable definitions only. A transaction that changes it keeps
+//!   its locks until the change is durable and known.
 
+mod access;
+mod codec;
+pub mod ddl;
 mod def;
+mod key;
+pub mod row;
+mod txn;
+mod verify;
 
-pub use def::{Catalog, CheckDef, ColumnDef, ForeignKeyDef, IndexColumn, IndexDef, TableDef};
+pub use access::{
+    IndexScan, Locked, LockedRow, RowLock, TableLock, TableScan, delete, failing_row, get_unique,
+    index_scan, insert, lock_row, lock_table, lock_unique, scan, update,
+};
+pub use def::{
+    Catalog, CheckDef, ColumnDef, ForeignKeyDef, IndexColumn, IndexDef, TableDef, TableState,
+};
+pub use key::{KeyRange, is_indexable, key_range};
+pub use row::Layout;
+pub use txn::{Tables, Txn};
+pub use verify::verify;

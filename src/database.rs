@@ -1,0 +1,349 @@
+//! Opens a data directory and owns its parts.
+//!
+//! | name in the directory | what it is |
+//! |---|---|
+//! | `walnut.lock` | locked while a server runs on the directory |
+//! | `control` | format version and database id; see [`Control`] |
+//! | `wal/` | the log |
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::base::bytes::Reader;
+use crate::base::{Error, Lsn, Result, SqlState};
+use crate::disk::{Disk, Lock, RealDisk};
+use crate::pages::Pages;
+use crate::table::{self, Tables, Txn};
+use crate::txn::Transactions;
+use crate::wal::{self, Log, Record};
+
+/// An open database.
+pub struct Database {
+    tables: Arc<Tables>,
+    log: Arc<Log>,
+    _lock: Box<dyn Lock>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    pub wal: wal::Options,
+}
+
+/// What start-up found and did.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    pub directory: PathBuf,
+    /// The directory was empty: the database is new.
+    pub created: bool,
+    pub log: wal::Recovered,
+    pub took: Duration,
+}
+
+impl fmt::Display for Recovered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let directory = self.directory.display();
+        if self.created {
+            return write!(f, "created a new database in {directory}");
+        }
+        let (log, ms) = (&self.log, self.took.as_millis());
+        write!(
+            f,
+            "recovered {directory} in {ms} ms: {} transactions, {} bytes of log, up to {}",
+            log.blobs, log.bytes, log.end
+        )?;
+        if log.truncated_bytes > 0 {
+            write!(f, "; cut a torn tail of {} bytes", log.truncated_bytes)?;
+        }
+        Ok(())
+    }
+}
+
+impl Database {
+    /// Opens the database in a directory of the real file system, or makes a new one where there
+    /// is none.
+    ///
+    /// # Errors
+    /// When another server runs on the directory, when it holds something else, and when its files
+    /// are damaged.
+    pub fn open(directory: &Path, options: Options) -> Result<(Arc<Database>, Recovered)> {
+        Database::open_on(Arc::new(RealDisk), directory, options)
+    }
+
+    /// [`Database::open`] on any disk.
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        directory: &Path,
+        options: Options,
+    ) -> Result<(Arc<Database>, Recovered)> {
+        let started = Instant::now();
+        if !disk.exists(directory)? {
+            disk.create_dir(directory)?;
+            if let Some(parent) = directory.parent() {
+                let here = Path::new(".");
+                disk.sync_dir(if parent.as_os_str().is_empty() {
+                    here
+                } else {
+                    parent
+                })?;
+            }
+        }
+        let lock = disk.lock(&directory.join("walnut.lock"))?;
+        let wal = directory.join("wal");
+        let created = prepare(&*disk, directory, &wal)?;
+        let control = Control::read(&*disk, directory)?;
+        if control.state == State::Creating {
+            create(&disk, directory, &wal, control, &options)?;
+        }
+
+        let log: Arc<std::sync::OnceLock<Arc<Log>>> = Arc::default();
+        let watermark = log.clone();
+        // Until the log is open everything that is replayed counts as durable.
+        let durable = move || watermark.get().map_or(Lsn::NEWEST, |log| log.durable_lsn());
+        let pages = Arc::new(Pages::new(Arc::new(durable)));
+        let (opened, recovered) = Log::open(
+            disk,
+            &wal,
+            control.database,
+            options.wal,
+            &mut |end, blob| replay(&pages, end, blob),
+        )?;
+        let opened = log.get_or_init(|| opened).clone();
+        let transactions = Transactions::open(pages, opened.clone(), recovered.last_txn)?;
+        let tables = Tables::open(transactions)?;
+        let database = Arc::new(Database {
+            tables,
+            log: opened,
+            _lock: lock,
+        });
+        let took = started.elapsed();
+        Ok((
+            database,
+            Recovered {
+                directory: directory.to_owned(),
+                created,
+                log: recovered,
+                took,
+            },
+        ))
+    }
+
+    pub fn begin(&self) -> Txn {
+        self.tables.begin()
+    }
+
+    /// Checks every page, tree, index and row; gives the number of rows.
+    ///
+    /// # Errors
+    /// Names the first damage found.
+    pub async fn verify(&self) -> Result<u64> {
+        table::verify(&self.tables).await
+    }
+
+    /// Syncs what is committed and closes the log. Blocks.
+    pub fn shutdown(&self) -> Result<()> {
+        self.log.shutdown()
+    }
+
+    /// Returns when the log has failed: the process must stop then, and recovery says what was
+    /// committed.
+    pub async fn wait_poisoned(&self) -> Error {
+        self.log.wait_poisoned().await
+    }
+}
+
+/// Applies one committed transaction.
+fn replay(pages: &Pages, end: Lsn, blob: &[u8]) -> Result<()> {
+    for record in wal::records(blob) {
+        if let Record::PageWrite { page, base, edits } = record? {
+            pages.apply(page, base, edits, end)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the directory is new; then a control file in the state `Creating` is put into it.
+fn prepare(disk: &dyn Disk, directory: &Path, wal: &Path) -> Result<bool> {
+    if disk.exists(&directory.join(CONTROL))? {
+        return Ok(false);
+    }
+    let known = ["walnut.lock", CONTROL_NEW];
+    let strange = |name: &String| !known.contains(&name.as_str()) && !name.starts_with(".s.PGSQL");
+    if let Some(name) = disk.list(directory)?.into_iter().find(strange) {
+        let message = match name == "wal" {
+            true => format!("{} is missing beside {}", CONTROL, wal.display()),
+            false => format!("\"{}\" holds {name} and no database", directory.display()),
+        };
+        return Err(Error::new(SqlState::DATA_CORRUPTED, message)
+            .with_hint("Restore the file, or use another directory."));
+    }
+    let mut id = [0; 8];
+    getrandom::fill(&mut id).map_err(|e| Error::new(SqlState::IO_ERROR, e.to_string()))?;
+    let control = Control {
+        database: u64::from_le_bytes(id),
+        state: State::Creating,
+    };
+    control.write(disk, directory)?;
+    Ok(true)
+}
+
+/// Makes the log of a new database, after removing what an interrupted attempt left.
+fn create(
+    disk: &Arc<dyn Disk>,
+    directory: &Path,
+    wal: &Path,
+    control: Control,
+    options: &Options,
+) -> Result<()> {
+    match disk.exists(wal)? {
+        true => disk
+            .list(wal)?
+            .iter()
+            .try_for_each(|name| disk.remove(&wal.join(name)))?,
+        false => disk.create_dir(wal)?,
+    }
+    disk.sync_dir(directory)?;
+    let log = Log::create(disk.clone(), wal, control.database, options.wal.clone())?;
+    log.shutdown()?;
+    Control {
+        state: State::Ready,
+        ..control
+    }
+    .write(&**disk, directory)
+}
+
+const CONTROL: &str = "control";
+const CONTROL_NEW: &str = "control.new";
+const MAGIC: [u8; 8] = *b"WALNUTDB";
+/// Raised with every change of a file format.
+const FORMAT: u32 = 1;
+const CONTROL_BYTES: usize = 8 + 4 + 8 + 4 + 4;
+
+/// The control file, little-endian: magic, format (u32), database id (u64), state (u32), CRC-32 of
+/// all before it. Replaced by rename, never written in place.
+#[derive(Clone, Copy, Debug)]
+struct Control {
+    /// Random; every group of the log carries it.
+    database: u64,
+    state: State,
+}
+
+/// ```text
+/// Creating ── log made ──► Ready
+/// ```
+/// A crash while creating starts creating again; nothing was acknowledged yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Creating = 0,
+    Ready = 1,
+}
+
+impl Control {
+    fn write(&self, disk: &dyn Disk, directory: &Path) -> Result<()> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&FORMAT.to_le_bytes());
+        bytes.extend_from_slice(&self.database.to_le_bytes());
+        bytes.extend_from_slice(&(self.state as u32).to_le_bytes());
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        let new = directory.join(CONTROL_NEW);
+        if disk.exists(&new)? {
+            disk.remove(&new)?;
+        }
+        let file = disk.create(&new)?;
+        file.write_all_at(&bytes, 0)?;
+        file.sync_all()?;
+        disk.rename(&new, &directory.join(CONTROL))?;
+        disk.sync_dir(directory)
+    }
+
+    fn read(disk: &dyn Disk, directory: &Path) -> Result<Control> {
+        let path = directory.join(CONTROL);
+        let corrupt = |what: &str| Error::Corrupt {
+            file: path.clone(),
+            offset: 0,
+            what: what.to_owned(),
+        };
+        let mut bytes = [0; CONTROL_BYTES + 1];
+        let len = disk.open(&path)?.read_at(&mut bytes, 0)?;
+        if len != CONTROL_BYTES {
+            return Err(corrupt("wrong length"));
+        }
+        let (body, crc) = bytes[..CONTROL_BYTES].split_at(CONTROL_BYTES - 4);
+        let mut reader = Reader::new(body);
+        if reader.take(8) != Some(&MAGIC[..]) {
+            return Err(corrupt("not a control file"));
+        }
+        let format = reader.u32().unwrap_or(0);
+        if format != FORMAT {
+            let what = format!("format {format}, but this program reads format {FORMAT}");
+            return Err(corrupt(&what));
+        }
+        if crc != crc32fast::hash(body).to_le_bytes() {
+            return Err(corrupt("wrong checksum"));
+        }
+        let database = reader.u64().ok_or_else(|| corrupt("too short"))?;
+        let state = match reader.u32() {
+            Some(0) => State::Creating,
+            Some(1) => State::Ready,
+            _ => return Err(corrupt("unknown state")),
+        };
+        Ok(Control { database, state })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CONTROL, Database, Options};
+    use std::fs;
+
+    #[test]
+    fn a_new_directory_becomes_a_database_that_opens_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (database, recovered) = Database::open(dir.path(), Options::default()).unwrap();
+        assert!(recovered.created);
+        assert!(
+            Database::open(dir.path(), Options::default()).is_err(),
+            "it is locked"
+        );
+        database.shutdown().unwrap();
+        drop(database);
+        let (_database, recovered) = Database::open(dir.path(), Options::default()).unwrap();
+        assert!(!recovered.created);
+        assert_eq!(recovered.log.blobs, 1);
+    }
+
+    #[test]
+    fn a_lost_or_damaged_control_file_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (database, _) = Database::open(dir.path(), Options::default()).unwrap();
+        database.shutdown().unwrap();
+        drop(database);
+        let control = dir.path().join(CONTROL);
+        let bytes = fs::read(&control).unwrap();
+        for i in 0..bytes.len() {
+            let mut bad = bytes.clone();
+            bad[i] ^= 1;
+            fs::write(&control, &bad).unwrap();
+            let error = Database::open(dir.path(), Options::default())
+                .err()
+                .unwrap();
+            assert!(error.to_string().contains("control"), "{error}");
+        }
+        fs::remove_file(&control).unwrap();
+        let error = Database::open(dir.path(), Options::default())
+            .err()
+            .unwrap();
+        assert!(error.to_string().contains("control"), "{error}");
+    }
+
+    #[test]
+    fn a_directory_of_something_else_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("holiday.jpg"), b"x").unwrap();
+        let error = Database::open(dir.path(), Options::default())
+            .err()
+            .unwrap();
+        assert!(error.to_string().contains("holiday.jpg"), "{error}");
+    }
+}

@@ -1,0 +1,229 @@
+//! The operating system's files.
+
+use std::fs;
+use std::io;
+use std::num::NonZeroU64;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Advice, FlockOperation};
+
+use super::{Disk, File, Lock};
+use crate::base::{Error, Result};
+
+/// The disk of the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    fn create_dir(&self, path: &Path) -> Result<()> {
+        let made = fs::DirBuilder::new().mode(0o700).create(path);
+        made.map_err(named("create directory", path))
+    }
+
+    fn create(&self, path: &Path) -> Result<Box<dyn File>> {
+        let file = options()
+            .create_new(true)
+            .open(path)
+            .map_err(named("create", path))?;
+        Ok(RealFile::boxed(file, path))
+    }
+
+    fn open(&self, path: &Path) -> Result<Box<dyn File>> {
+        let file = options().open(path).map_err(named("open", path))?;
+        Ok(RealFile::boxed(file, path))
+    }
+
+    fn sync_dir(&self, path: &Path) -> Result<()> {
+        let dir = fs::File::open(path).map_err(named("open directory", path))?;
+        dir.sync_all().map_err(named("sync directory", path))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        fs::rename(from, to).map_err(|source| {
+            Error::io(
+                format!("rename {} to {}", from.display(), to.display()),
+                source,
+            )
+        })
+    }
+
+    fn remove(&self, path: &Path) -> Result<()> {
+        fs::remove_file(path).map_err(named("remove", path))
+    }
+
+    fn list(&self, path: &Path) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(path).map_err(named("list", path))? {
+            let name = entry.map_err(named("list", path))?.file_name();
+            names.extend(name.into_string().ok());
+        }
+        Ok(names)
+    }
+
+    fn exists(&self, path: &Path) -> Result<bool> {
+        path.try_exists().map_err(named("look for", path))
+    }
+
+    fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {
+        let file = options()
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(named("open", path))?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Box::new(RealLock { _file: file })),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let why = "another server is running on this data directory";
+                Err(named("lock", path)(io::Error::new(
+                    io::ErrorKind::WouldBlock,
+                    why,
+                )))
+            }
+            Err(errno) => Err(named("lock", path)(errno.into())),
+        }
+    }
+}
+
+fn options() -> fs::OpenOptions {
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    options
+}
+
+fn named<'a>(operation: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
+    move |source| Error::io(format!("{operation} {}", path.display()), source)
+}
+
+struct RealFile {
+    file: fs::File,
+    path: PathBuf,
+}
+
+impl RealFile {
+    fn boxed(file: fs::File, path: &Path) -> Box<dyn File> {
+        Box::new(RealFile {
+            file,
+            path: path.to_owned(),
+        })
+    }
+
+    fn named<'a>(&'a self, operation: &'a str) -> impl FnOnce(io::Error) -> Error + 'a {
+        named(operation, &self.path)
+    }
+}
+
+impl File for RealFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+        let mut done = 0;
+        while done < buffer.len() {
+            match self.file.read_at(&mut buffer[done..], offset + done as u64) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(self.named("read")(e)),
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        // The standard library continues after EINTR and short writes.
+        let written = self.file.write_all_at(bytes, offset);
+        written.map_err(self.named("write"))
+    }
+
+    fn size(&self) -> Result<u64> {
+        let metadata = self.file.metadata().map_err(self.named("stat"))?;
+        Ok(metadata.len())
+    }
+
+    fn set_size(&self, bytes: u64) -> Result<()> {
+        self.file.set_len(bytes).map_err(self.named("resize"))
+    }
+
+    fn sync_data(&self) -> Result<()> {
+        self.file.sync_data().map_err(self.named("sync"))
+    }
+
+    fn sync_all(&self) -> Result<()> {
+        self.file.sync_all().map_err(self.named("sync"))
+    }
+
+    fn forget_cached(&self, offset: u64, len: u64) -> Result<()> {
+        let Some(len) = NonZeroU64::new(len) else {
+            return Ok(());
+        };
+        rustix::fs::fadvise(&self.file, offset, Some(len), Advice::DontNeed)
+            .map_err(|errno| self.named("forget the cache of")(errno.into()))
+    }
+}
+
+/// `flock` holds as long as the descriptor is open.
+struct RealLock {
+    _file: fs::File,
+}
+
+impl Lock for RealLock {}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn files_and_directories_are_private_to_the_servers_user() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("data");
+        RealDisk.create_dir(&dir).unwrap();
+        RealDisk.create(&dir.join("f")).unwrap();
+        let mode = |p: &Path| fs::metadata(p).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&dir), 0o700);
+        assert_eq!(mode(&dir.join("f")), 0o600);
+    }
+
+    #[test]
+    fn a_second_server_on_a_directory_is_refused_and_a_stale_lock_file_is_not_in_the_way() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("lock");
+        let first = RealDisk.lock(&path).unwrap();
+        let second = RealDisk.lock(&path).err().unwrap().to_string();
+        assert!(second.contains("another server is running"), "{second}");
+        drop(first);
+        RealDisk.lock(&path).unwrap();
+    }
+
+    #[test]
+    fn reads_stop_at_the_end_and_writes_extend_the_file() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("f");
+        let file = RealDisk.create(&path).unwrap();
+        file.write_all_at(b"tail", 6).unwrap();
+        let mut buffer = [9; 16];
+        assert_eq!(file.read_at(&mut buffer, 0).unwrap(), 10);
+        assert_eq!(&buffer[..10], b"\0\0\0\0\0\0tail");
+        assert_eq!(file.read_at(&mut buffer, 10).unwrap(), 0);
+        file.set_size(7).unwrap();
+        assert_eq!(file.size().unwrap(), 7);
+        file.sync_data().unwrap();
+        file.forget_cached(0, 7).unwrap();
+        RealDisk.sync_dir(temp.path()).unwrap();
+        RealDisk.rename(&path, &temp.path().join("g")).unwrap();
+        assert_eq!(RealDisk.list(temp.path()).unwrap(), ["g"]);
+        assert!(!RealDisk.exists(&path).unwrap());
+    }
+
+    #[test]
+    fn an_error_names_the_operation_and_the_path() {
+        let error = RealDisk
+            .open(Path::new("/nonexistent/file"))
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            error.starts_with("could not open /nonexistent/file: "),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,212 @@
+//! The page editor of one transaction: private copies and the record of what was done to them.
+
+use super::cache::Pages;
+use super::edits::Edits;
+use super::page::{PAGE_CONTENT, PAGE_SIZE, Page, PageRef};
+use crate::base::sync::RwLockWriteGuard;
+use crate::base::{Lsn, PageId, Result};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// The latches of the allocators used, by space, ascending.
+pub(super) type AllocatorLatches<'a> = SmallVec<[(u32, RwLockWriteGuard<'a, ()>); 1]>;
+
+/// The changes of one transaction to pages, made under the latches of their trees (P2). After an
+/// error the batch is half done and must be dropped, which undoes it.
+pub struct Batch<'a> {
+    pub(super) pages: &'a Pages,
+    /// In the order of first touch.
+    touched: Vec<Touched>,
+    /// Page → its place in `touched`. A page freed again has none.
+    index: FxHashMap<PageId, usize>,
+    pub(super) allocators: AllocatorLatches<'a>,
+}
+
+struct Touched {
+    page: PageId,
+    base: Lsn,
+    /// Shared with nobody but passing readers of this batch.
+    copy: PageRef,
+    edits: Edits,
+}
+
+impl<'a> Batch<'a> {
+    pub fn new(pages: &'a Pages) -> Batch<'a> {
+        Batch {
+            pages,
+            touched: Vec::new(),
+            index: FxHashMap::default(),
+            allocators: SmallVec::new(),
+        }
+    }
+
+    pub fn pages(&self) -> &'a Pages {
+        self.pages
+    }
+
+    /// The page as this batch sees it: its own copy, else the newest version. To be dropped before
+    /// the page is edited, or the editor must copy it again.
+    pub fn read(&self, page: PageId) -> Result<PageRef> {
+        match self.index.get(&page) {
+            Some(&at) => Ok(self.touched[at].copy.clone()),
+            None => self.pages.read(page, Lsn::NEWEST),
+        }
+    }
+
+    /// The editor of a page, which copies the newest version on first touch.
+    pub fn edit(&mut self, page: PageId) -> Result<PageEditor<'_>> {
+        let at = match self.index.get(&page) {
+            Some(&at) => at,
+            None => {
+                let newest = self.pages.read(page, Lsn::NEWEST)?;
+                let base = newest.lsn();
+                self.touch(page, base, newest, Edits::Listed(Vec::new()))
+            }
+        };
+        Ok(self.touched[at].editor())
+    }
+
+    /// The editor of a page that starts as zeroes, whatever it held before.
+    pub(super) fn edit_fresh(&mut self, page: PageId) -> PageEditor<'_> {
+        // Grows the page table now, since installation must not have to.
+        self.pages.chain(page);
+        let at = self.touch(page, Lsn::ZERO, Arc::new(Page::zeroed()), Edits::Image);
+        self.touched[at].editor()
+    }
+
+    fn touch(&mut self, page: PageId, base: Lsn, copy: PageRef, edits: Edits) -> usize {
+        let at = self.touched.len();
+        self.touched.push(Touched {
+            page,
+            base,
+            copy,
+            edits,
+        });
+        self.index.insert(page, at);
+        at
+    }
+
+    /// Whether this batch has a copy of the page.
+    pub(super) fn is_touched(&self, page: PageId) -> bool {
+        self.index.contains_key(&page)
+    }
+
+    /// Forgets what was done to a page, because it is free now.
+    pub(super) fn forget(&mut self, page: PageId) {
+        self.index.remove(&page);
+    }
+
+    /// Ends the editing: what the log must carry, ready to be installed.
+    pub fn finish(self) -> Finished<'a> {
+        let index = self.index;
+        let touched = self.touched.into_iter().enumerate();
+        let live = touched.filter(|(at, t)| index.get(&t.page) == Some(at));
+        let writes = live.map(|(_, t)| PageWrite {
+            page: t.page,
+            base: t.base,
+            edits: t.edits.encode(&t.copy),
+            copy: t.copy,
+        });
+        Finished {
+            pages: self.pages,
+            writes: writes.filter(|w| !w.edits.is_empty()).collect(),
+            allocators: self.allocators,
+        }
+    }
+}
+
+impl Touched {
+    fn editor(&mut self) -> PageEditor<'_> {
+        PageEditor {
+            page: Arc::make_mut(&mut self.copy),
+            edits: &mut self.edits,
+        }
+    }
+}
+
+/// Changes one page and records how. Offsets are from the start of the page, and at least
+/// [`PAGE_CONTENT`].
+///
+/// # Panics
+/// If bytes outside the content are named: callers check what they compute from page bytes.
+pub struct PageEditor<'b> {
+    page: &'b mut Page,
+    edits: &'b mut Edits,
+}
+
+impl PageEditor<'_> {
+    /// The page as edited so far.
+    pub fn page(&self) -> &Page {
+        self.page
+    }
+
+    pub fn write(&mut self, offset: usize, bytes: &[u8]) {
+        assert!(offset >= PAGE_CONTENT, "P4");
+        self.page.bytes_mut()[offset..offset + bytes.len()].copy_from_slice(bytes);
+        self.edits.write(offset, bytes);
+    }
+
+    pub fn write_u16(&mut self, offset: usize, value: u16) {
+        self.write(offset, &value.to_le_bytes());
+    }
+
+    pub fn write_u32(&mut self, offset: usize, value: u32) {
+        self.write(offset, &value.to_le_bytes());
+    }
+
+    /// Moves `len` bytes; the two ranges may overlap.
+    pub fn shift(&mut self, from: usize, to: usize, len: usize) {
+        assert!(from >= PAGE_CONTENT && to >= PAGE_CONTENT, "P4");
+        if len > 0 && from != to {
+            self.page.bytes_mut().copy_within(from..from + len, to);
+            self.edits.shift(from, to, len);
+        }
+    }
+
+    /// Takes over the content of another page. The log carries it whole, without its zeroes.
+    pub fn replace(&mut self, content: &Page) {
+        const _: () = assert!(PAGE_CONTENT < PAGE_SIZE);
+        self.page.bytes_mut()[PAGE_CONTENT..].copy_from_slice(&content.bytes()[PAGE_CONTENT..]);
+        *self.edits = Edits::Image;
+    }
+}
+
+/// A finished batch. Dropping it undoes it, as long as its lsn is not reserved.
+#[must_use = "a finished batch does nothing until it is installed"]
+pub struct Finished<'a> {
+    pages: &'a Pages,
+    writes: Vec<PageWrite>,
+    allocators: AllocatorLatches<'a>,
+}
+
+struct PageWrite {
+    page: PageId,
+    base: Lsn,
+    edits: Vec<u8>,
+    copy: PageRef,
+}
+
+impl Finished<'_> {
+    /// Nothing was changed: there is nothing to log and nothing to install.
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    /// For each page changed: the page, the lsn of the version the edits start from, the edits as
+    /// the log carries them (at most a little more than a page).
+    pub fn writes(&self) -> impl ExactSizeIterator<Item = (PageId, Lsn, &[u8])> {
+        let writes = self.writes.iter();
+        writes.map(|w| (w.page, w.base, w.edits.as_slice()))
+    }
+
+    /// Stamps the versions with the end lsn of their blob and installs them; then the allocators'
+    /// latches drop. The caller still holds the trees' latches and drops them after.
+    pub fn install(self, lsn: Lsn) {
+        for mut write in self.writes {
+            Arc::make_mut(&mut write.copy).set_lsn(lsn);
+            self.pages.install(write.page, write.copy);
+        }
+        drop(self.allocators);
+    }
+}

@@ -1,0 +1,51 @@
+//! The page cache: 8 KiB pages in versions, each stamped with the end lsn of the blob that made
+//! it, and the editor through which a transaction changes them.
+//!
+//! The life of a change: a commit latches its trees ([`Pages::latch`]), edits private copies
+//! ([`Batch::edit`]), turns them into log records ([`Batch::finish`], [`Finished::writes`]),
+//! reserves its lsn and installs ([`Finished::install`]). Recovery does the same from the log
+//! ([`Pages::apply`]). A reader registers a snapshot ([`Snapshots`]) and asks for pages at it
+//! ([`Pages::read`]).
+//!
+//! # Invariants
+//! - **P1** The versions of a page have strictly rising lsns, and an installed version never
+//!   changes.
+//! - **P2** Who edits a page holds the exclusive latch of its tree (for page 0 of a space and its
+//!   free list: the allocator's latch, which is the latch of page 0) from before the first copy
+//!   until after installation. So a page's log records follow each other in lsn order and each
+//!   names the version it was made from.
+//! - **P3** Latches are taken in tree order, allocators' last, spaces ascending. A latch is never
+//!   held across an await, nor taken twice by one thread.
+//! - **P4** The edits of a page, applied to the version named by `base`, give the installed page
+//!   byte for byte (but for the lsn, which the installer stamps). A base of lsn 0
+//!   means that the page starts as zeroes, whatever it held before.
+//! - **P5** A registered snapshot's versions stay: for every live snapshot the newest version at
+//!   or below it, and for snapshots yet to come the newest version at or below the collector's
+//!   floor and all above it. What lies between them goes when a later version of the page is
+//!   installed.
+//! - **P6** A snapshot is registered first and checked against the floor after; the collector
+//!   raises the floor first and looks for snapshots after (all SeqCst). So one of the two always
+//!   sees the other.
+//! - **P7** A freed page keeps its versions; only the free list's trunk page is edited. Page 0 of
+//!   a space is its allocator, and the first page allocated in a space is number 1.
+//! - **P8** Bytes of pages and records never panic here: [`crate::base::Error::Corrupt`].
+
+mod allocator;
+mod batch;
+mod cache;
+mod edits;
+mod growing;
+mod page;
+mod snapshots;
+mod versions;
+
+#[cfg(test)]
+pub(crate) mod harness;
+#[cfg(test)]
+mod tests;
+
+pub use allocator::FreeList;
+pub use batch::{Batch, Finished, PageEditor};
+pub use cache::Pages;
+pub use page::{PAGE_CONTENT, PAGE_SIZE, Page, PageRef, corrupt, page_u16};
+pub use snapshots::{Snapshot, SnapshotSlot, Snapshots};

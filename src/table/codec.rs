@@ -1,0 +1,238 @@
+//! Table definitions as bytes: the rows of the catalog's tree.
+//!
+//! Key: the OID, big-endian. Value: a format version, then the fields of [`TableDef`] in order;
+//! lists with a count before them, optional strings with a flag.
+
+use std::sync::Arc;
+
+use crate::base::bytes::{Reader, put_bytes};
+use crate::base::{Error, Oid, Result, SqlState, TreeId};
+use crate::table::def::IndexColumn;
+use crate::table::{CheckDef, ColumnDef, ForeignKeyDef, IndexDef, Layout, TableDef, TableState};
+use crate::types::Type;
+
+const VERSION: u8 = 1;
+
+/// # Errors
+/// 54000 when a list is longer than 65,535.
+pub(super) fn encode(table: &TableDef) -> Result<Vec<u8>> {
+    let mut out = Writer(vec![VERSION]);
+    out.u32(table.oid.0);
+    out.str(&table.schema);
+    out.str(&table.name);
+    out.u32(table.tree.0);
+    out.u8(table.unlogged.into());
+    out.list(&table.columns, |out, c| {
+        out.str(&c.name);
+        out.u32(c.ty.oid().0);
+        out.u32(c.typmod.cast_unsigned());
+        out.u8(u8::from(c.not_null) | u8::from(c.dropped) << 1);
+        out.optional(c.default.as_deref());
+        out.optional(c.missing.as_deref());
+        Ok(())
+    })?;
+    out.list(&table.indexes, |out, index| {
+        out.u32(index.oid.0);
+        out.str(&index.name);
+        out.u32(index.tree.0);
+        let flags = [index.unique, index.primary, index.constraint];
+        out.u8(flags
+            .iter()
+            .rev()
+            .fold(0, |bits, &flag| bits << 1 | u8::from(flag)));
+        out.list(&index.columns, |out, c| {
+            out.place(c.column)?;
+            out.u8(u8::from(c.descending) | u8::from(c.nulls_first) << 1);
+            Ok(())
+        })
+    })?;
+    out.list(&table.checks, |out, check| {
+        out.u32(check.oid.0);
+        out.str(&check.name);
+        out.str(&check.expr);
+        Ok(())
+    })?;
+    out.list(&table.foreign_keys, |out, key| {
+        out.u32(key.oid.0);
+        out.str(&key.name);
+        out.list(&key.columns, |out, &c| out.place(c))?;
+        out.u32(key.table.0);
+        out.list(&key.references, |out, &c| out.place(c))
+    })?;
+    out.list(&table.options, |out, (name, value)| {
+        out.str(name);
+        out.str(value);
+        Ok(())
+    })?;
+    Ok(out.0)
+}
+
+/// # Errors
+/// XX001 when the bytes are not a definition that this version writes.
+pub(super) fn decode(bytes: &[u8]) -> Result<TableDef> {
+    let mut reader = Reader::new(bytes);
+    let table = table(&mut reader)
+        .filter(|_| reader.remaining() == 0)
+        .ok_or_else(|| {
+            Error::new(
+                SqlState::DATA_CORRUPTED,
+                "the catalog holds a damaged table definition",
+            )
+        })?;
+    Ok(TableDef {
+        layout: Layout::of(&table.columns)?,
+        ..table
+    })
+}
+
+fn table(r: &mut Reader<'_>) -> Option<TableDef> {
+    if r.u8()? != VERSION {
+        return None;
+    }
+    let oid = Oid(r.u32()?);
+    let schema = r.str()?.to_owned();
+    let name = r.str()?.to_owned();
+    let tree = TreeId(r.u32()?);
+    let unlogged = r.u8()? != 0;
+    let columns = list(r, |r| {
+        let name = r.str()?.to_owned();
+        let ty = Type::from_oid(Oid(r.u32()?))?;
+        let typmod = r.u32()?.cast_signed();
+        let flags = r.u8()?;
+        let (not_null, dropped) = (flags & 1 != 0, flags & 2 != 0);
+        let (default, missing) = (optional(r)?, optional(r)?);
+        Some(ColumnDef {
+            name,
+            ty,
+            typmod,
+            not_null,
+            default,
+            dropped,
+            missing,
+        })
+    })?;
+    let indexes = list(r, |r| {
+        let oid = Oid(r.u32()?);
+        let name = r.str()?.to_owned();
+        let tree = TreeId(r.u32()?);
+        let flags = r.u8()?;
+        let columns = list(r, |r| {
+            let column = r.u16()?.into();
+            let flags = r.u8()?;
+            let (descending, nulls_first) = (flags & 1 != 0, flags & 2 != 0);
+            Some(IndexColumn {
+                column,
+                descending,
+                nulls_first,
+            })
+        })?;
+        let (unique, primary, constraint) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
+        Some(Arc::new(IndexDef {
+            oid,
+            name,
+            tree,
+            columns,
+            unique,
+            primary,
+            constraint,
+        }))
+    })?;
+    let checks = list(r, |r| {
+        let oid = Oid(r.u32()?);
+        Some(CheckDef {
+            oid,
+            name: r.str()?.to_owned(),
+            expr: r.str()?.to_owned(),
+        })
+    })?;
+    let foreign_keys = list(r, |r| {
+        let oid = Oid(r.u32()?);
+        let name = r.str()?.to_owned();
+        let columns = list(r, |r| r.u16().map(usize::from))?;
+        let table = Oid(r.u32()?);
+        let references = list(r, |r| r.u16().map(usize::from))?;
+        Some(ForeignKeyDef {
+            oid,
+            name,
+            columns,
+            table,
+            references,
+        })
+    })?;
+    let options = list(r, |r| Some((r.str()?.to_owned(), r.str()?.to_owned())))?;
+    Some(TableDef {
+        oid,
+        schema,
+        name,
+        tree,
+        columns,
+        indexes,
+        checks,
+        foreign_keys,
+        unlogged,
+        options,
+        layout: Layout::of(&[]).ok()?,
+        state: Arc::new(TableState::default()),
+    })
+}
+
+fn list<T>(
+    r: &mut Reader<'_>,
+    mut item: impl FnMut(&mut Reader<'_>) -> Option<T>,
+) -> Option<Vec<T>> {
+    let count = r.u16()?;
+    (0..count).map(|_| item(r)).collect()
+}
+
+/// The outer `None`: damaged. The inner: absent.
+fn optional(r: &mut Reader<'_>) -> Option<Option<String>> {
+    match r.u8()? {
+        0 => Some(None),
+        _ => Some(Some(r.str()?.to_owned())),
+    }
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn u8(&mut self, value: u8) {
+        self.0.push(value);
+    }
+
+    fn u32(&mut self, value: u32) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn str(&mut self, value: &str) {
+        put_bytes(&mut self.0, value.as_bytes());
+    }
+
+    fn optional(&mut self, value: Option<&str>) {
+        self.u8(value.is_some().into());
+        if let Some(value) = value {
+            self.str(value);
+        }
+    }
+
+    fn place(&mut self, value: usize) -> Result<()> {
+        let value = u16::try_from(value).map_err(|_| too_many())?;
+        self.0.extend_from_slice(&value.to_le_bytes());
+        Ok(())
+    }
+
+    fn list<T>(
+        &mut self,
+        items: &[T],
+        mut item: impl FnMut(&mut Writer, &T) -> Result<()>,
+    ) -> Result<()> {
+        self.place(items.len())?;
+        items.iter().try_for_each(|i| item(self, i))
+    }
+}
+
+fn too_many() -> Error {
+    Error::new(
+        SqlState::PROGRAM_LIMIT_EXCEEDED,
+        "a table definition is too large",
+    )
+}

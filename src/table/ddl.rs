@@ -1,0 +1,212 @@
+//! Making, changing and dropping tables and indexes. All of it is transactional; the callers hold
+//! the exclusive locks of the tables they change.
+
+use std::sync::Arc;
+
+use crate::base::{CancelFlag, Error, Oid, Result, SqlState};
+use crate::table::access::{describe_key, scan};
+use crate::table::def::IndexColumn;
+use crate::table::key::{IndexKey, is_indexable};
+use crate::table::{
+    CheckDef, ColumnDef, IndexDef, Layout, TableDef, TableLock, TableState, Txn, lock_table,
+};
+use crate::txn::{LockMode, LockTarget};
+use crate::types::Datum;
+
+/// A table to be made.
+#[derive(Clone, Debug)]
+pub struct NewTable {
+    pub schema: String,
+    pub name: String,
+    pub columns: Vec<ColumnDef>,
+    /// Name and condition.
+    pub checks: Vec<(String, String)>,
+    pub unlogged: bool,
+    pub options: Vec<(String, String)>,
+}
+
+/// An index to be made.
+#[derive(Clone, Debug)]
+pub struct NewIndex {
+    pub name: String,
+    pub columns: Vec<IndexColumn>,
+    pub unique: bool,
+    pub primary: bool,
+    pub constraint: bool,
+}
+
+/// Makes a table and locks it exclusively.
+///
+/// # Errors
+/// 42P07 when the name is taken.
+pub async fn create_table(
+    txn: &mut Txn,
+    new: NewTable,
+    cancel: &CancelFlag,
+) -> Result<Arc<TableDef>> {
+    claim_name(txn, &new.schema, &new.name, cancel).await?;
+    let checks = new.checks.into_iter();
+    let checks = checks
+        .map(|(name, expr)| CheckDef {
+            oid: txn.next_oid(),
+            name,
+            expr,
+        })
+        .collect();
+    let table = Arc::new(TableDef {
+        oid: txn.next_oid(),
+        schema: new.schema,
+        name: new.name,
+        tree: txn.base.create_tree(),
+        layout: Layout::of(&new.columns)?,
+        columns: new.columns,
+        indexes: Vec::new(),
+        checks,
+        foreign_keys: Vec::new(),
+        unlogged: new.unlogged,
+        options: new.options,
+        state: Arc::new(TableState::default()),
+    });
+    lock_table(txn, table.oid, TableLock::Exclusive, cancel).await?;
+    txn.set_table(table.oid, Some(table.clone()))?;
+    Ok(table)
+}
+
+/// Waits for whoever is making a relation of that name, then checks that there is none.
+async fn claim_name(txn: &mut Txn, schema: &str, name: &str, cancel: &CancelFlag) -> Result<()> {
+    txn.lock(LockTarget::name(schema, name), LockMode::Update, cancel)
+        .await?;
+    let catalog = txn.catalog();
+    if catalog.table(schema, name).is_some() || catalog.index(schema, name).is_some() {
+        let message = format!("relation \"{name}\" already exists");
+        return Err(Error::new(SqlState::DUPLICATE_TABLE, message));
+    }
+    Ok(())
+}
+
+pub fn drop_table(txn: &mut Txn, table: &Arc<TableDef>) -> Result<()> {
+    for index in &table.indexes {
+        txn.base.drop_tree(index.tree);
+    }
+    txn.base.drop_tree(table.tree);
+    txn.set_table(table.oid, None)
+}
+
+/// Replaces the definition by one that needs no row moved.
+pub fn replace(txn: &mut Txn, table: TableDef) -> Result<Arc<TableDef>> {
+    if !table.foreign_keys.is_empty() {
+        return Err(Error::unsupported("foreign keys are"));
+    }
+    let table = Arc::new(TableDef {
+        layout: Layout::of(&table.columns)?,
+        ..table
+    });
+    txn.set_table(table.oid, Some(table.clone()))?;
+    Ok(table)
+}
+
+/// An OID for a constraint that a caller adds with [`replace`].
+pub fn new_oid(txn: &Txn) -> Oid {
+    txn.next_oid()
+}
+
+/// Makes an index and builds it from the rows; gives the table's new definition.
+///
+/// # Errors
+/// 42P07 when the name is taken, 23505 when a unique index meets a duplicate.
+pub async fn create_index(
+    txn: &mut Txn,
+    table: &Arc<TableDef>,
+    new: NewIndex,
+    cancel: &CancelFlag,
+) -> Result<Arc<TableDef>> {
+    for column in &new.columns {
+        let ty = table.columns[column.column].ty;
+        if !is_indexable(ty) {
+            return Err(Error::unsupported(format_args!(
+                "an index over {} is",
+                ty.sql_name()
+            )));
+        }
+    }
+    claim_name(txn, &table.schema, &new.name, cancel).await?;
+    let index = IndexDef {
+        oid: txn.next_oid(),
+        name: new.name,
+        tree: txn.base.create_tree(),
+        columns: new.columns,
+        unique: new.unique,
+        primary: new.primary,
+        constraint: new.constraint,
+    };
+    build(txn, table, &index, cancel)?;
+    let mut table = TableDef::clone(table);
+    table.indexes.push(Arc::new(index));
+    replace(txn, table)
+}
+
+/// Fills an index that this transaction made from the rows of its table.
+fn build(
+    txn: &mut Txn,
+    table: &Arc<TableDef>,
+    index: &IndexDef,
+    cancel: &CancelFlag,
+) -> Result<()> {
+    const ROWS_PER_CANCEL_CHECK: usize = 1000;
+    let mut columns: Vec<usize> = index.columns.iter().map(|c| c.column).collect();
+    columns.sort_unstable();
+    let mut row = vec![Datum::Null; table.columns.len()];
+    let mut rows = scan(txn, table)?;
+    let mut count = 0;
+    while let Some((id, bytes)) = rows.next()? {
+        table.layout.decode(bytes, &columns, &mut row)?;
+        let key = IndexKey::of(table, index, &row)?;
+        if index.unique && !key.has_null && txn.base.get(index.tree, &key.key)?.is_some() {
+            let message = format!("could not create unique index \"{}\"", index.name);
+            return Err(Error::new(SqlState::UNIQUE_VIOLATION, message)
+                .with_detail(format!(
+                    "{} is duplicated.",
+                    describe_key(table, index, &row)
+                ))
+                .with_table(&table.schema, &table.name)
+                .with_constraint(&index.name));
+        }
+        txn.base.put(
+            index.tree,
+            key.entry(index, id),
+            id.0.to_be_bytes().to_vec(),
+        );
+        count += 1;
+        if count % ROWS_PER_CANCEL_CHECK == 0 {
+            cancel.check()?;
+        }
+    }
+    Ok(())
+}
+
+/// Drops one index of a table; gives the table's new definition.
+pub fn drop_index(txn: &mut Txn, table: &Arc<TableDef>, index: Oid) -> Result<Arc<TableDef>> {
+    let mut table = TableDef::clone(table);
+    if let Some(place) = table.indexes.iter().position(|i| i.oid == index) {
+        txn.base.drop_tree(table.indexes.remove(place).tree);
+    }
+    replace(txn, table)
+}
+
+/// Empties a table: new trees take the place of the old ones.
+pub fn truncate(txn: &mut Txn, table: &Arc<TableDef>) -> Result<Arc<TableDef>> {
+    let mut table = TableDef::clone(table);
+    txn.base.drop_tree(table.tree);
+    table.tree = txn.base.create_tree();
+    table.state = Arc::new(TableState::default());
+    let indexes = std::mem::take(&mut table.indexes);
+    for index in indexes {
+        txn.base.drop_tree(index.tree);
+        let tree = txn.base.create_tree();
+        table.indexes.push(Arc::new(IndexDef {
+            tree,
+            ..IndexDef::clone(&index)
+        }));
+    }
+    replace(txn, table)
+}

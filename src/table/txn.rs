@@ -1,0 +1,172 @@
+//! A transaction that knows tables: the catalog with its own changes, and the commit that makes
+//! them known.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crate::base::sync::{AtomicU32, Mutex, Ordering, RwLock};
+use crate::base::{CancelFlag, Error, Oid, Result, SqlState, TreeId};
+use crate::table::{Catalog, TableDef, codec};
+use crate::txn::{Key, LockMode, LockTarget, LockWait, Transaction, Transactions};
+
+/// PostgreSQL's first OID for user objects.
+const FIRST_OID: u32 = 16384;
+
+/// The tables of one database.
+pub struct Tables {
+    transactions: Arc<Transactions>,
+    /// The newest durable catalog.
+    catalog: RwLock<Arc<Catalog>>,
+    /// One at a time changes `catalog`.
+    publishing: Mutex<()>,
+    next_oid: AtomicU32,
+}
+
+impl Tables {
+    /// Reads the catalog of a recovered database.
+    pub fn open(transactions: Arc<Transactions>) -> Result<Arc<Tables>> {
+        let mut catalog = Catalog::new();
+        let transaction = transactions.begin_recovered();
+        let (low, high) = (Bound::Unbounded, Bound::Unbounded);
+        let mut scan = transaction.scan(TreeId::CATALOG, low, high, false)?;
+        while let Some((_, value)) = scan.next()? {
+            let table = codec::decode(value)?;
+            catalog.set(table.oid, Some(Arc::new(table)));
+        }
+        let next_oid = AtomicU32::new(catalog.last_oid().map_or(FIRST_OID, |oid| oid.0 + 1));
+        Ok(Arc::new(Tables {
+            transactions,
+            catalog: RwLock::new(Arc::new(catalog)),
+            publishing: Mutex::new(()),
+            next_oid,
+        }))
+    }
+
+    pub(super) fn transactions(&self) -> &Transactions {
+        &self.transactions
+    }
+
+    pub fn begin(self: &Arc<Self>) -> Txn {
+        Txn {
+            tables: self.clone(),
+            base: self.transactions.begin(),
+            changes: Vec::new(),
+            own: None,
+        }
+    }
+
+    /// The newest durable catalog.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.read().clone()
+    }
+
+    fn publish(&self, changes: &[Change]) {
+        let _publishing = self.publishing.lock();
+        let catalog = self.catalog().with(changes);
+        *self.catalog.write() = Arc::new(catalog);
+    }
+}
+
+/// A table as a transaction leaves it; `None`: dropped.
+pub(super) type Change = (Oid, Option<Arc<TableDef>>);
+
+/// One transaction of a session. Dropping it rolls back.
+pub struct Txn {
+    tables: Arc<Tables>,
+    pub(super) base: Transaction,
+    changes: Vec<Change>,
+    /// The catalog with `changes`, made when first asked for.
+    own: Option<Arc<Catalog>>,
+}
+
+impl Txn {
+    /// READ COMMITTED: a new snapshot for each statement. Waits until all that the transaction has
+    /// seen is durable.
+    pub async fn begin_statement(&mut self) -> Result<()> {
+        self.base.take_snapshot().await
+    }
+
+    /// A statement that reaches its rows by a whole unique key under row locks reads the newest
+    /// state only, so it needs no snapshot and waits for nothing.
+    pub fn begin_point_statement(&mut self) {
+        self.base.release_snapshot();
+    }
+
+    /// Waits until everything this transaction has seen is durable: before rows or errors that
+    /// may show it leave.
+    pub async fn wait_shown(&self) -> Result<()> {
+        self.base.wait_shown().await
+    }
+
+    /// The newest catalog, with this transaction's own changes.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        match &self.own {
+            Some(own) => own.clone(),
+            None => self.tables.catalog(),
+        }
+    }
+
+    /// Commits; what it wrote is durable when this returns.
+    ///
+    /// # Errors
+    /// When room in the log or the installation fails, nothing has been committed. When the wait
+    /// for durability fails, the outcome is unknown until recovery.
+    pub async fn commit(mut self) -> Result<()> {
+        if self.base.is_read_only() {
+            self.base.release_locks();
+            return self.base.wait_shown().await;
+        }
+        self.base.wait_room().await?;
+        if self.changes.is_empty() {
+            let lsn = self.base.install(false)?;
+            return self.base.wait_durable(lsn).await;
+        }
+        let lsn = self.base.install(true)?;
+        // The catalog must follow even if the session goes away while it waits.
+        let finish = tokio::spawn(async move {
+            self.base.wait_durable(lsn).await?;
+            self.tables.publish(&self.changes);
+            Ok(())
+        });
+        finish
+            .await
+            .map_err(|e| Error::new(SqlState::INTERNAL_ERROR, e.to_string()))?
+    }
+
+    pub fn rollback(self) {
+        drop(self);
+    }
+
+    pub(super) fn next_oid(&self) -> Oid {
+        // Relaxed: OIDs need only differ.
+        Oid(self.tables.next_oid.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Puts a table into this transaction's catalog and into the catalog's tree.
+    pub(super) fn set_table(&mut self, oid: Oid, table: Option<Arc<TableDef>>) -> Result<()> {
+        let key = Key::from_slice(&oid.0.to_be_bytes());
+        match &table {
+            Some(table) => self.base.put(TreeId::CATALOG, key, codec::encode(table)?),
+            None => self.base.delete(TreeId::CATALOG, key),
+        }
+        let change = (oid, table);
+        self.own = Some(Arc::new(self.catalog().with(std::slice::from_ref(&change))));
+        self.changes.push(change);
+        Ok(())
+    }
+
+    /// Whether this transaction alone can use the table, so that its rows need no locks.
+    pub(super) fn owns(&self, table: &TableDef) -> bool {
+        self.base.created(table.tree)
+    }
+
+    pub(super) async fn lock(
+        &mut self,
+        target: LockTarget,
+        mode: LockMode,
+        cancel: &CancelFlag,
+    ) -> Result<()> {
+        self.base.lock(target, mode, LockWait::Wait, cancel).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,424 @@
+//! Transactions: snapshots, private write sets, locks, and the commit.
+//!
+//! A [`Transaction`] reads committed data at its snapshot (an lsn), overlaid with its own write
+//! set; it changes nothing shared until it commits. [`Transaction::install`] is the commit:
+//!
+//! 1. everything that can fail was done before: constraints by the callers, room in the log's
+//!    queue by [`Transaction::wait_room`];
+//! 2. the trees written are latched, in tree order;
+//! 3. the write set is applied to private copies of their pages, which records the edits;
+//! 4. the blob's place in the log is reserved, the pages are stamped with its end and installed:
+//!    from the reservation on nothing can fail;
+//! 5. latches and locks are released, before anything is synced;
+//! 6. the blob is published, last: `durable_lsn` cannot pass it before, so nobody sees half of it;
+//! 7. the caller waits for durability and only then acknowledges.
+//!
+//! # Invariants
+//! - **T1** Uncommitted data is in write sets and nowhere else: rolling back is dropping one.
+//! - **T2** Nothing that depends on data not yet durable is shown: `depends_on` is the highest lsn
+//!   seen beyond the snapshot, and [`Transaction::wait_shown`] waits for it.
+//! - **T3** A transaction never looks back behind what it has seen: a new snapshot is taken only
+//!   when `durable_lsn` has reached `depends_on`.
+//! - **T4** A row or key is changed only under its lock, or under its table's exclusive lock.
+//! - **T5** The newest state is read only under the tree's latch, so that half an installation is
+//!   never seen.
+
+mod locks;
+mod scan;
+mod trees;
+mod write_set;
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+pub use locks::{LockMode, LockTarget, LockWait};
+pub use scan::{Reader, Scan};
+pub use write_set::Key;
+
+use crate::base::sync::{AtomicU64, Ordering};
+use crate::base::{CancelFlag, Error, Lsn, PageId, Result, SqlState, TreeId, TxnId};
+use crate::btree::{self, Value};
+use crate::pages::{Batch, Pages, Snapshot};
+use crate::wal::{Blob, Log};
+use locks::{Locks, TryLock};
+use trees::Trees;
+use write_set::TreeWrites;
+
+/// What the transactions of one database share.
+pub struct Transactions {
+    pages: Arc<Pages>,
+    log: Arc<Log>,
+    locks: Locks,
+    trees: Trees,
+    next_txn: AtomicU64,
+}
+
+impl Transactions {
+    /// Takes over a database whose log has been replayed into `pages`, or makes the first blob of
+    /// a new one. `last_txn`: the highest id in the log.
+    pub fn open(pages: Arc<Pages>, log: Arc<Log>, last_txn: Option<TxnId>) -> Result<Arc<Self>> {
+        let next_txn = AtomicU64::new(last_txn.map_or(1, |t| t.0 + 1));
+        let trees = match log.next_lsn() == Lsn::ZERO {
+            true => Trees::create(&pages, &log)?,
+            false => Trees::load(&pages)?,
+        };
+        Ok(Arc::new(Transactions {
+            pages,
+            log,
+            locks: Locks::default(),
+            trees,
+            next_txn,
+        }))
+    }
+
+    pub fn begin(self: &Arc<Self>) -> Transaction {
+        // Relaxed: ids need only differ.
+        let id = TxnId(self.next_txn.fetch_add(1, Ordering::Relaxed));
+        Transaction {
+            shared: self.clone(),
+            id,
+            snapshot: None,
+            writes: BTreeMap::new(),
+            created: Vec::new(),
+            dropped: Vec::new(),
+            held: Vec::new(),
+            depends_on: Lsn::ZERO,
+        }
+    }
+
+    /// A transaction that reads what recovery found, all of which is durable.
+    pub fn begin_recovered(self: &Arc<Self>) -> Transaction {
+        let mut transaction = self.begin();
+        let log = &self.log;
+        let snapshot = self.pages.snapshots().register(|| log.durable_lsn());
+        transaction.snapshot = Some(Arc::new(snapshot));
+        transaction
+    }
+
+    /// Checks every tree of the newest state and that no page is used twice.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] naming the first damage found.
+    pub fn verify(&self) -> Result<()> {
+        let snapshot = self.pages.snapshots().register(|| self.log.durable_lsn());
+        trees::verify(&self.pages, snapshot.lsn())
+    }
+}
+
+/// One transaction. Dropping it rolls back.
+pub struct Transaction {
+    shared: Arc<Transactions>,
+    id: TxnId,
+    snapshot: Option<Arc<Snapshot>>,
+    writes: BTreeMap<TreeId, Arc<TreeWrites>>,
+    created: Vec<TreeId>,
+    dropped: Vec<TreeId>,
+    held: Vec<LockTarget>,
+    depends_on: Lsn,
+}
+
+impl Transaction {
+    pub fn id(&self) -> TxnId {
+        self.id
+    }
+
+    /// Takes a new snapshot, when all that was seen is durable (T3).
+    pub async fn take_snapshot(&mut self) -> Result<()> {
+        self.wait_shown().await?;
+        let log = &self.shared.log;
+        let snapshot = self.shared.pages.snapshots().register(|| log.durable_lsn());
+        self.snapshot = Some(Arc::new(snapshot));
+        Ok(())
+    }
+
+    /// Gives the snapshot up: nothing is read at it until the next is taken.
+    pub fn release_snapshot(&mut self) {
+        self.snapshot = None;
+    }
+
+    /// Waits until everything this transaction has seen is durable (T2).
+    pub async fn wait_shown(&self) -> Result<()> {
+        if self.depends_on > self.shared.log.durable_lsn() {
+            self.shared.log.commit_at_least(self.depends_on).await?;
+        }
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Result<&Arc<Snapshot>> {
+        self.snapshot
+            .as_ref()
+            .ok_or_else(|| internal("a read without a snapshot"))
+    }
+
+    /// The value of a key: this transaction's own, or the one at the snapshot.
+    pub fn get(&self, tree: TreeId, key: &[u8]) -> Result<Option<Value>> {
+        if let Some(own) = self.own(tree, key) {
+            return Ok(own.map(|v| Value::Owned(v.to_vec())));
+        }
+        let Some(root) = self.root(tree)? else {
+            return Ok(None);
+        };
+        Ok(btree::get(&self.shared.pages, root, self.snapshot()?.lsn(), key)?.value)
+    }
+
+    /// The value of a key: this transaction's own, or the newest installed (T5). What it shows may
+    /// not be durable yet; the transaction depends on it.
+    pub fn get_newest(&mut self, tree: TreeId, key: &[u8]) -> Result<Option<Value>> {
+        if let Some(own) = self.own(tree, key) {
+            return Ok(own.map(|v| Value::Owned(v.to_vec())));
+        }
+        let Some(root) = self.root(tree)? else {
+            return Ok(None);
+        };
+        let found = {
+            let _latch = self.shared.pages.latch(root).read();
+            btree::get(&self.shared.pages, root, Lsn::NEWEST, key)?
+        };
+        self.depends_on = self.depends_on.max(found.lsn);
+        Ok(found.value)
+    }
+
+    fn own(&self, tree: TreeId, key: &[u8]) -> Option<Option<&[u8]>> {
+        let writes = self.writes.get(&tree)?;
+        writes.get(key)
+    }
+
+    /// `None` for a tree that this transaction made: all of it is in the write set.
+    fn root(&self, tree: TreeId) -> Result<Option<PageId>> {
+        if self.created.contains(&tree) {
+            return Ok(None);
+        }
+        let root = self.shared.trees.root(tree);
+        root.map(Some)
+            .ok_or_else(|| internal(format!("tree {} does not exist", tree.0)))
+    }
+
+    /// The entries of a range at the snapshot, own writes included. The scan stands alone: later
+    /// writes of this transaction do not show in it.
+    pub fn scan(
+        &self,
+        tree: TreeId,
+        lower: Bound<&[u8]>,
+        upper: Bound<&[u8]>,
+        backward: bool,
+    ) -> Result<Scan> {
+        let pages = self.shared.pages.clone();
+        let own = self.writes.get(&tree).cloned();
+        let snapshot = self.snapshot()?.clone();
+        Ok(Scan::new(
+            pages,
+            self.root(tree)?,
+            snapshot,
+            own,
+            lower,
+            upper,
+            backward,
+        ))
+    }
+
+    /// For looking up many keys of a tree as [`Self::scan`] would give them.
+    pub fn reader(&self, tree: TreeId) -> Result<Reader> {
+        let pages = self.shared.pages.clone();
+        let own = self.writes.get(&tree).cloned();
+        Ok(Reader::new(
+            pages,
+            self.root(tree)?,
+            self.snapshot()?.clone(),
+            own,
+        ))
+    }
+
+    /// The entry with the highest key in the newest state and the own writes together.
+    pub fn last_key(&mut self, tree: TreeId) -> Result<Option<Key>> {
+        let own = self.writes.get(&tree).and_then(|w| w.last_key());
+        let Some(root) = self.root(tree)? else {
+            return Ok(own);
+        };
+        let _latch = self.shared.pages.latch(root).read();
+        let (low, high) = (Bound::Unbounded, Bound::Unbounded);
+        let pages = self.shared.pages.clone();
+        let mut cursor = btree::Cursor::new(pages, root, Lsn::NEWEST, low, high);
+        let installed = cursor.prev()?.map(|(key, _)| Key::from_slice(key));
+        Ok(own.max(installed))
+    }
+
+    fn writes(&mut self, tree: TreeId) -> &mut TreeWrites {
+        // Scans keep the map they started with: the first write after one copies it.
+        Arc::make_mut(self.writes.entry(tree).or_default())
+    }
+
+    pub fn put(&mut self, tree: TreeId, key: Key, value: Vec<u8>) {
+        self.writes(tree).set(key, Some(value));
+    }
+
+    pub fn delete(&mut self, tree: TreeId, key: Key) {
+        self.writes(tree).set(key, None);
+    }
+
+    /// A new tree, which comes to be when the transaction commits.
+    pub fn create_tree(&mut self) -> TreeId {
+        let tree = self.shared.trees.next_id();
+        self.created.push(tree);
+        tree
+    }
+
+    /// Drops a tree when the transaction commits. The caller holds its table's exclusive lock.
+    pub fn drop_tree(&mut self, tree: TreeId) {
+        self.writes.remove(&tree);
+        match self.created.iter().position(|&t| t == tree) {
+            Some(own) => drop(self.created.remove(own)),
+            None => self.dropped.push(tree),
+        }
+    }
+
+    /// Whether this transaction made the tree, so that nobody else can know of it.
+    pub fn created(&self, tree: TreeId) -> bool {
+        self.created.contains(&tree)
+    }
+
+    /// Takes a lock and keeps it until the end of the transaction. `false`: it was not to be had
+    /// and `wait` says to skip.
+    ///
+    /// # Errors
+    /// 40P01 on a deadlock, 55P03 with [`LockWait::Nowait`], 57014 when cancelled.
+    pub async fn lock(
+        &mut self,
+        target: LockTarget,
+        mode: LockMode,
+        wait: LockWait,
+        cancel: &CancelFlag,
+    ) -> Result<bool> {
+        let locks = &self.shared.locks;
+        let newly = match locks.try_lock(self.id, target, mode) {
+            TryLock::Granted => true,
+            TryLock::Held => false,
+            TryLock::Conflict => match wait {
+                LockWait::SkipLocked => return Ok(false),
+                LockWait::Nowait => return Err(lock_not_available()),
+                LockWait::Wait => tokio::select! {
+                    biased;
+                    granted = locks.lock(self.id, target, mode) => granted?,
+                    () = cancel.cancelled() => {
+                        cancel.check()?;
+                        return Err(internal("cancelled without a reason"));
+                    }
+                },
+            },
+        };
+        if newly {
+            self.held.push(target);
+        }
+        Ok(true)
+    }
+
+    /// Nothing to commit: no write, no tree made or dropped.
+    pub fn is_read_only(&self) -> bool {
+        self.writes.is_empty() && self.created.is_empty() && self.dropped.is_empty()
+    }
+
+    /// Waits for room in the log's queue: back-pressure, before anything is reserved.
+    pub async fn wait_room(&self) -> Result<()> {
+        self.shared.log.wait_room().await
+    }
+
+    /// Applies the write set and publishes it to the log; gives the lsn at which it is durable.
+    /// Row locks are released unless `keep_locks`.
+    ///
+    /// # Errors
+    /// Nothing has been changed.
+    pub fn install(&mut self, keep_locks: bool) -> Result<Lsn> {
+        let shared = self.shared.clone();
+        let (pages, log) = (&shared.pages, &shared.log);
+        let writes = std::mem::take(&mut self.writes);
+        let changes_trees = !self.created.is_empty() || !self.dropped.is_empty();
+
+        let mut roots = Vec::with_capacity(writes.len());
+        for &tree in writes.keys().filter(|tree| !self.created.contains(tree)) {
+            roots.push(
+                self.root(tree)?
+                    .ok_or_else(|| internal("a tree without a root"))?,
+            );
+        }
+        let directory = changes_trees.then(|| pages.latch(shared.trees.directory()).write());
+        let latches: Vec<_> = roots
+            .iter()
+            .map(|&root| pages.latch(root).write())
+            .collect();
+
+        let mut batch = Batch::new(pages);
+        let existing = writes
+            .iter()
+            .filter(|(tree, _)| !self.created.contains(tree));
+        for (root, (_, writes)) in roots.iter().zip(existing) {
+            writes.apply(&mut batch, *root)?;
+        }
+        let mut made = Vec::with_capacity(self.created.len());
+        for &tree in &self.created {
+            made.push((
+                tree,
+                shared.trees.build(&mut batch, tree, writes.get(&tree))?,
+            ));
+        }
+        for &tree in &self.dropped {
+            shared.trees.destroy(&mut batch, tree)?;
+        }
+        let finished = batch.finish();
+        if finished.is_empty() {
+            return Ok(self.depends_on);
+        }
+        let mut blob = Blob::begin(self.id);
+        for (page, base, edits) in finished.writes() {
+            blob.page_write(page, base, edits);
+        }
+        blob.commit(unix_micros());
+
+        let reservation = log.reserve(blob.len());
+        let lsn = reservation.end();
+        finished.install(lsn);
+        shared.trees.installed(&made);
+        drop(latches);
+        drop(directory);
+        if !keep_locks {
+            self.release_locks();
+        }
+        reservation.publish(blob);
+        Ok(lsn.max(self.depends_on))
+    }
+
+    /// Waits until the log is durable up to an lsn that [`Self::install`] gave.
+    pub async fn wait_durable(&self, lsn: Lsn) -> Result<()> {
+        self.shared.log.commit_at_least(lsn).await
+    }
+
+    /// The highest lsn seen beyond the snapshot.
+    pub fn depends_on(&self) -> Lsn {
+        self.depends_on
+    }
+
+    /// Gives all locks to those who wait for them.
+    pub fn release_locks(&mut self) {
+        for target in self.held.drain(..) {
+            self.shared.locks.release(self.id, target);
+        }
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        self.release_locks();
+    }
+}
+
+fn lock_not_available() -> Error {
+    Error::new(SqlState::LOCK_NOT_AVAILABLE, "could not obtain lock on row")
+}
+
+fn internal(what: impl Into<String>) -> Error {
+    Error::new(SqlState::INTERNAL_ERROR, what)
+}
+
+fn unix_micros() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,193 @@
+//! A range of a tree at a snapshot, with the transaction's own writes merged in.
+
+use std::borrow::Cow;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crate::base::{PageId, Result};
+use crate::btree::{self, Cursor, Value};
+use crate::pages::{Pages, Snapshot};
+use crate::txn::write_set::{Key, TreeWrites};
+
+/// Walks a range in key order, or against it. It keeps its snapshot and the writes it started
+/// with, so it can outlive the statement that opened it.
+pub struct Scan {
+    cursor: Option<Cursor>,
+    own: Option<Own>,
+    backward: bool,
+    /// Own writes need the next committed entry at hand to be merged with.
+    pending: Option<(Key, Vec<u8>)>,
+    current: (Key, Vec<u8>),
+    _snapshot: Arc<Snapshot>,
+}
+
+struct Own {
+    writes: Arc<TreeWrites>,
+    /// What is left of the range.
+    lower: Bound<Key>,
+    upper: Bound<Key>,
+}
+
+impl Scan {
+    pub(super) fn new(
+        pages: Arc<Pages>,
+        root: Option<PageId>,
+        snapshot: Arc<Snapshot>,
+        own: Option<Arc<TreeWrites>>,
+        lower: Bound<&[u8]>,
+        upper: Bound<&[u8]>,
+        backward: bool,
+    ) -> Scan {
+        let own = own.map(|writes| Own {
+            writes,
+            lower: lower.map(Key::from_slice),
+            upper: upper.map(Key::from_slice),
+        });
+        let lsn = snapshot.lsn();
+        Scan {
+            cursor: root.map(|root| Cursor::new(pages, root, lsn, lower, upper)),
+            own,
+            backward,
+            pending: None,
+            current: Default::default(),
+            _snapshot: snapshot,
+        }
+    }
+
+    /// The next key and value, borrowed until the call after.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "what it gives borrows from the scan"
+    )]
+    pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+        if self.own.is_none() {
+            return self.next_committed();
+        }
+        self.next_merged()
+    }
+
+    fn next_committed(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+        let Some(cursor) = &mut self.cursor else {
+            return Ok(None);
+        };
+        let entry = if self.backward {
+            cursor.prev()?
+        } else {
+            cursor.next()?
+        };
+        let Some((key, value)) = entry else {
+            return Ok(None);
+        };
+        match value.bytes()? {
+            Cow::Borrowed(bytes) => Ok(Some((key, bytes))),
+            Cow::Owned(bytes) => {
+                self.current.1 = bytes;
+                Ok(Some((key, &self.current.1)))
+            }
+        }
+    }
+
+    fn next_merged(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+        loop {
+            if self.pending.is_none() {
+                let entry = self.next_committed()?;
+                self.pending = entry.map(|(k, v)| (Key::from_slice(k), v.to_vec()));
+                if self.pending.is_none() {
+                    self.cursor = None;
+                }
+            }
+            let Some(own) = &mut self.own else {
+                return Ok(None);
+            };
+            let (lower, upper) = (bytes(&own.lower), bytes(&own.upper));
+            let left = is_range(lower, upper);
+            let change = left
+                .then(|| own.writes.first_in(lower, upper, self.backward))
+                .flatten();
+            let Some((key, value)) = change else {
+                let Some(entry) = self.pending.take() else {
+                    return Ok(None);
+                };
+                self.current = entry;
+                break;
+            };
+            let order = self.pending.as_ref().map(|pending| match self.backward {
+                true => key.cmp(&pending.0),
+                false => pending.0.cmp(key),
+            });
+            if order == Some(std::cmp::Ordering::Less) {
+                let Some(entry) = self.pending.take() else {
+                    return Ok(None);
+                };
+                self.current = entry;
+                break;
+            }
+            if order == Some(std::cmp::Ordering::Equal) {
+                self.pending = None;
+            }
+            let (key, value) = (key.clone(), value.map(<[u8]>::to_vec));
+            match self.backward {
+                true => own.upper = Bound::Excluded(key.clone()),
+                false => own.lower = Bound::Excluded(key.clone()),
+            }
+            if let Some(value) = value {
+                self.current = (key, value);
+                break;
+            }
+        }
+        Ok(Some((&self.current.0, &self.current.1)))
+    }
+}
+
+fn bytes(bound: &Bound<Key>) -> Bound<&[u8]> {
+    match bound {
+        Bound::Included(key) => Bound::Included(key),
+        Bound::Excluded(key) => Bound::Excluded(key),
+        Bound::Unbounded => Bound::Unbounded,
+    }
+}
+
+/// Whether `BTreeMap::range` takes the bounds, which panics on others.
+fn is_range(lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> bool {
+    match (lower, upper) {
+        (Bound::Excluded(a), Bound::Excluded(b)) => a < b,
+        (Bound::Included(a) | Bound::Excluded(a), Bound::Included(b) | Bound::Excluded(b)) => {
+            a <= b
+        }
+        _ => true,
+    }
+}
+
+/// Looks single keys up as a [`Scan`] sees them.
+pub struct Reader {
+    pages: Arc<Pages>,
+    root: Option<PageId>,
+    own: Option<Arc<TreeWrites>>,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Reader {
+    pub(super) fn new(
+        pages: Arc<Pages>,
+        root: Option<PageId>,
+        snapshot: Arc<Snapshot>,
+        own: Option<Arc<TreeWrites>>,
+    ) -> Reader {
+        Reader {
+            pages,
+            root,
+            own,
+            snapshot,
+        }
+    }
+
+    pub fn get(&self, key: &[u8]) -> Result<Option<Value>> {
+        if let Some(own) = self.own.as_ref().and_then(|own| own.get(key)) {
+            return Ok(own.map(|value| Value::Owned(value.to_vec())));
+        }
+        let Some(root) = self.root else {
+            return Ok(None);
+        };
+        Ok(btree::get(&self.pages, root, self.snapshot.lsn(), key)?.value)
+    }
+}

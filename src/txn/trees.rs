@@ -1,0 +1,188 @@
+//! Where the root of each tree is: the directory, itself a tree whose root is the first page of
+//! the space.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::base::sync::{AtomicU32, Ordering, RwLock};
+use crate::base::{Error, Lsn, PageId, Result, TreeId, TxnId};
+use crate::btree::{self, Cursor};
+use crate::pages::{Batch, Pages};
+use crate::txn::internal;
+use crate::txn::write_set::TreeWrites;
+use crate::wal::{Blob, Log};
+
+/// The space of the one database.
+const SPACE: u32 = 1;
+/// The directory's root: the first page the allocator gives, its own being number 0.
+const DIRECTORY: PageId = PageId {
+    space: SPACE,
+    number: 1,
+};
+/// Trees from here on are given out by `next_id`; those below are fixed by the layers above.
+const FIRST_ID: u32 = 16;
+
+pub(super) struct Trees {
+    roots: RwLock<FxHashMap<TreeId, PageId>>,
+    next: AtomicU32,
+}
+
+impl Trees {
+    /// Makes the directory of a new database, durably, with one empty tree for the catalog.
+    pub(super) fn create(pages: &Pages, log: &Log) -> Result<Trees> {
+        let trees = Trees {
+            roots: RwLock::default(),
+            next: AtomicU32::new(FIRST_ID),
+        };
+        let mut batch = Batch::new(pages);
+        let directory = btree::create(&mut batch, SPACE)?;
+        if directory != DIRECTORY {
+            return Err(internal(format!(
+                "the directory's root came to be page {directory}"
+            )));
+        }
+        let catalog = trees.build(&mut batch, TreeId::CATALOG, None)?;
+        let finished = batch.finish();
+        let mut blob = Blob::begin(TxnId(0));
+        for (page, base, edits) in finished.writes() {
+            blob.page_write(page, base, edits);
+        }
+        blob.commit(super::unix_micros());
+        let reservation = log.reserve(blob.len());
+        let lsn = reservation.end();
+        finished.install(lsn);
+        reservation.publish(blob);
+        trees.installed(&[(TreeId::CATALOG, catalog)]);
+        log.wait_commit_at_least(lsn)?;
+        Ok(trees)
+    }
+
+    pub(super) fn load(pages: &Arc<Pages>) -> Result<Trees> {
+        let roots = read_directory(pages, Lsn::NEWEST)?;
+        let last = roots.keys().map(|tree| tree.0).max().unwrap_or(0);
+        let next = AtomicU32::new(FIRST_ID.max(last + 1));
+        Ok(Trees {
+            roots: RwLock::new(roots),
+            next,
+        })
+    }
+
+    pub(super) fn directory(&self) -> PageId {
+        DIRECTORY
+    }
+
+    pub(super) fn next_id(&self) -> TreeId {
+        // Relaxed: ids need only differ.
+        TreeId(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(super) fn root(&self, tree: TreeId) -> Option<PageId> {
+        self.roots.read().get(&tree).copied()
+    }
+
+    /// Builds a new tree from its whole content and enters it into the directory.
+    pub(super) fn build(
+        &self,
+        batch: &mut Batch<'_>,
+        tree: TreeId,
+        content: Option<&Arc<TreeWrites>>,
+    ) -> Result<PageId> {
+        let root = match content {
+            Some(writes) => btree::bulk_build(batch, SPACE, writes.entries().map(Ok))?,
+            None => btree::create(batch, SPACE)?,
+        };
+        btree::put(
+            batch,
+            DIRECTORY,
+            &tree.0.to_be_bytes(),
+            &root.number.to_be_bytes(),
+        )?;
+        Ok(root)
+    }
+
+    /// Frees the pages of a tree and strikes it from the directory. Nobody else uses the tree: its
+    /// table is locked exclusively.
+    pub(super) fn destroy(&self, batch: &mut Batch<'_>, tree: TreeId) -> Result<()> {
+        let root = self
+            .root(tree)
+            .ok_or_else(|| internal("a dropped tree has no root"))?;
+        btree::destroy(batch, root)?;
+        btree::delete(batch, DIRECTORY, &tree.0.to_be_bytes())?;
+        Ok(())
+    }
+
+    pub(super) fn installed(&self, made: &[(TreeId, PageId)]) {
+        if !made.is_empty() {
+            self.roots.write().extend(made.iter().copied());
+        }
+    }
+}
+
+fn read_directory(pages: &Arc<Pages>, snapshot: Lsn) -> Result<FxHashMap<TreeId, PageId>> {
+    let (low, high) = (Bound::Unbounded, Bound::Unbounded);
+    let mut cursor = Cursor::new(pages.clone(), DIRECTORY, snapshot, low, high);
+    let mut roots = FxHashMap::default();
+    while let Some((key, value)) = cursor.next()? {
+        let tree = TreeId(u32_be(key)?);
+        let number = u32_be(&value.bytes()?)?;
+        roots.insert(
+            tree,
+            PageId {
+                space: SPACE,
+                number,
+            },
+        );
+    }
+    Ok(roots)
+}
+
+/// Checks every tree, and that each page of the space is used once: by one tree, the allocator or
+/// the free list.
+pub(super) fn verify(pages: &Arc<Pages>, snapshot: Lsn) -> Result<()> {
+    let mut used = FxHashSet::default();
+    let roots = read_directory(pages, snapshot)?.into_values();
+    for root in roots.chain([DIRECTORY]) {
+        for page in btree::verify(pages, root, snapshot)?.pages {
+            if !used.insert(page) {
+                return Err(used_twice(page));
+            }
+        }
+    }
+    let free = pages.free_list(SPACE, snapshot)?;
+    for number in free.free {
+        let page = PageId {
+            space: SPACE,
+            number,
+        };
+        if !used.insert(page) {
+            return Err(used_twice(page));
+        }
+    }
+    let allocated = free.high_water as usize;
+    if used.len() + 1 != allocated {
+        let what = format!("{} of {allocated} pages are in use or free", used.len() + 1);
+        return Err(corrupt(what));
+    }
+    Ok(())
+}
+
+fn used_twice(page: PageId) -> Error {
+    corrupt(format!("page {page} is used twice"))
+}
+
+fn corrupt(what: String) -> Error {
+    Error::Corrupt {
+        file: "page cache".into(),
+        offset: 0,
+        what,
+    }
+}
+
+fn u32_be(bytes: &[u8]) -> Result<u32> {
+    let bytes = <[u8; 4]>::try_from(bytes);
+    bytes
+        .map(u32::from_be_bytes)
+        .map_err(|_| corrupt("a bad entry in the directory".into()))
+}
