@@ -4,10 +4,15 @@
 use rustc_hash::FxHashMap;
 
 use crate::base::{Error, Result, SqlState};
+use crate::sql::func::catalog::{reg_from_text, reg_to_text};
 use crate::sql::func::define::{eval, function, out_of_range, text};
 use crate::sql::func::float::{to_float4, to_i64};
-use crate::sql::func::{Cast, CastContext, CastMethod, Function, Volatility};
-use crate::types::{Category, Datum, Type};
+use crate::sql::func::{Cast, CastContext, CastMethod, Eval, Function, Volatility};
+use crate::types::datetime::{
+    date_to_timestamp, date_to_timestamptz, timestamp_to_date, timestamp_to_timestamptz,
+    timestamptz_to_date, timestamptz_to_timestamp,
+};
+use crate::types::{Category, Datum, Numeric, Type};
 
 /// `cast!(Int4 => Int8, Implicit, "int8", eval)`. Casts that PostgreSQL makes without a function,
 /// but which change the datum here, have the name "": no such function can be called.
@@ -65,6 +70,24 @@ pub(super) static CASTS: &[Cast] = &[
     cast!(Float4 => Float8, Implicit, "float8",
         eval!(|a: Float4| Ok(Datum::Float8(f64::from(*a))))),
     cast!(Float8 => Float4, Assignment, "float4", eval!(|a: Float8| to_float4(*a).map(Datum::Float4))),
+    // numeric.
+    cast!(Int2 => Numeric, Implicit, "numeric", eval!(|a: Int2| numeric(i64::from(*a)))),
+    cast!(Int4 => Numeric, Implicit, "numeric", eval!(|a: Int4| numeric(i64::from(*a)))),
+    cast!(Int8 => Numeric, Implicit, "numeric", eval!(|a: Int8| numeric(*a))),
+    cast!(Float4 => Numeric, Assignment, "numeric",
+        eval!(|a: Float4| Ok(Datum::Numeric(Box::new(Numeric::from_f32(*a)))))),
+    cast!(Float8 => Numeric, Assignment, "numeric",
+        eval!(|a: Float8| Ok(Datum::Numeric(Box::new(Numeric::from_f64(*a)))))),
+    cast!(Numeric => Int2, Assignment, "int2",
+        eval!(|a: Numeric| numeric_int(a, "smallint").and_then(int2))),
+    cast!(Numeric => Int4, Assignment, "int4",
+        eval!(|a: Numeric| numeric_int(a, "integer").and_then(int4))),
+    cast!(Numeric => Int8, Assignment, "int8",
+        eval!(|a: Numeric| numeric_int(a, "bigint").map(Datum::Int8))),
+    cast!(Numeric => Float4, Implicit, "float4",
+        eval!(|a: Numeric| numeric_float4(a).map(Datum::Float4))),
+    cast!(Numeric => Float8, Implicit, "float8",
+        eval!(|a: Numeric| numeric_float8(a).map(Datum::Float8))),
     // Strings. varchar and text are the same datum; char(n) loses its padding.
     cast!(Text => Varchar, Implicit),
     cast!(Text => Bpchar, Implicit),
@@ -91,6 +114,96 @@ pub(super) static CASTS: &[Cast] = &[
         Ok(c) => Ok(Datum::Char(c.cast_unsigned())),
         Err(_) => out_of_range("\"char\""),
     })),
+    // Dates and times.
+    cast!(Date => Timestamp, Implicit, "timestamp",
+        eval!(|a: Date| date_to_timestamp(*a).map(Datum::Timestamp))),
+    cast!(Date => Timestamptz, Implicit, "timestamptz",
+        eval!(cx; |a: Date| {
+            date_to_timestamptz(*a, &cx.format.time_zone).map(Datum::Timestamp)
+        }),
+        Stable),
+    cast!(Timestamp => Date, Assignment, "date",
+        eval!(|a: Timestamp| Ok(Datum::Date(timestamp_to_date(*a))))),
+    cast!(Timestamp => Timestamptz, Implicit, "timestamptz",
+        eval!(cx; |a: Timestamp| {
+            timestamp_to_timestamptz(*a, &cx.format.time_zone).map(Datum::Timestamp)
+        }),
+        Stable),
+    cast!(Timestamptz => Date, Assignment, "date",
+        eval!(cx; |a: Timestamp| {
+            timestamptz_to_date(*a, &cx.format.time_zone).map(Datum::Date)
+        }),
+        Stable),
+    cast!(Timestamptz => Timestamp, Assignment, "timestamp",
+        eval!(cx; |a: Timestamp| {
+            timestamptz_to_timestamp(*a, &cx.format.time_zone).map(Datum::Timestamp)
+        }),
+        Stable),
+    // Object identifiers.
+    cast!(Int2 => Oid, Implicit, "", OID_FROM_INT2),
+    cast!(Int4 => Oid, Implicit, "", OID_FROM_INT4),
+    cast!(Int8 => Oid, Implicit, "oid", OID_FROM_INT8),
+    cast!(Oid => Int4, Assignment, "", INT4_FROM_OID),
+    cast!(Oid => Int8, Assignment, "int8", INT8_FROM_OID),
+    cast!(Int2 => Regclass, Implicit, "", OID_FROM_INT2),
+    cast!(Int4 => Regclass, Implicit, "", OID_FROM_INT4),
+    cast!(Int8 => Regclass, Implicit, "", OID_FROM_INT8),
+    cast!(Regclass => Int4, Assignment, "", INT4_FROM_OID),
+    cast!(Regclass => Int8, Assignment, "", INT8_FROM_OID),
+    cast!(Oid => Regclass, Implicit),
+    cast!(Regclass => Oid, Implicit),
+    cast!(Int2 => Regtype, Implicit, "", OID_FROM_INT2),
+    cast!(Int4 => Regtype, Implicit, "", OID_FROM_INT4),
+    cast!(Int8 => Regtype, Implicit, "", OID_FROM_INT8),
+    cast!(Regtype => Int4, Assignment, "", INT4_FROM_OID),
+    cast!(Regtype => Int8, Assignment, "", INT8_FROM_OID),
+    cast!(Oid => Regtype, Implicit),
+    cast!(Regtype => Oid, Implicit),
+    cast!(Int2 => Regproc, Implicit, "", OID_FROM_INT2),
+    cast!(Int4 => Regproc, Implicit, "", OID_FROM_INT4),
+    cast!(Int8 => Regproc, Implicit, "", OID_FROM_INT8),
+    cast!(Regproc => Int4, Assignment, "", INT4_FROM_OID),
+    cast!(Regproc => Int8, Assignment, "", INT8_FROM_OID),
+    cast!(Oid => Regproc, Implicit),
+    cast!(Regproc => Oid, Implicit),
+    cast!(Text => Regclass, Implicit, "regclass",
+        eval!(cx; |a: Text| reg_from_text(cx, Type::Regclass, a)), Stable),
+    cast!(Varchar => Regclass, Implicit, "regclass",
+        eval!(cx; |a: Text| reg_from_text(cx, Type::Regclass, a)), Stable),
+];
+
+const OID_FROM_INT2: Eval =
+    eval!(|a: Int2| Ok(Datum::Oid(i32::from(*a).cast_unsigned())));
+const OID_FROM_INT4: Eval = eval!(|a: Int4| Ok(Datum::Oid(a.cast_unsigned())));
+const OID_FROM_INT8: Eval = eval!(|a: Int8| match u32::try_from(*a) {
+    Ok(oid) => Ok(Datum::Oid(oid)),
+    Err(_) => out_of_range("OID"),
+});
+const INT4_FROM_OID: Eval = eval!(|a: Oid| Ok(Datum::Int4(a.cast_signed())));
+const INT8_FROM_OID: Eval = eval!(|a: Oid| Ok(Datum::Int8(i64::from(*a))));
+
+/// The text form of a reg* type names an object, which only the catalog can tell: these casts,
+/// through the text form in PostgreSQL, are functions here.
+static REGCLASS: [Function; 2] = [
+    function("", &[Type::Regclass], Type::Text, eval!(cx; |a: Oid| reg_to_text(cx, Type::Regclass, *a)))
+        .stable(),
+    function("", &[Type::Text], Type::Regclass,
+        eval!(cx; |a: Text| reg_from_text(cx, Type::Regclass, a)))
+        .stable(),
+];
+static REGTYPE: [Function; 2] = [
+    function("", &[Type::Regtype], Type::Text, eval!(cx; |a: Oid| reg_to_text(cx, Type::Regtype, *a)))
+        .stable(),
+    function("", &[Type::Text], Type::Regtype,
+        eval!(cx; |a: Text| reg_from_text(cx, Type::Regtype, a)))
+        .stable(),
+];
+static REGPROC: [Function; 2] = [
+    function("", &[Type::Regproc], Type::Text, eval!(cx; |a: Oid| reg_to_text(cx, Type::Regproc, *a)))
+        .stable(),
+    function("", &[Type::Text], Type::Regproc,
+        eval!(cx; |a: Text| reg_from_text(cx, Type::Regproc, a)))
+        .stable(),
 ];
 
 /// The table above and all casts through the text form: to a string type on assignment, from one
@@ -107,16 +220,8 @@ pub(super) fn all() -> FxHashMap<(Type, Type), Cast> {
             } else {
                 continue;
             };
-            let method = CastMethod::InOut;
-            casts.insert(
-                (from, to),
-                Cast {
-                    from,
-                    to,
-                    context,
-                    method,
-                },
-            );
+            let method = through_text(from, to);
+            casts.insert((from, to), Cast { from, to, context, method });
         }
     }
     casts.extend(CASTS.iter().map(|c| ((c.from, c.to), *c)));
@@ -126,6 +231,18 @@ pub(super) fn all() -> FxHashMap<(Type, Type), Cast> {
 /// No value is stored in them, or (unknown) `bind` decides.
 fn is_pseudo(ty: Type) -> bool {
     matches!(ty.category(), Category::Pseudo | Category::Unknown)
+}
+
+fn through_text(from: Type, to: Type) -> CastMethod {
+    match (from, to) {
+        (Type::Regclass, _) => CastMethod::Function(&REGCLASS[0]),
+        (_, Type::Regclass) => CastMethod::Function(&REGCLASS[1]),
+        (Type::Regtype, _) => CastMethod::Function(&REGTYPE[0]),
+        (_, Type::Regtype) => CastMethod::Function(&REGTYPE[1]),
+        (Type::Regproc, _) => CastMethod::Function(&REGPROC[0]),
+        (_, Type::Regproc) => CastMethod::Function(&REGPROC[1]),
+        _ => CastMethod::InOut,
+    }
 }
 
 fn int2(x: i64) -> Result<Datum> {
@@ -152,6 +269,55 @@ fn float_int4(x: f64) -> Result<Datum> {
 
 fn float_int8(x: f64) -> Result<Datum> {
     to_i64(x).map_or_else(|| out_of_range("bigint"), |x| Ok(Datum::Int8(x)))
+}
+
+fn numeric(x: i64) -> Result<Datum> {
+    Ok(Datum::Numeric(Box::new(Numeric::from_i64(x))))
+}
+
+/// The nearest integer, ties away from zero.
+fn numeric_int(x: &Numeric, what: &str) -> Result<i64> {
+    let cannot = |kind| {
+        Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("cannot convert {kind} to {what}"),
+        ))
+    };
+    match x {
+        Numeric::NaN => cannot("NaN"),
+        Numeric::NegInfinity | Numeric::PosInfinity => cannot("infinity"),
+        Numeric::Finite(_) => match x.to_i64() {
+            Some(x) => Ok(x),
+            None => out_of_range(what),
+        },
+    }
+}
+
+/// The nearest double; 22003 beyond its range.
+fn numeric_float8(x: &Numeric) -> Result<f64> {
+    let float = x.to_f64();
+    if float.is_infinite() && x.is_finite() {
+        return Err(Error::new(
+            SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+            format!("\"{x}\" is out of range for type double precision"),
+        ));
+    }
+    Ok(float)
+}
+
+/// Read from the text, so that it is not rounded twice.
+fn numeric_float4(x: &Numeric) -> Result<f32> {
+    if !x.is_finite() {
+        return to_float4(x.to_f64());
+    }
+    let text = x.to_string();
+    match text.parse::<f32>() {
+        Ok(float) if float.is_finite() => Ok(float),
+        _ => Err(Error::new(
+            SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+            format!("\"{text}\" is out of range for type real"),
+        )),
+    }
 }
 
 /// At most 63 bytes, cut between characters.

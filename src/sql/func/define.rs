@@ -93,20 +93,27 @@ macro_rules! eval {
 }
 
 /// One operator: `operator!(Int4 "+" Int4 => Int4, "int4pl", eval; commutator "+")`; the left type
-/// is left out for a prefix operator.
+/// is left out for a prefix operator. A method of `Function` (`stable`) may stand in front.
 macro_rules! operator {
-    ($left:ident $symbol:literal $right:ident => $returns:ident, $name:expr, $eval:expr
-        $(; commutator $commutator:literal $(, $strategy:ident)?)?) => {
-        operator!(@ Some($crate::types::Type::$left), &[$crate::types::Type::$left,
-            $crate::types::Type::$right], $symbol $right => $returns, $name, $eval
-            $(; commutator $commutator $(, $strategy)?)?)
+    ($left:ident $symbol:literal $($rest:tt)*) => {
+        operator!(@infix [] $left $symbol $($rest)*)
+    };
+    ($method:ident $left:ident $symbol:literal $($rest:tt)*) => {
+        operator!(@infix [$method] $left $symbol $($rest)*)
     };
     ($symbol:literal $right:ident => $returns:ident, $name:expr, $eval:expr) => {
-        operator!(@ None, &[$crate::types::Type::$right],
+        operator!(@ [] None, &[$crate::types::Type::$right],
             $symbol $right => $returns, $name, $eval)
     };
-    (@ $left:expr, $args:expr, $symbol:literal $right:ident => $returns:ident, $name:expr,
-        $eval:expr $(; commutator $commutator:literal $(, $strategy:ident)?)?) => {
+    (@infix [$($method:ident)?] $left:ident $symbol:literal $right:ident => $returns:ident,
+        $name:expr, $eval:expr $(; commutator $commutator:literal $(, $strategy:ident)?)?) => {
+        operator!(@ [$($method)?] Some($crate::types::Type::$left),
+            &[$crate::types::Type::$left, $crate::types::Type::$right],
+            $symbol $right => $returns, $name, $eval
+            $(; commutator $commutator $(, $strategy)?)?)
+    };
+    (@ [$($method:ident)?] $left:expr, $args:expr, $symbol:literal $right:ident => $returns:ident,
+        $name:expr, $eval:expr $(; commutator $commutator:literal $(, $strategy:ident)?)?) => {
         $crate::sql::func::Operator {
             symbol: $symbol,
             left: $left,
@@ -116,7 +123,7 @@ macro_rules! operator {
                 $args,
                 $crate::types::Type::$returns,
                 $eval,
-            ),
+            )$(.$method())?,
             commutator: operator!(@option $($commutator)?),
             strategy: operator!(@strategy $($($strategy)?)?),
         }
@@ -131,9 +138,9 @@ macro_rules! operator {
 /// `$prefix` + eq, ne, lt, le, gt, ge + `$suffix`, or as listed in that order; `$compare` takes
 /// references to the contents of the datums and gives an `Ordering`.
 macro_rules! comparisons {
-    ($left:ident($L:ident) $right:ident($R:ident), $prefix:literal $(, $suffix:literal)?;
-        $compare:expr) => {
-        comparisons!($left($L) $right($R), [
+    ([$($method:ident)?] $left:ident($L:ident) $right:ident($R:ident),
+        $prefix:literal $(, $suffix:literal)?; $compare:expr) => {
+        comparisons!(@all [$($method)?] $left($L) $right($R), [
             concat!($prefix, "eq" $(, $suffix)?),
             concat!($prefix, "ne" $(, $suffix)?),
             concat!($prefix, "lt" $(, $suffix)?),
@@ -142,25 +149,32 @@ macro_rules! comparisons {
             concat!($prefix, "ge" $(, $suffix)?)
         ]; $compare)
     };
-    ($left:ident($L:ident) $right:ident($R:ident),
+    (@all $method:tt $left:ident($L:ident) $right:ident($R:ident),
         [$eq:expr, $ne:expr, $lt:expr, $le:expr, $gt:expr, $ge:expr]; $compare:expr) => {
         &[
-            comparisons!(@ $left($L) "=" $right($R), $eq, is_eq, $compare, "=", Equal),
-            comparisons!(@ $left($L) "<>" $right($R), $ne, is_ne, $compare, "<>"),
-            comparisons!(@ $left($L) "<" $right($R), $lt, is_lt, $compare, ">", Less),
-            comparisons!(@ $left($L) "<=" $right($R), $le, is_le, $compare, ">=", LessEqual),
-            comparisons!(@ $left($L) ">" $right($R), $gt, is_gt, $compare, "<", Greater),
-            comparisons!(@ $left($L) ">=" $right($R), $ge, is_ge, $compare, "<=", GreaterEqual),
+            comparisons!(@ $method $left($L) "=" $right($R), $eq, is_eq, $compare, "=", Equal),
+            comparisons!(@ $method $left($L) "<>" $right($R), $ne, is_ne, $compare, "<>"),
+            comparisons!(@ $method $left($L) "<" $right($R), $lt, is_lt, $compare, ">", Less),
+            comparisons!(@ $method $left($L) "<=" $right($R), $le, is_le, $compare, ">=", LessEqual),
+            comparisons!(@ $method $left($L) ">" $right($R), $gt, is_gt, $compare, "<", Greater),
+            comparisons!(@ $method $left($L) ">=" $right($R), $ge, is_ge, $compare, "<=",
+                GreaterEqual),
         ]
     };
-    (@ $left:ident($L:ident) $symbol:literal $right:ident($R:ident), $name:expr, $is:ident,
-        $compare:expr, $commutator:literal $(, $strategy:ident)?) => {
-        operator!($left $symbol $right => Bool, $name,
+    (@ [$($method:ident)?] $left:ident($L:ident) $symbol:literal $right:ident($R:ident),
+        $name:expr, $is:ident, $compare:expr, $commutator:literal $(, $strategy:ident)?) => {
+        operator!($($method)? $left $symbol $right => Bool, $name,
             eval!(cx; |a: $L, b: $R| {
                 let order = $crate::sql::func::define::order(cx, a, b, $compare);
                 Ok($crate::types::Datum::Bool(order.$is()))
             });
             commutator $commutator $(, $strategy)?)
+    };
+    ($left:ident($L:ident) $right:ident($R:ident), [$($names:tt)*]; $compare:expr) => {
+        comparisons!(@all [] $left($L) $right($R), [$($names)*]; $compare)
+    };
+    ($left:ident($L:ident) $($rest:tt)*) => {
+        comparisons!([] $left($L) $($rest)*)
     };
 }
 

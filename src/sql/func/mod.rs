@@ -11,11 +11,20 @@
 //! F3: `AnyElement` stands for PostgreSQL's anyelement, anynonarray and anycompatible, `AnyArray`
 //! for anyarray and anycompatiblearray. In `text || any` and `any || text` it is anynonarray.
 
+mod aggregate;
+mod array;
 mod boolean;
+mod bytea;
 mod cast;
+mod catalog;
+mod datetime;
 mod define;
 mod float;
 mod int;
+mod like;
+mod numeric;
+mod regexp;
+mod session;
 mod text;
 
 use std::sync::LazyLock;
@@ -104,7 +113,7 @@ pub fn all_casts() -> impl Iterator<Item = &'static Cast> {
 }
 
 pub fn all_aggregates() -> impl Iterator<Item = &'static Aggregate> {
-    std::iter::empty()
+    aggregate::AGGREGATES.iter().copied().flatten()
 }
 
 struct Registry {
@@ -128,11 +137,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         CastMethod::Function(f) => Some(*f),
         CastMethod::Relabel | CastMethod::InOut => None,
     });
-    for f in function_groups()
-        .flatten()
-        .chain(of_operators)
-        .chain(of_casts)
-    {
+    for f in function_groups().flatten().chain(of_operators).chain(of_casts) {
         // Some casts have code but no function that can be called.
         if f.name.is_empty() {
             continue;
@@ -157,8 +162,16 @@ fn function_groups() -> impl Iterator<Item = &'static [Function]> {
     [
         int::FUNCTIONS,
         float::FUNCTIONS,
+        numeric::FUNCTIONS,
         text::FUNCTIONS,
+        like::FUNCTIONS,
+        regexp::FUNCTIONS,
+        datetime::FUNCTIONS,
         boolean::FUNCTIONS,
+        bytea::FUNCTIONS,
+        array::FUNCTIONS,
+        session::FUNCTIONS,
+        catalog::FUNCTIONS,
     ]
     .into_iter()
     .flatten()
@@ -169,8 +182,14 @@ fn operator_groups() -> impl Iterator<Item = &'static [Operator]> {
     [
         int::OPERATORS,
         float::OPERATORS,
+        numeric::OPERATORS,
         text::OPERATORS,
+        like::OPERATORS,
+        regexp::OPERATORS,
+        datetime::OPERATORS,
         boolean::OPERATORS,
+        bytea::OPERATORS,
+        array::OPERATORS,
     ]
     .into_iter()
     .flatten()
