@@ -22,6 +22,7 @@ pub mod parse;
 pub(crate) mod plan;
 mod prepared;
 mod rows;
+pub mod system;
 
 pub use copy::{CopyIn, CopyOut};
 pub use prepared::{Outcome, Prepared, execute, prepare};

@@ -143,10 +143,10 @@ struct Change {
     returning: Option<Returning>,
 }
 
-fn used_of_from(
+fn used_of_from<'e>(
     table: &TableDef,
-    mut exprs: Vec<&Expr>,
-    returning: Option<&Returning>,
+    mut exprs: Vec<&'e Expr>,
+    returning: Option<&'e Returning>,
 ) -> Vec<usize> {
     if let Some(returning) = returning {
         exprs.extend(&returning.exprs);
