@@ -23,6 +23,8 @@ pub(crate) mod plan;
 mod prepared;
 mod rows;
 pub mod system;
+#[cfg(test)]
+mod tests;
 
 pub use copy::{CopyIn, CopyOut};
 pub use prepared::{Outcome, Prepared, execute, prepare};

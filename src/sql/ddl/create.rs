@@ -8,7 +8,7 @@ use crate::sql::bind::{bind_default, resolve_type};
 use crate::sql::ddl::names::{self, new_name};
 use crate::sql::ddl::{Ddl, constraint};
 use crate::sql::exec::blocking;
-use crate::sql::prepared::{bind_context, checks, prepare_inner, start_inner};
+use crate::sql::prepared::{bind_context, prepare_inner, start_inner};
 use crate::table::ddl::{NewTable, create_table};
 use crate::table::{ColumnDef, TableDef, insert};
 use crate::types::{Category, Type};
@@ -182,12 +182,6 @@ impl Ddl<'_> {
             }
         }
         Ok(format!("SELECT {count}"))
-    }
-
-    /// Binds a table's CHECKs, which validates them.
-    pub(super) fn validate_checks(&self, table: &TableDef) -> Result<()> {
-        let catalog = self.txn.catalog();
-        checks(table, &bind_context(self.cx, &catalog)).map(drop)
     }
 
     /// A table's newest definition.

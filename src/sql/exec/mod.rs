@@ -45,7 +45,7 @@ pub(crate) use change::change;
 pub(crate) use constraints::check_row;
 pub(crate) use insert::insert;
 pub(crate) use lock::gather_locked;
-pub use run::Run;
+pub(crate) use run::Run;
 
 /// A running part of a plan.
 pub(crate) trait Operator: Send {

@@ -28,7 +28,7 @@ pub struct ExprContext<'a> {
     /// The rows of the enclosing queries, nearest first.
     pub outer: Option<&'a OuterRow<'a>>,
     /// The execution whose subqueries may be asked for; `None` where none can occur.
-    pub run: Option<&'a Run>,
+    pub(crate) run: Option<&'a Run>,
 }
 
 /// A row of an enclosing query.

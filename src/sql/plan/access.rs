@@ -58,7 +58,7 @@ pub(crate) fn choose(
     let usable = usable_conditions(table, conditions, sight);
     let mut best: Option<Choice> = None;
     for index in &table.indexes {
-        let Some(choice) = with_index(table, index, &usable, conditions, order, limited) else {
+        let Some(choice) = with_index(table, index, &usable, order, limited) else {
             continue;
         };
         let better = best.as_ref().is_none_or(|best| {
@@ -175,7 +175,6 @@ fn with_index(
     table: &TableDef,
     index: &Arc<IndexDef>,
     usable: &[Usable],
-    conditions: &[Expr],
     order: &[OrderColumn],
     limited: bool,
 ) -> Option<Choice> {
@@ -257,7 +256,6 @@ fn with_index(
             lower: lower.map(|(_, bound)| bound),
             upper: upper.map(|(_, bound)| bound),
             unique,
-            conditions: used.iter().map(|place| conditions[*place].clone()).collect(),
         },
         used,
         backward: direction == Some(true),

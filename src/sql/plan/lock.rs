@@ -29,7 +29,6 @@ impl Planner<'_> {
         wait: LockWait,
     ) -> Result<Planned> {
         let limit = self.lock_limit.take();
-        let output_width = width(&input);
         let exposed = expose(input);
         let input_width = width(&exposed.rel);
         let mut want = Want::all(input_width);
@@ -52,7 +51,6 @@ impl Planner<'_> {
         let lock = Arc::new(Lock {
             number: self.locks.len(),
             input: planned.node,
-            width: output_width,
             input_width,
             targets: targets.collect(),
             output: exposed.columns,

@@ -13,7 +13,7 @@ use crate::table::{IndexDef, TableDef};
 use crate::types::{Datum, Type};
 
 /// A planned query with the subqueries of its expressions.
-pub struct Plan {
+pub(crate) struct Plan {
     pub root: Node,
     /// Columns of the root's rows.
     pub width: usize,
@@ -28,7 +28,7 @@ pub struct Plan {
     pub heavy: bool,
 }
 
-pub struct SubPlan {
+pub(crate) struct SubPlan {
     pub kind: SubPlanKind,
     pub node: Node,
     pub width: usize,
@@ -37,7 +37,7 @@ pub struct SubPlan {
     pub correlated: bool,
 }
 
-pub enum SubPlanKind {
+pub(crate) enum SubPlanKind {
     Scalar,
     Exists,
     Array,
@@ -51,7 +51,7 @@ pub enum SubPlanKind {
 }
 
 #[derive(Clone)]
-pub enum Node {
+pub(crate) enum Node {
     Unit,
     SeqScan(Arc<SeqScan>),
     IndexScan(Arc<IndexScan>),
@@ -73,7 +73,7 @@ pub enum Node {
 }
 
 /// The columns of a stored table that a plan looks at.
-pub struct Rows {
+pub(crate) struct Rows {
     pub table: Arc<TableDef>,
     /// Columns the filter needs, decoded first; ascending.
     pub first: Vec<usize>,
@@ -88,11 +88,11 @@ pub struct Rows {
     pub source: Option<usize>,
 }
 
-pub struct SeqScan {
+pub(crate) struct SeqScan {
     pub rows: Rows,
 }
 
-pub struct IndexScan {
+pub(crate) struct IndexScan {
     pub rows: Rows,
     pub access: Access,
     pub backward: bool,
@@ -100,19 +100,17 @@ pub struct IndexScan {
 
 /// How an index finds rows: equal values for its first columns, then a range of the next.
 #[derive(Clone)]
-pub struct Access {
+pub(crate) struct Access {
     pub index: Arc<IndexDef>,
     pub equal: Vec<KeyExpr>,
     pub lower: Option<(Expr, bool)>,
     pub upper: Option<(Expr, bool)>,
     /// All columns of a unique index are given: one row at most per key.
     pub unique: bool,
-    /// The conditions as written, for EXPLAIN.
-    pub conditions: Vec<Expr>,
 }
 
 #[derive(Clone)]
-pub enum KeyExpr {
+pub(crate) enum KeyExpr {
     One(Expr),
     /// `column IN (list)`
     List(Vec<Expr>),
@@ -120,23 +118,23 @@ pub enum KeyExpr {
     Array(Expr),
 }
 
-pub struct Values {
+pub(crate) struct Values {
     pub rows: Vec<Vec<Expr>>,
 }
 
-pub struct FunctionScan {
+pub(crate) struct FunctionScan {
     pub function: &'static Function,
     pub args: Vec<Expr>,
     pub width: usize,
     pub ordinality: bool,
 }
 
-pub struct Filter {
+pub(crate) struct Filter {
     pub input: Node,
     pub condition: Expr,
 }
 
-pub struct Project {
+pub(crate) struct Project {
     pub input: Node,
     pub input_width: usize,
     pub exprs: Vec<Expr>,
@@ -147,7 +145,7 @@ pub struct Project {
 }
 
 /// Puts a relation's row at its place in the row of a join.
-pub struct Place {
+pub(crate) struct Place {
     pub input: Node,
     pub offset: usize,
     pub width: usize,
@@ -155,12 +153,12 @@ pub struct Place {
 
 /// Which rows without a partner a join keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Keep {
+pub(crate) struct Keep {
     pub left: bool,
     pub right: bool,
 }
 
-pub struct NestedLoop {
+pub(crate) struct NestedLoop {
     pub left: Node,
     /// Gives rows for `offset..offset + width`.
     pub right: Node,
@@ -173,7 +171,7 @@ pub struct NestedLoop {
 }
 
 /// For each left row, the right table's rows by index.
-pub struct IndexJoin {
+pub(crate) struct IndexJoin {
     pub left: Node,
     pub offset: usize,
     pub width: usize,
@@ -189,7 +187,7 @@ pub struct IndexJoin {
 }
 
 /// Builds a table of the right rows, looks the left ones up.
-pub struct HashJoin {
+pub(crate) struct HashJoin {
     pub left: Node,
     pub right: Node,
     pub offset: usize,
@@ -201,14 +199,14 @@ pub struct HashJoin {
     pub condition: Option<Expr>,
 }
 
-pub struct Aggregate {
+pub(crate) struct Aggregate {
     pub input: Node,
     pub input_width: usize,
     pub keys: Vec<Expr>,
     pub calls: Vec<AggregateCall>,
 }
 
-pub struct Sort {
+pub(crate) struct Sort {
     pub input: Node,
     pub width: usize,
     pub keys: Vec<SortKey>,
@@ -216,20 +214,20 @@ pub struct Sort {
     pub top: Option<(Expr, Option<Expr>)>,
 }
 
-pub struct Limit {
+pub(crate) struct Limit {
     pub input: Node,
     pub limit: Option<Expr>,
     pub offset: Option<Expr>,
 }
 
-pub struct Distinct {
+pub(crate) struct Distinct {
     pub input: Node,
     pub columns: Vec<(usize, Type)>,
     /// DISTINCT ON over sorted rows: equal rows are neighbours, but this does not rely on it.
     pub on: bool,
 }
 
-pub struct SetOpNode {
+pub(crate) struct SetOpNode {
     pub op: SetOp,
     pub all: bool,
     pub left: Node,
@@ -239,10 +237,9 @@ pub struct SetOpNode {
 
 /// Locks rows as they come out of `input`, whose hidden columns say which they are. It is run by
 /// an asynchronous driver before the plan's other operators; these read what it gathered.
-pub struct Lock {
+pub(crate) struct Lock {
     pub number: usize,
     pub input: Node,
-    pub width: usize,
     pub input_width: usize,
     /// Where the row ids are in the input's row, with the table and its row source.
     pub targets: Vec<LockTarget>,
@@ -254,7 +251,7 @@ pub struct Lock {
     pub limit: Option<(Option<Expr>, Option<Expr>)>,
 }
 
-pub struct LockTarget {
+pub(crate) struct LockTarget {
     pub table: Arc<TableDef>,
     /// The column holding the row id; the bytes follow.
     pub row_id: usize,
@@ -262,10 +259,10 @@ pub struct LockTarget {
 }
 
 impl Rows {
-    pub fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.table.columns.len() + if self.hidden { 2 } else { 0 }
     }
 }
 
 /// A row of datums that owns them.
-pub type OwnedRow = Vec<Datum>;
+pub(crate) type OwnedRow = Vec<Datum>;
