@@ -12,7 +12,7 @@ use crate::sql::ir::{
     BindContext, Bound, BoundStatement, Expr, ExprKind, Field, Rel, SubqueryKind,
 };
 use crate::sql::parse::{parse, parse_expr};
-use crate::table::{Catalog, ColumnDef, IndexColumn, IndexDef, TableDef};
+use crate::table::{Catalog, ColumnDef, IndexColumn, IndexDef, Layout, TableDef};
 use crate::types::{Datum, Format, Type, format_type};
 
 /// `create table t(a int primary key, b text, c numeric(10,2), d varchar(5))`,
@@ -83,12 +83,15 @@ fn table(oid: u32, name: &str, columns: &[(&str, Type, i32, Option<&str>)]) -> T
         dropped: false,
         missing: None,
     };
+    let columns: Vec<ColumnDef> = columns.iter().map(column).collect();
     TableDef {
+        layout: Layout::of(&columns).expect("a layout"),
+        state: Arc::default(),
         oid: Oid(oid),
         schema: "public".to_owned(),
         name: name.to_owned(),
         tree: TreeId(oid),
-        columns: columns.iter().map(column).collect(),
+        columns,
         indexes: Vec::new(),
         checks: Vec::new(),
         foreign_keys: Vec::new(),
