@@ -127,7 +127,7 @@ impl Session {
 
     /// Sends rows until there are no more or `limit` is reached: how many, and whether all.
     pub(super) async fn send_rows<C: Client>(
-        &self,
+        &mut self,
         source: &mut Source,
         fields: &[Field],
         formats: &Formats,
