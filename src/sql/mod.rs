@@ -4,3 +4,4 @@ pub mod ast;
 pub mod context;
 pub mod func;
 pub mod ir;
+pub mod parse;
