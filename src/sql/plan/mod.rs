@@ -31,7 +31,9 @@ use crate::types::{Datum, Type};
 use node::{Lock, Node, Plan, SubPlan, SubPlanKind};
 
 pub(crate) use describe::{Line, describe, describe_change, describe_insert};
-pub(crate) use dml::{ChangePlan, Check, InsertPlan, ReturningPlan, Target, plan_delete, plan_insert, plan_update};
+pub(crate) use dml::{
+    ChangePlan, Check, InsertPlan, ReturningPlan, Target, plan_delete, plan_insert, plan_update,
+};
 
 /// A column of the order in which rows are wanted.
 #[derive(Clone, Copy, Debug)]
@@ -293,8 +295,5 @@ fn has_subquery(expr: &Expr) -> bool {
 
 /// A condition that no row meets.
 fn is_never(expr: &Expr) -> bool {
-    matches!(
-        expr.kind,
-        ExprKind::Const(Datum::Bool(false) | Datum::Null)
-    )
+    matches!(expr.kind, ExprKind::Const(Datum::Bool(false) | Datum::Null))
 }
