@@ -288,7 +288,11 @@ impl Accumulator for Extreme {
         };
         let better = self.best.is_null() || {
             let order = compare(self.ty, x, &self.best);
-            if self.greatest { order.is_gt() } else { order.is_lt() }
+            if self.greatest {
+                order.is_gt()
+            } else {
+                order.is_lt()
+            }
         };
         if better {
             match x {
@@ -312,7 +316,10 @@ struct Fold {
 
 impl Fold {
     fn new(combine: fn(&Datum, &Datum) -> Result<Datum>) -> Fold {
-        Fold { value: Datum::Null, combine }
+        Fold {
+            value: Datum::Null,
+            combine,
+        }
     }
 }
 
@@ -341,15 +348,14 @@ fn booleans(a: &Datum, b: &Datum, f: fn(bool, bool) -> bool) -> Result<Datum> {
 }
 
 /// Bitwise, so the result fits the type of the arguments.
-#[expect(clippy::cast_possible_truncation, reason = "bits of two values of the narrow type")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "bits of two values of the narrow type"
+)]
 fn integers(a: &Datum, b: &Datum, f: fn(i64, i64) -> i64) -> Result<Datum> {
     match (a, b) {
-        (Datum::Int2(a), Datum::Int2(b)) => {
-            Ok(Datum::Int2(f(i64::from(*a), i64::from(*b)) as i16))
-        }
-        (Datum::Int4(a), Datum::Int4(b)) => {
-            Ok(Datum::Int4(f(i64::from(*a), i64::from(*b)) as i32))
-        }
+        (Datum::Int2(a), Datum::Int2(b)) => Ok(Datum::Int2(f(i64::from(*a), i64::from(*b)) as i16)),
+        (Datum::Int4(a), Datum::Int4(b)) => Ok(Datum::Int4(f(i64::from(*a), i64::from(*b)) as i32)),
         (Datum::Int8(a), Datum::Int8(b)) => Ok(Datum::Int8(f(*a, *b))),
         _ => wrong_argument(),
     }
@@ -396,7 +402,10 @@ impl Accumulator for Joined<Vec<u8>> {
     }
 
     fn finish(&mut self, _: &EvalContext<'_>) -> Result<Datum> {
-        Ok(self.0.take().map_or(Datum::Null, |all| Datum::Bytea(all.into())))
+        Ok(self
+            .0
+            .take()
+            .map_or(Datum::Null, |all| Datum::Bytea(all.into())))
     }
 }
 
@@ -510,7 +519,12 @@ impl FloatSpread {
     }
 
     fn of(result: fn(&FloatSpread) -> Option<f64>) -> FloatSpread {
-        FloatSpread { result, count: 0.0, sum: 0.0, squares: 0.0 }
+        FloatSpread {
+            result,
+            count: 0.0,
+            sum: 0.0,
+            squares: 0.0,
+        }
     }
 
     fn variance(&self, freedom: f64) -> Option<f64> {

@@ -39,47 +39,138 @@ pub(super) static OPERATORS: &[&[Operator]] = &[&[
 
 pub(super) static FUNCTIONS: &[&[Function]] = &[
     &[
-        function("array_length", &[AnyArray, Int4], Int4,
-            eval!(|a: Array, n: Int4| Ok(bound(a, *n, length(a))))),
-        function("array_upper", &[AnyArray, Int4], Int4,
-            eval!(|a: Array, n: Int4| Ok(bound(a, *n, length(a))))),
-        function("array_lower", &[AnyArray, Int4], Int4,
-            eval!(|a: Array, n: Int4| Ok(bound(a, *n, 1)))),
-        function("array_ndims", &[AnyArray], Int4, eval!(|a: Array| Ok(bound(a, 1, 1)))),
-        function("array_dims", &[AnyArray], Text, eval!(|a: Array| match length(a) {
-            0 => Ok(Datum::Null),
-            n => text(format!("[1:{n}]")),
-        })),
-        function("cardinality", &[AnyArray], Int4, eval!(|a: Array| Ok(Datum::Int4(length(a))))),
-        function("array_position", &[AnyArray, AnyElement], Int4, Eval::Typed(position))
-            .sees_null(),
-        function("array_position", &[AnyArray, AnyElement, Int4], Int4, Eval::Typed(position))
-            .sees_null(),
-        function("array_positions", &[AnyArray, AnyElement], Int4Array, Eval::Typed(positions))
-            .sees_null(),
-        function("array_remove", &[AnyArray, AnyElement], AnyArray, Eval::Typed(remove))
-            .sees_null(),
-        function("array_replace", &[AnyArray, AnyElement, AnyElement], AnyArray,
-            Eval::Typed(replace))
-            .sees_null(),
+        function(
+            "array_length",
+            &[AnyArray, Int4],
+            Int4,
+            eval!(|a: Array, n: Int4| Ok(bound(a, *n, length(a)))),
+        ),
+        function(
+            "array_upper",
+            &[AnyArray, Int4],
+            Int4,
+            eval!(|a: Array, n: Int4| Ok(bound(a, *n, length(a)))),
+        ),
+        function(
+            "array_lower",
+            &[AnyArray, Int4],
+            Int4,
+            eval!(|a: Array, n: Int4| Ok(bound(a, *n, 1))),
+        ),
+        function(
+            "array_ndims",
+            &[AnyArray],
+            Int4,
+            eval!(|a: Array| Ok(bound(a, 1, 1))),
+        ),
+        function(
+            "array_dims",
+            &[AnyArray],
+            Text,
+            eval!(|a: Array| match length(a) {
+                0 => Ok(Datum::Null),
+                n => text(format!("[1:{n}]")),
+            }),
+        ),
+        function(
+            "cardinality",
+            &[AnyArray],
+            Int4,
+            eval!(|a: Array| Ok(Datum::Int4(length(a)))),
+        ),
+        function(
+            "array_position",
+            &[AnyArray, AnyElement],
+            Int4,
+            Eval::Typed(position),
+        )
+        .sees_null(),
+        function(
+            "array_position",
+            &[AnyArray, AnyElement, Int4],
+            Int4,
+            Eval::Typed(position),
+        )
+        .sees_null(),
+        function(
+            "array_positions",
+            &[AnyArray, AnyElement],
+            Int4Array,
+            Eval::Typed(positions),
+        )
+        .sees_null(),
+        function(
+            "array_remove",
+            &[AnyArray, AnyElement],
+            AnyArray,
+            Eval::Typed(remove),
+        )
+        .sees_null(),
+        function(
+            "array_replace",
+            &[AnyArray, AnyElement, AnyElement],
+            AnyArray,
+            Eval::Typed(replace),
+        )
+        .sees_null(),
     ],
     &[
-        function("array_to_string", &[AnyArray, Text], Text, Eval::Typed(to_string)).stable(),
-        function("array_to_string", &[AnyArray, Text, Text], Text, Eval::Typed(to_string))
-            .sees_null()
-            .stable(),
-        function("string_to_array", &[Text, Text], TextArray,
-            Eval::F2(|_, s, by| from_string(s, by, &Datum::Null)))
-            .sees_null(),
-        function("string_to_array", &[Text, Text, Text], TextArray,
-            Eval::F3(|_, s, by, null| from_string(s, by, null)))
-            .sees_null(),
-        function("string_to_table", &[Text, Text], Text, Eval::Set(string_to_table)).sees_null(),
-        function("string_to_table", &[Text, Text, Text], Text, Eval::Set(string_to_table))
-            .sees_null(),
+        function(
+            "array_to_string",
+            &[AnyArray, Text],
+            Text,
+            Eval::Typed(to_string),
+        )
+        .stable(),
+        function(
+            "array_to_string",
+            &[AnyArray, Text, Text],
+            Text,
+            Eval::Typed(to_string),
+        )
+        .sees_null()
+        .stable(),
+        function(
+            "string_to_array",
+            &[Text, Text],
+            TextArray,
+            Eval::F2(|_, s, by| from_string(s, by, &Datum::Null)),
+        )
+        .sees_null(),
+        function(
+            "string_to_array",
+            &[Text, Text, Text],
+            TextArray,
+            Eval::F3(|_, s, by, null| from_string(s, by, null)),
+        )
+        .sees_null(),
+        function(
+            "string_to_table",
+            &[Text, Text],
+            Text,
+            Eval::Set(string_to_table),
+        )
+        .sees_null(),
+        function(
+            "string_to_table",
+            &[Text, Text, Text],
+            Text,
+            Eval::Set(string_to_table),
+        )
+        .sees_null(),
         function("unnest", &[AnyArray], AnyElement, Eval::Set(unnest)),
-        function("generate_subscripts", &[AnyArray, Int4], Int4, Eval::Set(subscripts)),
-        function("generate_subscripts", &[AnyArray, Int4, Bool], Int4, Eval::Set(subscripts)),
+        function(
+            "generate_subscripts",
+            &[AnyArray, Int4],
+            Int4,
+            Eval::Set(subscripts),
+        ),
+        function(
+            "generate_subscripts",
+            &[AnyArray, Int4, Bool],
+            Int4,
+            Eval::Set(subscripts),
+        ),
     ],
 ];
 
@@ -93,7 +184,11 @@ fn length(a: &Array) -> i32 {
 
 /// A fact about dimension `n`: NULL unless it is the only one.
 fn bound(a: &Array, n: i32, value: i32) -> Datum {
-    if n == 1 && !a.elements.is_empty() { Datum::Int4(value) } else { Datum::Null }
+    if n == 1 && !a.elements.is_empty() {
+        Datum::Int4(value)
+    } else {
+        Datum::Null
+    }
 }
 
 fn element_type(types: &[Type]) -> Result<Type> {
@@ -127,7 +222,9 @@ fn order(types: &[Type], args: &[Datum]) -> Result<Ordering> {
 /// Whether a value is among the elements; NULL never is.
 fn has(ty: Type, elements: &[Datum], value: &Datum) -> bool {
     !value.is_null()
-        && elements.iter().any(|e| !e.is_null() && compare(ty, e, value).is_eq())
+        && elements
+            .iter()
+            .any(|e| !e.is_null() && compare(ty, e, value).is_eq())
 }
 
 fn contains(types: &[Type], args: &[Datum], swapped: bool) -> Result<Datum> {
@@ -136,7 +233,9 @@ fn contains(types: &[Type], args: &[Datum], swapped: bool) -> Result<Datum> {
         return wrong_argument();
     };
     let (whole, part) = if swapped { (b, a) } else { (a, b) };
-    Ok(Datum::Bool(part.elements.iter().all(|x| has(ty, &whole.elements, x))))
+    Ok(Datum::Bool(
+        part.elements.iter().all(|x| has(ty, &whole.elements, x)),
+    ))
 }
 
 fn overlap(_: &EvalContext<'_>, types: &[Type], args: &[Datum]) -> Result<Datum> {
@@ -144,7 +243,9 @@ fn overlap(_: &EvalContext<'_>, types: &[Type], args: &[Datum]) -> Result<Datum>
     let [Datum::Array(a), Datum::Array(b)] = args else {
         return wrong_argument();
     };
-    Ok(Datum::Bool(b.elements.iter().any(|x| has(ty, &a.elements, x))))
+    Ok(Datum::Bool(
+        b.elements.iter().any(|x| has(ty, &a.elements, x)),
+    ))
 }
 
 fn elements(a: &Datum) -> Result<&[Datum]> {
@@ -190,7 +291,9 @@ fn position(_: &EvalContext<'_>, types: &[Type], args: &[Datum]) -> Result<Datum
         _ => return wrong_argument(),
     };
     let numbered = a.elements.iter().zip(1..);
-    let found = numbered.skip_while(|(_, n)| *n < start).find(|(e, _)| same(ty, e, x));
+    let found = numbered
+        .skip_while(|(_, n)| *n < start)
+        .find(|(e, _)| same(ty, e, x));
     Ok(found.map_or(Datum::Null, |(_, n)| Datum::Int4(n)))
 }
 
@@ -224,7 +327,10 @@ fn replace(_: &EvalContext<'_>, types: &[Type], args: &[Datum]) -> Result<Datum>
     match args {
         [Datum::Null, _, _] => Ok(Datum::Null),
         [Datum::Array(a), old, new] => {
-            let replaced = a.elements.iter().map(|e| if same(ty, e, old) { new } else { e });
+            let replaced = a
+                .elements
+                .iter()
+                .map(|e| if same(ty, e, old) { new } else { e });
             Ok(array(replaced.cloned().collect()))
         }
         _ => wrong_argument(),
@@ -281,7 +387,10 @@ fn string_to_table(_: &EvalContext<'_>, args: &[Datum]) -> Result<Vec<Vec<Datum>
         [Datum::Text(s), by, null] => (s, by, null),
         _ => return wrong_argument(),
     };
-    Ok(split(s, by, null)?.into_iter().map(|part| vec![part]).collect())
+    Ok(split(s, by, null)?
+        .into_iter()
+        .map(|part| vec![part])
+        .collect())
 }
 
 fn unnest(_: &EvalContext<'_>, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {

@@ -18,31 +18,95 @@ pub(super) static OPERATORS: &[&[Operator]] = &[
 
 pub(super) static FUNCTIONS: &[&[Function]] = &[&[
     function("length", &[Bytea], Int4, eval!(|b: Bytea| count(b.len()))),
-    function("octet_length", &[Bytea], Int4, eval!(|b: Bytea| count(b.len()))),
-    function("bit_length", &[Bytea], Int4, eval!(|b: Bytea| count(b.len() * 8))),
-    function("substr", &[Bytea, Int4], Bytea, eval!(|b: Bytea, n: Int4| part(b, *n, None))),
-    function("substr", &[Bytea, Int4, Int4], Bytea,
-        eval!(|b: Bytea, n: Int4, length: Int4| part(b, *n, Some(*length)))),
-    function("substring", &[Bytea, Int4], Bytea, eval!(|b: Bytea, n: Int4| part(b, *n, None))),
-    function("substring", &[Bytea, Int4, Int4], Bytea,
-        eval!(|b: Bytea, n: Int4, length: Int4| part(b, *n, Some(*length)))),
-    function("position", &[Bytea, Bytea], Int4, eval!(|b: Bytea, x: Bytea| position(b, x))),
-    function("ltrim", &[Bytea, Bytea], Bytea,
-        eval!(|b: Bytea, set: Bytea| bytea(trimmed(b, set, true, false)))),
-    function("rtrim", &[Bytea, Bytea], Bytea,
-        eval!(|b: Bytea, set: Bytea| bytea(trimmed(b, set, false, true)))),
-    function("btrim", &[Bytea, Bytea], Bytea,
-        eval!(|b: Bytea, set: Bytea| bytea(trimmed(b, set, true, true)))),
-    function("get_byte", &[Bytea, Int4], Int4,
-        eval!(|b: Bytea, n: Int4| Ok(Datum::Int4(i32::from(b[index(b, *n)?]))))),
-    function("set_byte", &[Bytea, Int4, Int4], Bytea, eval!(|b: Bytea, n: Int4, new: Int4| {
-        let at = index(b, *n)?;
-        let mut bytes = b.to_vec();
-        bytes[at] = new.to_le_bytes()[0];
-        bytea(bytes)
-    })),
-    function("encode", &[Bytea, Text], Text, eval!(|b: Bytea, as_: Text| encode(b, as_))),
-    function("decode", &[Text, Text], Bytea, eval!(|s: Text, from: Text| decode(s, from))),
+    function(
+        "octet_length",
+        &[Bytea],
+        Int4,
+        eval!(|b: Bytea| count(b.len())),
+    ),
+    function(
+        "bit_length",
+        &[Bytea],
+        Int4,
+        eval!(|b: Bytea| count(b.len() * 8)),
+    ),
+    function(
+        "substr",
+        &[Bytea, Int4],
+        Bytea,
+        eval!(|b: Bytea, n: Int4| part(b, *n, None)),
+    ),
+    function(
+        "substr",
+        &[Bytea, Int4, Int4],
+        Bytea,
+        eval!(|b: Bytea, n: Int4, length: Int4| part(b, *n, Some(*length))),
+    ),
+    function(
+        "substring",
+        &[Bytea, Int4],
+        Bytea,
+        eval!(|b: Bytea, n: Int4| part(b, *n, None)),
+    ),
+    function(
+        "substring",
+        &[Bytea, Int4, Int4],
+        Bytea,
+        eval!(|b: Bytea, n: Int4, length: Int4| part(b, *n, Some(*length))),
+    ),
+    function(
+        "position",
+        &[Bytea, Bytea],
+        Int4,
+        eval!(|b: Bytea, x: Bytea| position(b, x)),
+    ),
+    function(
+        "ltrim",
+        &[Bytea, Bytea],
+        Bytea,
+        eval!(|b: Bytea, set: Bytea| bytea(trimmed(b, set, true, false))),
+    ),
+    function(
+        "rtrim",
+        &[Bytea, Bytea],
+        Bytea,
+        eval!(|b: Bytea, set: Bytea| bytea(trimmed(b, set, false, true))),
+    ),
+    function(
+        "btrim",
+        &[Bytea, Bytea],
+        Bytea,
+        eval!(|b: Bytea, set: Bytea| bytea(trimmed(b, set, true, true))),
+    ),
+    function(
+        "get_byte",
+        &[Bytea, Int4],
+        Int4,
+        eval!(|b: Bytea, n: Int4| Ok(Datum::Int4(i32::from(b[index(b, *n)?])))),
+    ),
+    function(
+        "set_byte",
+        &[Bytea, Int4, Int4],
+        Bytea,
+        eval!(|b: Bytea, n: Int4, new: Int4| {
+            let at = index(b, *n)?;
+            let mut bytes = b.to_vec();
+            bytes[at] = new.to_le_bytes()[0];
+            bytea(bytes)
+        }),
+    ),
+    function(
+        "encode",
+        &[Bytea, Text],
+        Text,
+        eval!(|b: Bytea, as_: Text| encode(b, as_)),
+    ),
+    function(
+        "decode",
+        &[Text, Text],
+        Bytea,
+        eval!(|s: Text, from: Text| decode(s, from)),
+    ),
 ]];
 
 fn bytea(bytes: impl Into<Box<[u8]>>) -> Result<Datum> {
@@ -65,13 +129,25 @@ fn position(b: &[u8], x: &[u8]) -> Result<Datum> {
     if x.is_empty() {
         return Ok(Datum::Int4(1));
     }
-    count(b.windows(x.len()).position(|w| w == x).map_or(0, |at| at + 1))
+    count(
+        b.windows(x.len())
+            .position(|w| w == x)
+            .map_or(0, |at| at + 1),
+    )
 }
 
 fn trimmed(b: &[u8], set: &[u8], left: bool, right: bool) -> Vec<u8> {
     let kept = |c: &u8| !set.contains(c);
-    let start = if left { b.iter().position(kept).unwrap_or(b.len()) } else { 0 };
-    let end = if right { b.iter().rposition(kept).map_or(0, |at| at + 1) } else { b.len() };
+    let start = if left {
+        b.iter().position(kept).unwrap_or(b.len())
+    } else {
+        0
+    };
+    let end = if right {
+        b.iter().rposition(kept).map_or(0, |at| at + 1)
+    } else {
+        b.len()
+    };
     b[start..end.max(start)].to_vec()
 }
 
@@ -145,12 +221,19 @@ fn decode_hex(s: &str) -> Result<Datum> {
     if !rest.is_empty() {
         return Err(wrong("invalid hexadecimal data: odd number of digits"));
     }
-    bytea(pairs.iter().map(|[high, low]| high << 4 | low).collect::<Vec<u8>>())
+    bytea(
+        pairs
+            .iter()
+            .map(|[high, low]| high << 4 | low)
+            .collect::<Vec<u8>>(),
+    )
 }
 
 fn decode_base64(s: &str) -> Result<Datum> {
-    let symbols: String =
-        s.chars().filter(|c| !matches!(c, ' ' | '\n' | '\t' | '\r')).collect();
+    let symbols: String = s
+        .chars()
+        .filter(|c| !matches!(c, ' ' | '\n' | '\t' | '\r'))
+        .collect();
     let is_symbol = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
     if let Some(c) = symbols.chars().find(|c| !is_symbol(*c)) {
         return Err(wrong(format!(
@@ -159,8 +242,9 @@ fn decode_base64(s: &str) -> Result<Datum> {
     }
     STANDARD.decode(symbols).map_or_else(
         |_| {
-            Err(wrong("invalid base64 end sequence")
-                .with_hint("Input data is missing padding, is truncated, or is otherwise corrupted."))
+            Err(wrong("invalid base64 end sequence").with_hint(
+                "Input data is missing padding, is truncated, or is otherwise corrupted.",
+            ))
         },
         bytea,
     )

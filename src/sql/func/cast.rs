@@ -172,8 +172,7 @@ pub(super) static CASTS: &[Cast] = &[
         eval!(cx; |a: Text| reg_from_text(cx, Type::Regclass, a)), Stable),
 ];
 
-const OID_FROM_INT2: Eval =
-    eval!(|a: Int2| Ok(Datum::Oid(i32::from(*a).cast_unsigned())));
+const OID_FROM_INT2: Eval = eval!(|a: Int2| Ok(Datum::Oid(i32::from(*a).cast_unsigned())));
 const OID_FROM_INT4: Eval = eval!(|a: Int4| Ok(Datum::Oid(a.cast_unsigned())));
 const OID_FROM_INT8: Eval = eval!(|a: Int8| match u32::try_from(*a) {
     Ok(oid) => Ok(Datum::Oid(oid)),
@@ -185,25 +184,52 @@ const INT8_FROM_OID: Eval = eval!(|a: Oid| Ok(Datum::Int8(i64::from(*a))));
 /// The text form of a reg* type names an object, which only the catalog can tell: these casts,
 /// through the text form in PostgreSQL, are functions here.
 static REGCLASS: [Function; 2] = [
-    function("", &[Type::Regclass], Type::Text, eval!(cx; |a: Oid| reg_to_text(cx, Type::Regclass, *a)))
-        .stable(),
-    function("", &[Type::Text], Type::Regclass,
-        eval!(cx; |a: Text| reg_from_text(cx, Type::Regclass, a)))
-        .stable(),
+    function(
+        "",
+        &[Type::Regclass],
+        Type::Text,
+        eval!(cx; |a: Oid| reg_to_text(cx, Type::Regclass, *a)),
+    )
+    .stable(),
+    function(
+        "",
+        &[Type::Text],
+        Type::Regclass,
+        eval!(cx; |a: Text| reg_from_text(cx, Type::Regclass, a)),
+    )
+    .stable(),
 ];
 static REGTYPE: [Function; 2] = [
-    function("", &[Type::Regtype], Type::Text, eval!(cx; |a: Oid| reg_to_text(cx, Type::Regtype, *a)))
-        .stable(),
-    function("", &[Type::Text], Type::Regtype,
-        eval!(cx; |a: Text| reg_from_text(cx, Type::Regtype, a)))
-        .stable(),
+    function(
+        "",
+        &[Type::Regtype],
+        Type::Text,
+        eval!(cx; |a: Oid| reg_to_text(cx, Type::Regtype, *a)),
+    )
+    .stable(),
+    function(
+        "",
+        &[Type::Text],
+        Type::Regtype,
+        eval!(cx; |a: Text| reg_from_text(cx, Type::Regtype, a)),
+    )
+    .stable(),
 ];
 static REGPROC: [Function; 2] = [
-    function("", &[Type::Regproc], Type::Text, eval!(cx; |a: Oid| reg_to_text(cx, Type::Regproc, *a)))
-        .stable(),
-    function("", &[Type::Text], Type::Regproc,
-        eval!(cx; |a: Text| reg_from_text(cx, Type::Regproc, a)))
-        .stable(),
+    function(
+        "",
+        &[Type::Regproc],
+        Type::Text,
+        eval!(cx; |a: Oid| reg_to_text(cx, Type::Regproc, *a)),
+    )
+    .stable(),
+    function(
+        "",
+        &[Type::Text],
+        Type::Regproc,
+        eval!(cx; |a: Text| reg_from_text(cx, Type::Regproc, a)),
+    )
+    .stable(),
 ];
 
 /// The table above and all casts through the text form: to a string type on assignment, from one
@@ -221,7 +247,15 @@ pub(super) fn all() -> FxHashMap<(Type, Type), Cast> {
                 continue;
             };
             let method = through_text(from, to);
-            casts.insert((from, to), Cast { from, to, context, method });
+            casts.insert(
+                (from, to),
+                Cast {
+                    from,
+                    to,
+                    context,
+                    method,
+                },
+            );
         }
     }
     casts.extend(CASTS.iter().map(|c| ((c.from, c.to), *c)));

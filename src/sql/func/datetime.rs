@@ -48,79 +48,186 @@ pub(super) static FUNCTIONS: &[&[Function]] = &[
         function("now", &[], Timestamptz, Eval::F0(now)).stable(),
         function("transaction_timestamp", &[], Timestamptz, Eval::F0(now)).stable(),
         function("current_timestamp", &[], Timestamptz, Eval::F0(now)).stable(),
-        function("clock_timestamp", &[], Timestamptz,
-            Eval::F0(|_| Ok(Datum::Timestamp(now_micros()))))
-            .volatile(),
-        function("localtimestamp", &[], Timestamp, Eval::F0(|cx| {
-            timestamptz_to_timestamp(cx.format.now, &cx.format.time_zone).map(Datum::Timestamp)
-        }))
+        function(
+            "clock_timestamp",
+            &[],
+            Timestamptz,
+            Eval::F0(|_| Ok(Datum::Timestamp(now_micros()))),
+        )
+        .volatile(),
+        function(
+            "localtimestamp",
+            &[],
+            Timestamp,
+            Eval::F0(|cx| {
+                timestamptz_to_timestamp(cx.format.now, &cx.format.time_zone).map(Datum::Timestamp)
+            }),
+        )
         .stable(),
-        function("current_date", &[], Date, Eval::F0(|cx| {
-            timestamptz_to_date(cx.format.now, &cx.format.time_zone).map(Datum::Date)
-        }))
+        function(
+            "current_date",
+            &[],
+            Date,
+            Eval::F0(|cx| {
+                timestamptz_to_date(cx.format.now, &cx.format.time_zone).map(Datum::Date)
+            }),
+        )
         .stable(),
     ],
     &[
-        function("extract", &[Text, Date], Numeric,
-            Eval::F2(|cx, field, x| part(cx, field, Date, x))),
-        function("extract", &[Text, Timestamp], Numeric,
-            Eval::F2(|cx, field, x| part(cx, field, Timestamp, x))),
-        function("extract", &[Text, Timestamptz], Numeric,
-            Eval::F2(|cx, field, x| part(cx, field, Timestamptz, x)))
-            .stable(),
-        function("date_part", &[Text, Date], Float8, Eval::F2(|cx, field, x| match x {
-            Datum::Date(days) => {
-                let midnight = Datum::Timestamp(date_to_timestamp(*days)?);
-                float_part(cx, field, Timestamp, &midnight)
-            }
-            _ => wrong_argument(),
-        })),
-        function("date_part", &[Text, Timestamp], Float8,
-            Eval::F2(|cx, field, x| float_part(cx, field, Timestamp, x))),
-        function("date_part", &[Text, Timestamptz], Float8,
-            Eval::F2(|cx, field, x| float_part(cx, field, Timestamptz, x)))
-            .stable(),
-        function("date_trunc", &[Text, Timestamp], Timestamp,
-            Eval::F2(|cx, unit, x| truncated(cx, unit, Timestamp, x))),
-        function("date_trunc", &[Text, Timestamptz], Timestamptz,
-            Eval::F2(|cx, unit, x| truncated(cx, unit, Timestamptz, x)))
-            .stable(),
-        function("date_trunc", &[Text, Timestamptz, Text], Timestamptz,
-            eval!(cx; |unit: Text, x: Timestamp, zone: Text| truncated_in(cx, unit, *x, zone)))
-            .stable(),
-        function("timezone", &[Text, Timestamp], Timestamptz, eval!(|zone: Text, x: Timestamp| {
-            timestamp_at_zone(*x, &Zone::from_name(zone)?).map(Datum::Timestamp)
-        })),
-        function("timezone", &[Text, Timestamptz], Timestamp, eval!(|zone: Text, x: Timestamp| {
-            timestamptz_at_zone(*x, &Zone::from_name(zone)?).map(Datum::Timestamp)
-        })),
-        function("isfinite", &[Date], Bool, eval!(|x: Date| {
-            Ok(Datum::Bool(!matches!(*x, DATE_INFINITY | DATE_NEG_INFINITY)))
-        })),
-        function("isfinite", &[Timestamp], Bool, eval!(|x: Timestamp| Ok(finite(*x)))),
-        function("isfinite", &[Timestamptz], Bool, eval!(|x: Timestamp| Ok(finite(*x)))),
+        function(
+            "extract",
+            &[Text, Date],
+            Numeric,
+            Eval::F2(|cx, field, x| part(cx, field, Date, x)),
+        ),
+        function(
+            "extract",
+            &[Text, Timestamp],
+            Numeric,
+            Eval::F2(|cx, field, x| part(cx, field, Timestamp, x)),
+        ),
+        function(
+            "extract",
+            &[Text, Timestamptz],
+            Numeric,
+            Eval::F2(|cx, field, x| part(cx, field, Timestamptz, x)),
+        )
+        .stable(),
+        function(
+            "date_part",
+            &[Text, Date],
+            Float8,
+            Eval::F2(|cx, field, x| match x {
+                Datum::Date(days) => {
+                    let midnight = Datum::Timestamp(date_to_timestamp(*days)?);
+                    float_part(cx, field, Timestamp, &midnight)
+                }
+                _ => wrong_argument(),
+            }),
+        ),
+        function(
+            "date_part",
+            &[Text, Timestamp],
+            Float8,
+            Eval::F2(|cx, field, x| float_part(cx, field, Timestamp, x)),
+        ),
+        function(
+            "date_part",
+            &[Text, Timestamptz],
+            Float8,
+            Eval::F2(|cx, field, x| float_part(cx, field, Timestamptz, x)),
+        )
+        .stable(),
+        function(
+            "date_trunc",
+            &[Text, Timestamp],
+            Timestamp,
+            Eval::F2(|cx, unit, x| truncated(cx, unit, Timestamp, x)),
+        ),
+        function(
+            "date_trunc",
+            &[Text, Timestamptz],
+            Timestamptz,
+            Eval::F2(|cx, unit, x| truncated(cx, unit, Timestamptz, x)),
+        )
+        .stable(),
+        function(
+            "date_trunc",
+            &[Text, Timestamptz, Text],
+            Timestamptz,
+            eval!(cx; |unit: Text, x: Timestamp, zone: Text| truncated_in(cx, unit, *x, zone)),
+        )
+        .stable(),
+        function(
+            "timezone",
+            &[Text, Timestamp],
+            Timestamptz,
+            eval!(|zone: Text, x: Timestamp| {
+                timestamp_at_zone(*x, &Zone::from_name(zone)?).map(Datum::Timestamp)
+            }),
+        ),
+        function(
+            "timezone",
+            &[Text, Timestamptz],
+            Timestamp,
+            eval!(|zone: Text, x: Timestamp| {
+                timestamptz_at_zone(*x, &Zone::from_name(zone)?).map(Datum::Timestamp)
+            }),
+        ),
+        function(
+            "isfinite",
+            &[Date],
+            Bool,
+            eval!(|x: Date| {
+                Ok(Datum::Bool(!matches!(
+                    *x,
+                    DATE_INFINITY | DATE_NEG_INFINITY
+                )))
+            }),
+        ),
+        function(
+            "isfinite",
+            &[Timestamp],
+            Bool,
+            eval!(|x: Timestamp| Ok(finite(*x))),
+        ),
+        function(
+            "isfinite",
+            &[Timestamptz],
+            Bool,
+            eval!(|x: Timestamp| Ok(finite(*x))),
+        ),
     ],
     &[
-        function("make_date", &[Int4, Int4, Int4], Date,
-            eval!(|y: Int4, m: Int4, d: Int4| make_date(*y, *m, *d).map(Datum::Date))),
-        function("make_timestamp", &[Int4, Int4, Int4, Int4, Int4, Float8], Timestamp,
-            eval!(|y: Int4, m: Int4, d: Int4, hour: Int4, minute: Int4, second: Float8| {
-                make_timestamp((*y, *m, *d), (*hour, *minute, *second)).map(Datum::Timestamp)
-            })),
-        function("make_timestamptz", &[Int4, Int4, Int4, Int4, Int4, Float8], Timestamptz,
+        function(
+            "make_date",
+            &[Int4, Int4, Int4],
+            Date,
+            eval!(|y: Int4, m: Int4, d: Int4| make_date(*y, *m, *d).map(Datum::Date)),
+        ),
+        function(
+            "make_timestamp",
+            &[Int4, Int4, Int4, Int4, Int4, Float8],
+            Timestamp,
+            eval!(
+                |y: Int4, m: Int4, d: Int4, hour: Int4, minute: Int4, second: Float8| {
+                    make_timestamp((*y, *m, *d), (*hour, *minute, *second)).map(Datum::Timestamp)
+                }
+            ),
+        ),
+        function(
+            "make_timestamptz",
+            &[Int4, Int4, Int4, Int4, Int4, Float8],
+            Timestamptz,
             eval!(cx; |y: Int4, m: Int4, d: Int4, hour: Int4, minute: Int4, second: Float8| {
                 let local = make_timestamp((*y, *m, *d), (*hour, *minute, *second))?;
                 timestamp_to_timestamptz(local, &cx.format.time_zone).map(Datum::Timestamp)
-            }))
-            .stable(),
-        function("make_timestamptz", &[Int4, Int4, Int4, Int4, Int4, Float8, Text], Timestamptz,
-            eval!(|y: Int4, m: Int4, d: Int4, hour: Int4, minute: Int4, second: Float8, zone: Text| {
+            }),
+        )
+        .stable(),
+        function(
+            "make_timestamptz",
+            &[Int4, Int4, Int4, Int4, Int4, Float8, Text],
+            Timestamptz,
+            eval!(|y: Int4,
+                   m: Int4,
+                   d: Int4,
+                   hour: Int4,
+                   minute: Int4,
+                   second: Float8,
+                   zone: Text| {
                 let local = make_timestamp((*y, *m, *d), (*hour, *minute, *second))?;
                 timestamp_at_zone(local, &Zone::from_name(zone)?).map(Datum::Timestamp)
-            }))
-            .stable(),
-        function("to_timestamp", &[Float8], Timestamptz,
-            eval!(|x: Float8| to_timestamp(*x).map(Datum::Timestamp))),
+            }),
+        )
+        .stable(),
+        function(
+            "to_timestamp",
+            &[Float8],
+            Timestamptz,
+            eval!(|x: Float8| to_timestamp(*x).map(Datum::Timestamp)),
+        ),
     ],
 ];
 
@@ -218,7 +325,11 @@ fn truncated_in(cx: &EvalContext<'_>, unit: &str, x: i64, zone: &str) -> Result<
 
 /// A negative year is BC.
 fn make_date(year: i32, month: i32, day: i32) -> Result<i32> {
-    let wrong = || error(format!("date field value out of range: {year}-{month:02}-{day:02}"));
+    let wrong = || {
+        error(format!(
+            "date field value out of range: {year}-{month:02}-{day:02}"
+        ))
+    };
     let astronomical = i64::from(if year < 0 { year + 1 } else { year });
     let (month, day) = (i64::from(month), i64::from(day));
     let valid = year != 0
@@ -233,8 +344,7 @@ fn make_date(year: i32, month: i32, day: i32) -> Result<i32> {
 
 fn make_timestamp(date: (i32, i32, i32), (hour, minute, second): (i32, i32, f64)) -> Result<i64> {
     let days = make_date(date.0, date.1, date.2)?;
-    let valid = (0..=23).contains(&hour)
-        || hour == 24 && minute == 0 && second == 0.0;
+    let valid = (0..=23).contains(&hour) || hour == 24 && minute == 0 && second == 0.0;
     if !valid || !(0..=59).contains(&minute) || !(0.0..=60.0).contains(&second) {
         return Err(error(format!(
             "time field value out of range: {hour}:{minute:02}:{second:02}"
@@ -243,7 +353,9 @@ fn make_timestamp(date: (i32, i32, i32), (hour, minute, second): (i32, i32, f64)
     let micros = super::float::to_i64(second * 1e6).unwrap_or(0);
     let minutes = i64::from(hour) * 60 + i64::from(minute);
     let time = minutes * 60 * SECOND_MICROS + micros;
-    let timestamp = i64::from(days).checked_mul(DAY_MICROS).and_then(|d| d.checked_add(time));
+    let timestamp = i64::from(days)
+        .checked_mul(DAY_MICROS)
+        .and_then(|d| d.checked_add(time));
     match timestamp {
         Some(timestamp) => check_timestamp(timestamp),
         None => Err(error("timestamp out of range")),
@@ -258,7 +370,11 @@ fn to_timestamp(seconds: f64) -> Result<i64> {
         return Err(error("timestamp cannot be NaN"));
     }
     if seconds.is_infinite() {
-        return Ok(if seconds > 0.0 { TIMESTAMP_INFINITY } else { TIMESTAMP_NEG_INFINITY });
+        return Ok(if seconds > 0.0 {
+            TIMESTAMP_INFINITY
+        } else {
+            TIMESTAMP_NEG_INFINITY
+        });
     }
     super::float::to_i64((seconds - UNIX_EPOCH_SECONDS) * 1e6)
         .and_then(|micros| check_timestamp(micros).ok())

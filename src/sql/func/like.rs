@@ -37,17 +37,48 @@ pub(super) static OPERATORS: &[&[Operator]] = &[
 ];
 
 pub(super) static FUNCTIONS: &[&[Function]] = &[&[
-    function("like", &[TEXT, TEXT], Bool, eval!(|s: Text, p: Text| like(s, p).map(Datum::Bool))),
-    function("like", &[Name, TEXT], Bool, eval!(|s: Text, p: Text| like(s, p).map(Datum::Bool))),
-    function("like", &[Bytea, Bytea], Bool,
-        eval!(|s: Bytea, p: Bytea| matches(s, p, false).map(Datum::Bool))),
-    function("notlike", &[TEXT, TEXT], Bool,
-        eval!(|s: Text, p: Text| like(s, p).map(|x| Datum::Bool(!x)))),
-    function("notlike", &[Name, TEXT], Bool,
-        eval!(|s: Text, p: Text| like(s, p).map(|x| Datum::Bool(!x)))),
-    function("notlike", &[Bytea, Bytea], Bool,
-        eval!(|s: Bytea, p: Bytea| matches(s, p, false).map(|x| Datum::Bool(!x)))),
-    function("like_escape", &[TEXT, TEXT], TEXT, eval!(|p: Text, e: Text| text(with_escape(p, e)?))),
+    function(
+        "like",
+        &[TEXT, TEXT],
+        Bool,
+        eval!(|s: Text, p: Text| like(s, p).map(Datum::Bool)),
+    ),
+    function(
+        "like",
+        &[Name, TEXT],
+        Bool,
+        eval!(|s: Text, p: Text| like(s, p).map(Datum::Bool)),
+    ),
+    function(
+        "like",
+        &[Bytea, Bytea],
+        Bool,
+        eval!(|s: Bytea, p: Bytea| matches(s, p, false).map(Datum::Bool)),
+    ),
+    function(
+        "notlike",
+        &[TEXT, TEXT],
+        Bool,
+        eval!(|s: Text, p: Text| like(s, p).map(|x| Datum::Bool(!x))),
+    ),
+    function(
+        "notlike",
+        &[Name, TEXT],
+        Bool,
+        eval!(|s: Text, p: Text| like(s, p).map(|x| Datum::Bool(!x))),
+    ),
+    function(
+        "notlike",
+        &[Bytea, Bytea],
+        Bool,
+        eval!(|s: Bytea, p: Bytea| matches(s, p, false).map(|x| Datum::Bool(!x))),
+    ),
+    function(
+        "like_escape",
+        &[TEXT, TEXT],
+        TEXT,
+        eval!(|p: Text, e: Text| text(with_escape(p, e)?)),
+    ),
 ]];
 
 fn like(s: &str, pattern: &str) -> Result<bool> {
@@ -128,11 +159,10 @@ fn with_escape(pattern: &str, escape: &str) -> Result<String> {
         (Some('\\'), None) => return Ok(pattern.to_owned()),
         (Some(c), None) => c,
         (Some(_), Some(_)) => {
-            return Err(Error::new(
-                SqlState::INVALID_ESCAPE_SEQUENCE,
-                "invalid escape string",
-            )
-            .with_hint("Escape string must be empty or one character."));
+            return Err(
+                Error::new(SqlState::INVALID_ESCAPE_SEQUENCE, "invalid escape string")
+                    .with_hint("Escape string must be empty or one character."),
+            );
         }
     };
     let mut out = String::with_capacity(pattern.len() + 1);

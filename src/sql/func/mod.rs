@@ -16,7 +16,7 @@ mod array;
 mod boolean;
 mod bytea;
 mod cast;
-mod catalog;
+pub mod catalog;
 mod datetime;
 mod define;
 mod float;
@@ -25,7 +25,7 @@ mod like;
 mod numeric;
 mod regexp;
 mod session;
-mod text;
+pub mod text;
 
 use std::sync::LazyLock;
 
@@ -137,7 +137,11 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         CastMethod::Function(f) => Some(*f),
         CastMethod::Relabel | CastMethod::InOut => None,
     });
-    for f in function_groups().flatten().chain(of_operators).chain(of_casts) {
+    for f in function_groups()
+        .flatten()
+        .chain(of_operators)
+        .chain(of_casts)
+    {
         // Some casts have code but no function that can be called.
         if f.name.is_empty() {
             continue;

@@ -29,39 +29,169 @@ pub(super) static OPERATORS: &[&[Operator]] = &[
 ];
 
 pub(super) static FUNCTIONS: &[&[Function]] = &[&[
-    function("abs", &[NUMERIC], NUMERIC, eval!(|a: Numeric| Ok(datum(a.abs())))),
-    function("sign", &[NUMERIC], NUMERIC, eval!(|a: Numeric| Ok(datum(a.sign())))),
-    function("ceil", &[NUMERIC], NUMERIC, eval!(|a: Numeric| Ok(datum(a.ceil())))),
-    function("ceiling", &[NUMERIC], NUMERIC, eval!(|a: Numeric| Ok(datum(a.ceil())))),
-    function("floor", &[NUMERIC], NUMERIC, eval!(|a: Numeric| Ok(datum(a.floor())))),
-    function("round", &[NUMERIC], NUMERIC, eval!(|a: Numeric| a.round(0).map(datum))),
-    function("round", &[NUMERIC, Int4], NUMERIC, eval!(|a: Numeric, n: Int4| a.round(*n).map(datum))),
-    function("trunc", &[NUMERIC], NUMERIC, eval!(|a: Numeric| a.trunc(0).map(datum))),
-    function("trunc", &[NUMERIC, Int4], NUMERIC, eval!(|a: Numeric, n: Int4| a.trunc(*n).map(datum))),
-    function("mod", &[NUMERIC, NUMERIC], NUMERIC, eval!(|a: Numeric, b: Numeric| a.rem(b).map(datum))),
-    function("div", &[NUMERIC, NUMERIC], NUMERIC,
-        eval!(|a: Numeric, b: Numeric| a.div_trunc(b).map(datum))),
-    function("sqrt", &[NUMERIC], NUMERIC, eval!(|a: Numeric| a.sqrt().map(datum))),
-    function("exp", &[NUMERIC], NUMERIC, eval!(|a: Numeric| a.exp().map(datum))),
-    function("ln", &[NUMERIC], NUMERIC, eval!(|a: Numeric| a.ln().map(datum))),
-    function("log", &[NUMERIC], NUMERIC, eval!(|a: Numeric| a.log10().map(datum))),
-    function("log10", &[NUMERIC], NUMERIC, eval!(|a: Numeric| a.log10().map(datum))),
-    function("log", &[NUMERIC, NUMERIC], NUMERIC,
-        eval!(|base: Numeric, a: Numeric| base.log(a).map(datum))),
-    function("power", &[NUMERIC, NUMERIC], NUMERIC,
-        eval!(|a: Numeric, b: Numeric| a.power(b).map(datum))),
-    function("pow", &[NUMERIC, NUMERIC], NUMERIC,
-        eval!(|a: Numeric, b: Numeric| a.power(b).map(datum))),
-    function("gcd", &[NUMERIC, NUMERIC], NUMERIC, eval!(|a: Numeric, b: Numeric| gcd(a, b).map(datum))),
-    function("lcm", &[NUMERIC, NUMERIC], NUMERIC, eval!(|a: Numeric, b: Numeric| lcm(a, b).map(datum))),
-    function("factorial", &[Int8], NUMERIC, eval!(|n: Int8| factorial(*n))),
+    function(
+        "abs",
+        &[NUMERIC],
+        NUMERIC,
+        eval!(|a: Numeric| Ok(datum(a.abs()))),
+    ),
+    function(
+        "sign",
+        &[NUMERIC],
+        NUMERIC,
+        eval!(|a: Numeric| Ok(datum(a.sign()))),
+    ),
+    function(
+        "ceil",
+        &[NUMERIC],
+        NUMERIC,
+        eval!(|a: Numeric| Ok(datum(a.ceil()))),
+    ),
+    function(
+        "ceiling",
+        &[NUMERIC],
+        NUMERIC,
+        eval!(|a: Numeric| Ok(datum(a.ceil()))),
+    ),
+    function(
+        "floor",
+        &[NUMERIC],
+        NUMERIC,
+        eval!(|a: Numeric| Ok(datum(a.floor()))),
+    ),
+    function(
+        "round",
+        &[NUMERIC],
+        NUMERIC,
+        eval!(|a: Numeric| a.round(0).map(datum)),
+    ),
+    function(
+        "round",
+        &[NUMERIC, Int4],
+        NUMERIC,
+        eval!(|a: Numeric, n: Int4| a.round(*n).map(datum)),
+    ),
+    function(
+        "trunc",
+        &[NUMERIC],
+        NUMERIC,
+        eval!(|a: Numeric| a.trunc(0).map(datum)),
+    ),
+    function(
+        "trunc",
+        &[NUMERIC, Int4],
+        NUMERIC,
+        eval!(|a: Numeric, n: Int4| a.trunc(*n).map(datum)),
+    ),
+    function(
+        "mod",
+        &[NUMERIC, NUMERIC],
+        NUMERIC,
+        eval!(|a: Numeric, b: Numeric| a.rem(b).map(datum)),
+    ),
+    function(
+        "div",
+        &[NUMERIC, NUMERIC],
+        NUMERIC,
+        eval!(|a: Numeric, b: Numeric| a.div_trunc(b).map(datum)),
+    ),
+    function(
+        "sqrt",
+        &[NUMERIC],
+        NUMERIC,
+        eval!(|a: Numeric| a.sqrt().map(datum)),
+    ),
+    function(
+        "exp",
+        &[NUMERIC],
+        NUMERIC,
+        eval!(|a: Numeric| a.exp().map(datum)),
+    ),
+    function(
+        "ln",
+        &[NUMERIC],
+        NUMERIC,
+        eval!(|a: Numeric| a.ln().map(datum)),
+    ),
+    function(
+        "log",
+        &[NUMERIC],
+        NUMERIC,
+        eval!(|a: Numeric| a.log10().map(datum)),
+    ),
+    function(
+        "log10",
+        &[NUMERIC],
+        NUMERIC,
+        eval!(|a: Numeric| a.log10().map(datum)),
+    ),
+    function(
+        "log",
+        &[NUMERIC, NUMERIC],
+        NUMERIC,
+        eval!(|base: Numeric, a: Numeric| base.log(a).map(datum)),
+    ),
+    function(
+        "power",
+        &[NUMERIC, NUMERIC],
+        NUMERIC,
+        eval!(|a: Numeric, b: Numeric| a.power(b).map(datum)),
+    ),
+    function(
+        "pow",
+        &[NUMERIC, NUMERIC],
+        NUMERIC,
+        eval!(|a: Numeric, b: Numeric| a.power(b).map(datum)),
+    ),
+    function(
+        "gcd",
+        &[NUMERIC, NUMERIC],
+        NUMERIC,
+        eval!(|a: Numeric, b: Numeric| gcd(a, b).map(datum)),
+    ),
+    function(
+        "lcm",
+        &[NUMERIC, NUMERIC],
+        NUMERIC,
+        eval!(|a: Numeric, b: Numeric| lcm(a, b).map(datum)),
+    ),
+    function(
+        "factorial",
+        &[Int8],
+        NUMERIC,
+        eval!(|n: Int8| factorial(*n)),
+    ),
     function("scale", &[NUMERIC], Int4, eval!(|a: Numeric| Ok(scale(a)))),
-    function("min_scale", &[NUMERIC], Int4, eval!(|a: Numeric| Ok(scale(&a.trim_scale())))),
-    function("trim_scale", &[NUMERIC], NUMERIC, eval!(|a: Numeric| Ok(datum(a.trim_scale())))),
-    function("width_bucket", &[NUMERIC, NUMERIC, NUMERIC, Int4], Int4,
-        eval!(|x: Numeric, low: Numeric, high: Numeric, n: Int4| width_bucket(x, low, high, *n))),
-    function("generate_series", &[NUMERIC, NUMERIC], NUMERIC, Eval::Set(series)),
-    function("generate_series", &[NUMERIC, NUMERIC, NUMERIC], NUMERIC, Eval::Set(series)),
+    function(
+        "min_scale",
+        &[NUMERIC],
+        Int4,
+        eval!(|a: Numeric| Ok(scale(&a.trim_scale()))),
+    ),
+    function(
+        "trim_scale",
+        &[NUMERIC],
+        NUMERIC,
+        eval!(|a: Numeric| Ok(datum(a.trim_scale()))),
+    ),
+    function(
+        "width_bucket",
+        &[NUMERIC, NUMERIC, NUMERIC, Int4],
+        Int4,
+        eval!(|x: Numeric, low: Numeric, high: Numeric, n: Int4| width_bucket(x, low, high, *n)),
+    ),
+    function(
+        "generate_series",
+        &[NUMERIC, NUMERIC],
+        NUMERIC,
+        Eval::Set(series),
+    ),
+    function(
+        "generate_series",
+        &[NUMERIC, NUMERIC, NUMERIC],
+        NUMERIC,
+        Eval::Set(series),
+    ),
 ]];
 
 pub(super) fn datum(x: Numeric) -> Datum {
@@ -98,15 +228,17 @@ fn lcm(a: &Numeric, b: &Numeric) -> Result<Numeric> {
     if *a == zero || *b == zero {
         return zero.round(common_scale(a, b));
     }
-    a.div_trunc(&gcd(a, b)?)?.mul(b)?.abs().round(common_scale(a, b))
+    a.div_trunc(&gcd(a, b)?)?
+        .mul(b)?
+        .abs()
+        .round(common_scale(a, b))
 }
 
 /// Beyond this the result has more digits than a numeric can hold.
 const FACTORIAL_MAX: i64 = 32177;
 
 fn factorial(n: i64) -> Result<Datum> {
-    let out_of_range =
-        |what| Err(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, what));
+    let out_of_range = |what| Err(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, what));
     if n < 0 {
         return out_of_range("factorial of a negative number is undefined");
     }
@@ -121,7 +253,12 @@ fn factorial(n: i64) -> Result<Datum> {
 }
 
 fn width_bucket(x: &Numeric, low: &Numeric, high: &Numeric, count: i32) -> Result<Datum> {
-    let wrong = |what| Err(Error::new(SqlState::INVALID_ARGUMENT_FOR_WIDTH_BUCKET, what));
+    let wrong = |what| {
+        Err(Error::new(
+            SqlState::INVALID_ARGUMENT_FOR_WIDTH_BUCKET,
+            what,
+        ))
+    };
     if count <= 0 {
         return wrong("count must be greater than zero");
     }
@@ -134,7 +271,11 @@ fn width_bucket(x: &Numeric, low: &Numeric, high: &Numeric, count: i32) -> Resul
     if low == high {
         return wrong("lower bound cannot equal upper bound");
     }
-    let (before, after) = if low < high { (x < low, x >= high) } else { (x > low, x <= high) };
+    let (before, after) = if low < high {
+        (x < low, x >= high)
+    } else {
+        (x > low, x <= high)
+    };
     if before {
         return Ok(Datum::Int4(0));
     }
@@ -154,13 +295,19 @@ fn series(_: &EvalContext<'_>, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
     let one = Numeric::from_i64(1);
     let (start, stop, step) = match args {
         [Datum::Numeric(start), Datum::Numeric(stop)] => (&**start, &**stop, &one),
-        [Datum::Numeric(start), Datum::Numeric(stop), Datum::Numeric(step)] => {
-            (&**start, &**stop, &**step)
-        }
+        [
+            Datum::Numeric(start),
+            Datum::Numeric(stop),
+            Datum::Numeric(step),
+        ] => (&**start, &**stop, &**step),
         _ => return wrong_argument(),
     };
     let wrong = |what: String| Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, what));
-    for (x, what) in [(start, "start value"), (stop, "stop value"), (step, "step size")] {
+    for (x, what) in [
+        (start, "start value"),
+        (stop, "stop value"),
+        (step, "step size"),
+    ] {
         match x {
             Numeric::NaN => return wrong(format!("{what} cannot be NaN")),
             Numeric::Finite(_) => {}

@@ -45,37 +45,114 @@ pub(super) static OPERATORS: &[&[Operator]] = &[
 ];
 
 pub(super) static FUNCTIONS: &[&[Function]] = &[&[
-    function("substring", &[TEXT, TEXT], TEXT, eval!(|s: Text, p: Text| substring(s, p))),
-    function("regexp_substr", &[TEXT, TEXT], TEXT, eval!(|s: Text, p: Text| substr(s, p))),
-    function("regexp_replace", &[TEXT, TEXT, TEXT], TEXT,
-        eval!(|s: Text, p: Text, new: Text| replace(s, p, new, ""))),
-    function("regexp_replace", &[TEXT, TEXT, TEXT, TEXT], TEXT,
-        eval!(|s: Text, p: Text, new: Text, flags: Text| replace(s, p, new, flags))),
-    function("regexp_match", &[TEXT, TEXT], TextArray,
-        eval!(|s: Text, p: Text| first_match(s, p, ""))),
-    function("regexp_match", &[TEXT, TEXT, TEXT], TextArray,
-        eval!(|s: Text, p: Text, flags: Text| first_match(s, p, flags))),
-    function("regexp_matches", &[TEXT, TEXT], TextArray, Eval::Set(all_matches)),
-    function("regexp_matches", &[TEXT, TEXT, TEXT], TextArray, Eval::Set(all_matches)),
-    function("regexp_like", &[TEXT, TEXT], Bool,
-        eval!(|s: Text, p: Text| is_match(s, p, false).map(Datum::Bool))),
-    function("regexp_like", &[TEXT, TEXT, TEXT], Bool, eval!(|s: Text, p: Text, flags: Text| {
-        let compiled = compile(p, local_flags("regexp_like", flags)?)?;
-        Ok(Datum::Bool(compiled.first.is_match(s.as_str())))
-    })),
-    function("regexp_count", &[TEXT, TEXT], Int4, eval!(|s: Text, p: Text| {
-        let found = compile(p, Flags::default())?.all(s)?.len();
-        Ok(Datum::Int4(i32::try_from(found).unwrap_or(i32::MAX)))
-    })),
-    function("regexp_split_to_array", &[TEXT, TEXT], TextArray, eval!(|s: Text, p: Text| {
-        Ok(text_array(split(s, p, local_flags("regexp_split_to_array", "")?)?))
-    })),
-    function("regexp_split_to_array", &[TEXT, TEXT, TEXT], TextArray,
+    function(
+        "substring",
+        &[TEXT, TEXT],
+        TEXT,
+        eval!(|s: Text, p: Text| substring(s, p)),
+    ),
+    function(
+        "regexp_substr",
+        &[TEXT, TEXT],
+        TEXT,
+        eval!(|s: Text, p: Text| substr(s, p)),
+    ),
+    function(
+        "regexp_replace",
+        &[TEXT, TEXT, TEXT],
+        TEXT,
+        eval!(|s: Text, p: Text, new: Text| replace(s, p, new, "")),
+    ),
+    function(
+        "regexp_replace",
+        &[TEXT, TEXT, TEXT, TEXT],
+        TEXT,
+        eval!(|s: Text, p: Text, new: Text, flags: Text| replace(s, p, new, flags)),
+    ),
+    function(
+        "regexp_match",
+        &[TEXT, TEXT],
+        TextArray,
+        eval!(|s: Text, p: Text| first_match(s, p, "")),
+    ),
+    function(
+        "regexp_match",
+        &[TEXT, TEXT, TEXT],
+        TextArray,
+        eval!(|s: Text, p: Text, flags: Text| first_match(s, p, flags)),
+    ),
+    function(
+        "regexp_matches",
+        &[TEXT, TEXT],
+        TextArray,
+        Eval::Set(all_matches),
+    ),
+    function(
+        "regexp_matches",
+        &[TEXT, TEXT, TEXT],
+        TextArray,
+        Eval::Set(all_matches),
+    ),
+    function(
+        "regexp_like",
+        &[TEXT, TEXT],
+        Bool,
+        eval!(|s: Text, p: Text| is_match(s, p, false).map(Datum::Bool)),
+    ),
+    function(
+        "regexp_like",
+        &[TEXT, TEXT, TEXT],
+        Bool,
         eval!(|s: Text, p: Text, flags: Text| {
-            Ok(text_array(split(s, p, local_flags("regexp_split_to_array", flags)?)?))
-        })),
-    function("regexp_split_to_table", &[TEXT, TEXT], TEXT, Eval::Set(split_to_table)),
-    function("regexp_split_to_table", &[TEXT, TEXT, TEXT], TEXT, Eval::Set(split_to_table)),
+            let compiled = compile(p, local_flags("regexp_like", flags)?)?;
+            Ok(Datum::Bool(compiled.first.is_match(s.as_str())))
+        }),
+    ),
+    function(
+        "regexp_count",
+        &[TEXT, TEXT],
+        Int4,
+        eval!(|s: Text, p: Text| {
+            let found = compile(p, Flags::default())?.all(s)?.len();
+            Ok(Datum::Int4(i32::try_from(found).unwrap_or(i32::MAX)))
+        }),
+    ),
+    function(
+        "regexp_split_to_array",
+        &[TEXT, TEXT],
+        TextArray,
+        eval!(|s: Text, p: Text| {
+            Ok(text_array(split(
+                s,
+                p,
+                local_flags("regexp_split_to_array", "")?,
+            )?))
+        }),
+    ),
+    function(
+        "regexp_split_to_array",
+        &[TEXT, TEXT, TEXT],
+        TextArray,
+        eval!(|s: Text, p: Text, flags: Text| {
+            Ok(text_array(split(
+                s,
+                p,
+                local_flags("regexp_split_to_array", flags)?,
+            )?))
+        }),
+    ),
+    function(
+        "regexp_split_to_table",
+        &[TEXT, TEXT],
+        TEXT,
+        Eval::Set(split_to_table),
+    ),
+    function(
+        "regexp_split_to_table",
+        &[TEXT, TEXT, TEXT],
+        TEXT,
+        Eval::Set(split_to_table),
+    ),
 ]];
 
 /// What an option string or an embedded `(?…)` says.
@@ -151,9 +228,14 @@ thread_local! {
 }
 
 fn compile(pattern: &str, flags: Flags) -> Result<Arc<Compiled>> {
-    let flags = Flags { global: false, ..flags };
+    let flags = Flags {
+        global: false,
+        ..flags
+    };
     let cached = CACHE.with_borrow_mut(|cache| {
-        let at = cache.iter().position(|(p, f, _)| p == pattern && *f == flags)?;
+        let at = cache
+            .iter()
+            .position(|(p, f, _)| p == pattern && *f == flags)?;
         cache[..=at].rotate_right(1);
         Some(Arc::clone(&cache[0].2))
     });
@@ -174,7 +256,11 @@ impl Compiled {
         let flags = translated.flags;
         let build = |kind| {
             meta::Regex::builder()
-                .configure(meta::Config::new().match_kind(kind).nfa_size_limit(Some(10 << 20)))
+                .configure(
+                    meta::Config::new()
+                        .match_kind(kind)
+                        .nfa_size_limit(Some(10 << 20)),
+                )
                 .syntax(
                     syntax::Config::new()
                         .case_insensitive(flags.ignore_case)
@@ -258,19 +344,26 @@ fn invalid(why: &str) -> Error {
 }
 
 fn is_match(s: &str, pattern: &str, ignore_case: bool) -> Result<bool> {
-    let flags = Flags { ignore_case, ..Flags::default() };
+    let flags = Flags {
+        ignore_case,
+        ..Flags::default()
+    };
     Ok(compile(pattern, flags)?.first.is_match(s))
 }
 
 /// A group of a match as a datum, NULL when it took no part.
 fn group(s: &str, captures: &Captures, index: usize) -> Datum {
-    captures.get_group(index).map_or(Datum::Null, |span| Datum::text(&s[span.range()]))
+    captures
+        .get_group(index)
+        .map_or(Datum::Null, |span| Datum::text(&s[span.range()]))
 }
 
 /// The first group, or the whole match when there are none.
 fn substring(s: &str, pattern: &str) -> Result<Datum> {
     let found = compile(pattern, Flags::default())?.find(s, 0)?;
-    Ok(found.map_or(Datum::Null, |c| group(s, &c, usize::from(c.group_len() > 1))))
+    Ok(found.map_or(Datum::Null, |c| {
+        group(s, &c, usize::from(c.group_len() > 1))
+    }))
 }
 
 fn substr(s: &str, pattern: &str) -> Result<Datum> {
@@ -340,7 +433,10 @@ fn split(s: &str, pattern: &str, flags: Flags) -> Result<Vec<String>> {
 fn split_to_table(_: &EvalContext<'_>, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
     let (s, pattern, options) = texts(args)?;
     let parts = split(s, pattern, local_flags("regexp_split_to_table", options)?)?;
-    Ok(parts.into_iter().map(|part| vec![Datum::Text(part)]).collect())
+    Ok(parts
+        .into_iter()
+        .map(|part| vec![Datum::Text(part)])
+        .collect())
 }
 
 fn text_array(parts: Vec<String>) -> Datum {

@@ -55,93 +55,304 @@ pub(super) static OPERATORS: &[&[Operator]] = &[
 
 pub(super) static FUNCTIONS: &[&[Function]] = &[
     &[
-        function("length", &[TEXT], Int4, eval!(|s: Text| count(s.chars().count()))),
-        function("length", &[Bpchar], Int4,
-            eval!(|s: Text| count(s.trim_end_matches(' ').chars().count()))),
-        function("char_length", &[TEXT], Int4, eval!(|s: Text| count(s.chars().count()))),
-        function("char_length", &[Bpchar], Int4,
-            eval!(|s: Text| count(s.trim_end_matches(' ').chars().count()))),
-        function("character_length", &[TEXT], Int4, eval!(|s: Text| count(s.chars().count()))),
-        function("character_length", &[Bpchar], Int4,
-            eval!(|s: Text| count(s.trim_end_matches(' ').chars().count()))),
-        function("octet_length", &[TEXT], Int4, eval!(|s: Text| count(s.len()))),
-        function("octet_length", &[Bpchar], Int4, eval!(|s: Text| count(s.len()))),
-        function("bit_length", &[TEXT], Int4, eval!(|s: Text| count(s.len() * 8))),
+        function(
+            "length",
+            &[TEXT],
+            Int4,
+            eval!(|s: Text| count(s.chars().count())),
+        ),
+        function(
+            "length",
+            &[Bpchar],
+            Int4,
+            eval!(|s: Text| count(s.trim_end_matches(' ').chars().count())),
+        ),
+        function(
+            "char_length",
+            &[TEXT],
+            Int4,
+            eval!(|s: Text| count(s.chars().count())),
+        ),
+        function(
+            "char_length",
+            &[Bpchar],
+            Int4,
+            eval!(|s: Text| count(s.trim_end_matches(' ').chars().count())),
+        ),
+        function(
+            "character_length",
+            &[TEXT],
+            Int4,
+            eval!(|s: Text| count(s.chars().count())),
+        ),
+        function(
+            "character_length",
+            &[Bpchar],
+            Int4,
+            eval!(|s: Text| count(s.trim_end_matches(' ').chars().count())),
+        ),
+        function(
+            "octet_length",
+            &[TEXT],
+            Int4,
+            eval!(|s: Text| count(s.len())),
+        ),
+        function(
+            "octet_length",
+            &[Bpchar],
+            Int4,
+            eval!(|s: Text| count(s.len())),
+        ),
+        function(
+            "bit_length",
+            &[TEXT],
+            Int4,
+            eval!(|s: Text| count(s.len() * 8)),
+        ),
         function("lower", &[TEXT], TEXT, eval!(|s: Text| text(lower(s)))),
         function("upper", &[TEXT], TEXT, eval!(|s: Text| text(upper(s)))),
         function("initcap", &[TEXT], TEXT, eval!(|s: Text| text(initcap(s)))),
-        function("reverse", &[TEXT], TEXT, eval!(|s: Text| text(s.chars().rev().collect::<String>()))),
-        function("ascii", &[TEXT], Int4, eval!(|s: Text| {
-            Ok(Datum::Int4(s.chars().next().map_or(0, |c| u32::from(c).cast_signed())))
-        })),
+        function(
+            "reverse",
+            &[TEXT],
+            TEXT,
+            eval!(|s: Text| text(s.chars().rev().collect::<String>())),
+        ),
+        function(
+            "ascii",
+            &[TEXT],
+            Int4,
+            eval!(|s: Text| {
+                Ok(Datum::Int4(
+                    s.chars().next().map_or(0, |c| u32::from(c).cast_signed()),
+                ))
+            }),
+        ),
         function("chr", &[Int4], TEXT, eval!(|n: Int4| chr(*n))),
-        function("md5", &[TEXT], TEXT, eval!(|s: Text| text(format!("{:x}", md5::compute(s))))),
-        function("md5", &[Bytea], TEXT, eval!(|s: Bytea| text(format!("{:x}", md5::compute(s))))),
+        function(
+            "md5",
+            &[TEXT],
+            TEXT,
+            eval!(|s: Text| text(format!("{:x}", md5::compute(s)))),
+        ),
+        function(
+            "md5",
+            &[Bytea],
+            TEXT,
+            eval!(|s: Bytea| text(format!("{:x}", md5::compute(s)))),
+        ),
     ],
     &[
-        function("substr", &[TEXT, Int4], TEXT,
-            eval!(|s: Text, from: Int4| text(substring(s, *from, None)?))),
-        function("substr", &[TEXT, Int4, Int4], TEXT,
-            eval!(|s: Text, from: Int4, n: Int4| text(substring(s, *from, Some(*n))?))),
-        function("substring", &[TEXT, Int4], TEXT,
-            eval!(|s: Text, from: Int4| text(substring(s, *from, None)?))),
-        function("substring", &[TEXT, Int4, Int4], TEXT,
-            eval!(|s: Text, from: Int4, n: Int4| text(substring(s, *from, Some(*n))?))),
-        function("position", &[TEXT, TEXT], Int4, eval!(|s: Text, x: Text| position(s, x))),
-        function("strpos", &[TEXT, TEXT], Int4, eval!(|s: Text, x: Text| position(s, x))),
-        function("left", &[TEXT, Int4], TEXT, eval!(|s: Text, n: Int4| text(left(s, *n)))),
-        function("right", &[TEXT, Int4], TEXT, eval!(|s: Text, n: Int4| text(right(s, *n)))),
-        function("overlay", &[TEXT, TEXT, Int4], TEXT, eval!(|s: Text, new: Text, from: Int4| {
-            overlay(s, new, *from, i32::try_from(new.chars().count()).unwrap_or(i32::MAX))
-        })),
-        function("overlay", &[TEXT, TEXT, Int4, Int4], TEXT,
-            eval!(|s: Text, new: Text, from: Int4, n: Int4| overlay(s, new, *from, *n))),
-        function("split_part", &[TEXT, TEXT, Int4], TEXT,
-            eval!(|s: Text, by: Text, n: Int4| split_part(s, by, *n))),
-        function("starts_with", &[TEXT, TEXT], Type::Bool,
-            eval!(|s: Text, x: Text| Ok(Datum::Bool(s.starts_with(x.as_str()))))),
+        function(
+            "substr",
+            &[TEXT, Int4],
+            TEXT,
+            eval!(|s: Text, from: Int4| text(substring(s, *from, None)?)),
+        ),
+        function(
+            "substr",
+            &[TEXT, Int4, Int4],
+            TEXT,
+            eval!(|s: Text, from: Int4, n: Int4| text(substring(s, *from, Some(*n))?)),
+        ),
+        function(
+            "substring",
+            &[TEXT, Int4],
+            TEXT,
+            eval!(|s: Text, from: Int4| text(substring(s, *from, None)?)),
+        ),
+        function(
+            "substring",
+            &[TEXT, Int4, Int4],
+            TEXT,
+            eval!(|s: Text, from: Int4, n: Int4| text(substring(s, *from, Some(*n))?)),
+        ),
+        function(
+            "position",
+            &[TEXT, TEXT],
+            Int4,
+            eval!(|s: Text, x: Text| position(s, x)),
+        ),
+        function(
+            "strpos",
+            &[TEXT, TEXT],
+            Int4,
+            eval!(|s: Text, x: Text| position(s, x)),
+        ),
+        function(
+            "left",
+            &[TEXT, Int4],
+            TEXT,
+            eval!(|s: Text, n: Int4| text(left(s, *n))),
+        ),
+        function(
+            "right",
+            &[TEXT, Int4],
+            TEXT,
+            eval!(|s: Text, n: Int4| text(right(s, *n))),
+        ),
+        function(
+            "overlay",
+            &[TEXT, TEXT, Int4],
+            TEXT,
+            eval!(|s: Text, new: Text, from: Int4| {
+                overlay(
+                    s,
+                    new,
+                    *from,
+                    i32::try_from(new.chars().count()).unwrap_or(i32::MAX),
+                )
+            }),
+        ),
+        function(
+            "overlay",
+            &[TEXT, TEXT, Int4, Int4],
+            TEXT,
+            eval!(|s: Text, new: Text, from: Int4, n: Int4| overlay(s, new, *from, *n)),
+        ),
+        function(
+            "split_part",
+            &[TEXT, TEXT, Int4],
+            TEXT,
+            eval!(|s: Text, by: Text, n: Int4| split_part(s, by, *n)),
+        ),
+        function(
+            "starts_with",
+            &[TEXT, TEXT],
+            Type::Bool,
+            eval!(|s: Text, x: Text| Ok(Datum::Bool(s.starts_with(x.as_str())))),
+        ),
     ],
     &[
-        function("lpad", &[TEXT, Int4], TEXT,
-            eval!(|s: Text, n: Int4| pad(s, *n, " ", |s, pad| [pad, s].concat()))),
-        function("lpad", &[TEXT, Int4, TEXT], TEXT,
-            eval!(|s: Text, n: Int4, by: Text| pad(s, *n, by, |s, pad| [pad, s].concat()))),
-        function("rpad", &[TEXT, Int4], TEXT,
-            eval!(|s: Text, n: Int4| pad(s, *n, " ", |s, pad| [s, pad].concat()))),
-        function("rpad", &[TEXT, Int4, TEXT], TEXT,
-            eval!(|s: Text, n: Int4, by: Text| pad(s, *n, by, |s, pad| [s, pad].concat()))),
-        function("ltrim", &[TEXT], TEXT, eval!(|s: Text| text(s.trim_start_matches(' ')))),
-        function("rtrim", &[TEXT], TEXT, eval!(|s: Text| text(s.trim_end_matches(' ')))),
-        function("btrim", &[TEXT], TEXT, eval!(|s: Text| text(s.trim_matches(' ')))),
-        function("ltrim", &[TEXT, TEXT], TEXT,
-            eval!(|s: Text, set: Text| text(s.trim_start_matches(|c| set.contains(c))))),
-        function("rtrim", &[TEXT, TEXT], TEXT,
-            eval!(|s: Text, set: Text| text(s.trim_end_matches(|c| set.contains(c))))),
-        function("btrim", &[TEXT, TEXT], TEXT,
-            eval!(|s: Text, set: Text| text(s.trim_matches(|c| set.contains(c))))),
-        function("replace", &[TEXT, TEXT, TEXT], TEXT, eval!(|s: Text, from: Text, to: Text| {
-            text(if from.is_empty() { s.clone() } else { s.replace(from.as_str(), to) })
-        })),
-        function("translate", &[TEXT, TEXT, TEXT], TEXT,
-            eval!(|s: Text, from: Text, to: Text| text(translate(s, from, to)))),
-        function("repeat", &[TEXT, Int4], TEXT, eval!(|s: Text, n: Int4| repeat(s, *n))),
+        function(
+            "lpad",
+            &[TEXT, Int4],
+            TEXT,
+            eval!(|s: Text, n: Int4| pad(s, *n, " ", |s, pad| [pad, s].concat())),
+        ),
+        function(
+            "lpad",
+            &[TEXT, Int4, TEXT],
+            TEXT,
+            eval!(|s: Text, n: Int4, by: Text| pad(s, *n, by, |s, pad| [pad, s].concat())),
+        ),
+        function(
+            "rpad",
+            &[TEXT, Int4],
+            TEXT,
+            eval!(|s: Text, n: Int4| pad(s, *n, " ", |s, pad| [s, pad].concat())),
+        ),
+        function(
+            "rpad",
+            &[TEXT, Int4, TEXT],
+            TEXT,
+            eval!(|s: Text, n: Int4, by: Text| pad(s, *n, by, |s, pad| [s, pad].concat())),
+        ),
+        function(
+            "ltrim",
+            &[TEXT],
+            TEXT,
+            eval!(|s: Text| text(s.trim_start_matches(' '))),
+        ),
+        function(
+            "rtrim",
+            &[TEXT],
+            TEXT,
+            eval!(|s: Text| text(s.trim_end_matches(' '))),
+        ),
+        function(
+            "btrim",
+            &[TEXT],
+            TEXT,
+            eval!(|s: Text| text(s.trim_matches(' '))),
+        ),
+        function(
+            "ltrim",
+            &[TEXT, TEXT],
+            TEXT,
+            eval!(|s: Text, set: Text| text(s.trim_start_matches(|c| set.contains(c)))),
+        ),
+        function(
+            "rtrim",
+            &[TEXT, TEXT],
+            TEXT,
+            eval!(|s: Text, set: Text| text(s.trim_end_matches(|c| set.contains(c)))),
+        ),
+        function(
+            "btrim",
+            &[TEXT, TEXT],
+            TEXT,
+            eval!(|s: Text, set: Text| text(s.trim_matches(|c| set.contains(c)))),
+        ),
+        function(
+            "replace",
+            &[TEXT, TEXT, TEXT],
+            TEXT,
+            eval!(|s: Text, from: Text, to: Text| {
+                text(if from.is_empty() {
+                    s.clone()
+                } else {
+                    s.replace(from.as_str(), to)
+                })
+            }),
+        ),
+        function(
+            "translate",
+            &[TEXT, TEXT, TEXT],
+            TEXT,
+            eval!(|s: Text, from: Text, to: Text| text(translate(s, from, to))),
+        ),
+        function(
+            "repeat",
+            &[TEXT, Int4],
+            TEXT,
+            eval!(|s: Text, n: Int4| repeat(s, *n)),
+        ),
     ],
     &[
-        function("concat", &[ANY], TEXT, Eval::Typed(concat)).variadic().sees_null().stable(),
+        function("concat", &[ANY], TEXT, Eval::Typed(concat))
+            .variadic()
+            .sees_null()
+            .stable(),
         function("concat_ws", &[TEXT, ANY], TEXT, Eval::Typed(concat_ws))
             .variadic()
             .sees_null()
             .stable(),
-        function("format", &[TEXT], TEXT, Eval::Typed(format)).sees_null().stable(),
-        function("format", &[TEXT, ANY], TEXT, Eval::Typed(format)).variadic().sees_null().stable(),
-        function("quote_ident", &[TEXT], TEXT, eval!(|s: Text| text(quote_ident(s)))),
-        function("quote_literal", &[TEXT], TEXT, eval!(|s: Text| text(quote_literal(s)))),
-        function("quote_literal", &[AnyElement], TEXT, Eval::Typed(quote_any)).stable(),
-        function("quote_nullable", &[TEXT], TEXT, Eval::Typed(quote_any)).sees_null(),
-        function("quote_nullable", &[AnyElement], TEXT, Eval::Typed(quote_any))
+        function("format", &[TEXT], TEXT, Eval::Typed(format))
             .sees_null()
             .stable(),
-        function("name", &[TEXT], Name, eval!(|s: Text| text(super::cast::name(s)))),
+        function("format", &[TEXT, ANY], TEXT, Eval::Typed(format))
+            .variadic()
+            .sees_null()
+            .stable(),
+        function(
+            "quote_ident",
+            &[TEXT],
+            TEXT,
+            eval!(|s: Text| text(quote_ident(s))),
+        ),
+        function(
+            "quote_literal",
+            &[TEXT],
+            TEXT,
+            eval!(|s: Text| text(quote_literal(s))),
+        ),
+        function("quote_literal", &[AnyElement], TEXT, Eval::Typed(quote_any)).stable(),
+        function("quote_nullable", &[TEXT], TEXT, Eval::Typed(quote_any)).sees_null(),
+        function(
+            "quote_nullable",
+            &[AnyElement],
+            TEXT,
+            Eval::Typed(quote_any),
+        )
+        .sees_null()
+        .stable(),
+        function(
+            "name",
+            &[TEXT],
+            Name,
+            eval!(|s: Text| text(super::cast::name(s))),
+        ),
     ],
 ];
 
@@ -180,7 +391,10 @@ pub(super) fn output(cx: &EvalContext<'_>, ty: Type, value: &Datum) -> Result<St
 /// A value cast to text, which for some types (boolean, char(n)) is not its output.
 fn as_text(cx: &EvalContext<'_>, ty: Type, value: &Datum) -> Result<String> {
     let value = match cast(ty, TEXT).map(|c| &c.method) {
-        Some(CastMethod::Function(Function { eval: Eval::F1(eval), .. })) => eval(cx, value)?,
+        Some(CastMethod::Function(Function {
+            eval: Eval::F1(eval),
+            ..
+        })) => eval(cx, value)?,
         Some(CastMethod::InOut) => return output(cx, ty, value),
         _ => value.clone(),
     };
@@ -210,8 +424,7 @@ fn concat_ws(cx: &EvalContext<'_>, types: &[Type], args: &[Datum]) -> Result<Dat
 
 fn joined(cx: &EvalContext<'_>, by: &str, types: &[Type], args: &[Datum]) -> Result<Datum> {
     let values = types.iter().zip(args).filter(|(_, value)| !value.is_null());
-    let parts: Result<Vec<String>> =
-        values.map(|(ty, value)| output(cx, *ty, value)).collect();
+    let parts: Result<Vec<String>> = values.map(|(ty, value)| output(cx, *ty, value)).collect();
     text(parts?.join(by))
 }
 
@@ -341,7 +554,14 @@ fn overlay(s: &str, new: &str, from: i32, n: i32) -> Result<Datum> {
     let Some(rest) = from.checked_add(n) else {
         return super::define::out_of_range("integer");
     };
-    text([substring(s, 1, Some(from - 1))?, new, substring(s, rest, None)?].concat())
+    text(
+        [
+            substring(s, 1, Some(from - 1))?,
+            new,
+            substring(s, rest, None)?,
+        ]
+        .concat(),
+    )
 }
 
 fn split_part(s: &str, by: &str, n: i32) -> Result<Datum> {
@@ -355,7 +575,11 @@ fn split_part(s: &str, by: &str, n: i32) -> Result<Datum> {
     if by.is_empty() {
         return text(if place == 0 { s } else { "" });
     }
-    let part = if n > 0 { s.split(by).nth(place) } else { s.rsplit(by).nth(place) };
+    let part = if n > 0 {
+        s.split(by).nth(place)
+    } else {
+        s.rsplit(by).nth(place)
+    };
     text(part.unwrap_or(""))
 }
 
@@ -398,13 +622,164 @@ fn translate(s: &str, from: &str, to: &str) -> String {
 
 /// Words that PostgreSQL's grammar does not take as any name; in order.
 static KEYWORDS: &[&str] = &[
-    "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "authorization", "between", "bigint", "binary", "bit", "boolean", "both", "case", "cast", "char", "character", "check", "coalesce", "collate", "collation", "column", "concurrently", "constraint", "create", "cross", "current_catalog", "current_date", "current_role", "current_schema", "current_time", "current_timestamp", "current_user", "dec", "decimal", "default", "deferrable", "desc", "distinct", "do", "else", "end", "except", "exists", "extract", "false", "fetch", "float", "for", "foreign", "freeze", "from", "full", "grant", "greatest", "group", "grouping", "having", "ilike", "in", "initially", "inner", "inout", "int", "integer", "intersect", "interval", "into", "is", "isnull", "join", "lateral", "leading", "least", "left", "like", "limit", "localtime", "localtimestamp", "national", "natural", "nchar", "none", "normalize", "not", "notnull", "null", "nullif", "numeric", "offset", "on", "only", "or", "order", "out", "outer", "overlaps", "overlay", "placing", "position", "precision", "primary", "real", "references", "returning", "right", "row", "select", "session_user", "setof", "similar", "smallint", "some", "substring", "symmetric", "table", "tablesample", "then", "time", "timestamp", "to", "trailing", "treat", "trim", "true", "union", "unique", "user", "using", "values", "varchar", "variadic", "verbose", "when", "where", "window", "with", "xmlattributes", "xmlconcat", "xmlelement", "xmlexists", "xmlforest", "xmlnamespaces", "xmlparse", "xmlpi", "xmlroot", "xmlserialize", "xmltable"
+    "all",
+    "analyse",
+    "analyze",
+    "and",
+    "any",
+    "array",
+    "as",
+    "asc",
+    "asymmetric",
+    "authorization",
+    "between",
+    "bigint",
+    "binary",
+    "bit",
+    "boolean",
+    "both",
+    "case",
+    "cast",
+    "char",
+    "character",
+    "check",
+    "coalesce",
+    "collate",
+    "collation",
+    "column",
+    "concurrently",
+    "constraint",
+    "create",
+    "cross",
+    "current_catalog",
+    "current_date",
+    "current_role",
+    "current_schema",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "dec",
+    "decimal",
+    "default",
+    "deferrable",
+    "desc",
+    "distinct",
+    "do",
+    "else",
+    "end",
+    "except",
+    "exists",
+    "extract",
+    "false",
+    "fetch",
+    "float",
+    "for",
+    "foreign",
+    "freeze",
+    "from",
+    "full",
+    "grant",
+    "greatest",
+    "group",
+    "grouping",
+    "having",
+    "ilike",
+    "in",
+    "initially",
+    "inner",
+    "inout",
+    "int",
+    "integer",
+    "intersect",
+    "interval",
+    "into",
+    "is",
+    "isnull",
+    "join",
+    "lateral",
+    "leading",
+    "least",
+    "left",
+    "like",
+    "limit",
+    "localtime",
+    "localtimestamp",
+    "national",
+    "natural",
+    "nchar",
+    "none",
+    "normalize",
+    "not",
+    "notnull",
+    "null",
+    "nullif",
+    "numeric",
+    "offset",
+    "on",
+    "only",
+    "or",
+    "order",
+    "out",
+    "outer",
+    "overlaps",
+    "overlay",
+    "placing",
+    "position",
+    "precision",
+    "primary",
+    "real",
+    "references",
+    "returning",
+    "right",
+    "row",
+    "select",
+    "session_user",
+    "setof",
+    "similar",
+    "smallint",
+    "some",
+    "substring",
+    "symmetric",
+    "table",
+    "tablesample",
+    "then",
+    "time",
+    "timestamp",
+    "to",
+    "trailing",
+    "treat",
+    "trim",
+    "true",
+    "union",
+    "unique",
+    "user",
+    "using",
+    "values",
+    "varchar",
+    "variadic",
+    "verbose",
+    "when",
+    "where",
+    "window",
+    "with",
+    "xmlattributes",
+    "xmlconcat",
+    "xmlelement",
+    "xmlexists",
+    "xmlforest",
+    "xmlnamespaces",
+    "xmlparse",
+    "xmlpi",
+    "xmlroot",
+    "xmlserialize",
+    "xmltable",
 ];
 
 /// The name as SQL text, quoted where it must be.
 pub fn quote_ident(s: &str) -> String {
     let plain = s.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && s.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_')
+        && s.bytes()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_')
         && KEYWORDS.binary_search(&s).is_err();
     if plain {
         s.to_owned()
@@ -432,7 +807,12 @@ fn format(cx: &EvalContext<'_>, types: &[Type], args: &[Datum]) -> Result<Datum>
     let Some(Datum::Text(template)) = args.first() else {
         return Ok(Datum::Null);
     };
-    let mut formatter = Formatter { cx, types, args, next: 1 };
+    let mut formatter = Formatter {
+        cx,
+        types,
+        args,
+        next: 1,
+    };
     let mut out = String::with_capacity(template.len());
     let mut rest = template.as_str();
     while let Some(at) = rest.find('%') {
@@ -495,19 +875,22 @@ impl<'a> Formatter<'a> {
                 .with_hint("For a single \"%\" use \"%%\"."));
         };
         if !matches!(kind, 's' | 'I' | 'L') {
-            return Err(format_error(&format!(
-                "unrecognized format() type specifier \"{kind}\""
-            ))
-            .with_hint("For a single \"%\" use \"%%\"."));
+            return Err(
+                format_error(&format!("unrecognized format() type specifier \"{kind}\""))
+                    .with_hint("For a single \"%\" use \"%%\"."),
+            );
         }
         let (ty, value) = self.argument(position)?;
         let value = self.value(kind, ty, value)?;
         let width = width.unwrap_or(0);
         left |= width < 0;
-        let missing =
-            (width.unsigned_abs() as usize).saturating_sub(value.chars().count());
+        let missing = (width.unsigned_abs() as usize).saturating_sub(value.chars().count());
         let padding = " ".repeat(missing);
-        out.push_str(&if left { value + &padding } else { padding + &value });
+        out.push_str(&if left {
+            value + &padding
+        } else {
+            padding + &value
+        });
         Ok(&rest[1..])
     }
 

@@ -139,9 +139,7 @@ impl Translator<'_> {
                     atom = false;
                 }
                 c if self.flags.expanded && c.is_whitespace() => {}
-                '#' if self.flags.expanded => {
-                    while self.chars.next().is_some_and(|c| c != '\n') {}
-                }
+                '#' if self.flags.expanded => while self.chars.next().is_some_and(|c| c != '\n') {},
                 c => {
                     self.literal(c);
                     atom = true;
@@ -156,7 +154,8 @@ impl Translator<'_> {
 
     fn literal(&mut self, c: char) {
         let mut buffer = [0; 4];
-        self.out.push_str(&regex::escape(c.encode_utf8(&mut buffer)));
+        self.out
+            .push_str(&regex::escape(c.encode_utf8(&mut buffer)));
     }
 
     /// After `(`.
@@ -255,7 +254,9 @@ impl Translator<'_> {
             'D' => return Ok(self.class("[^0-9]")),
             's' | 'S' | 'w' | 'W' => return Ok(self.class(&format!("\\{c}"))),
             '1'..='9' => {
-                return Err(Error::unsupported("back-references in a regular expression"));
+                return Err(Error::unsupported(
+                    "back-references in a regular expression",
+                ));
             }
             _ => {
                 let c = self.character(c)?;
