@@ -76,7 +76,7 @@ impl Connection {
     pub(super) async fn serve(mut self, mut session: Session) {
         let _ = self.flush().await;
         while self.state == State::Open {
-            match self.next_frame(&session).await {
+            match self.next_frame(session.idle_limit()).await {
                 Ok(Some(frame)) => self.handle(frame, &mut session).await,
                 Ok(None) => self.state = State::Closed,
                 Err(error) => self.send_error(&error),
@@ -124,11 +124,10 @@ impl Connection {
     }
 
     /// The next message; `None`: the client has left.
-    async fn next_frame(&mut self, session: &Session) -> Result<Option<Frame>> {
+    async fn next_frame(&mut self, limit: Option<(Duration, Report)>) -> Result<Option<Frame>> {
         if let Some(frame) = take_frame(&mut self.input, self.message_bytes_max)? {
             return Ok(Some(frame));
         }
-        let limit = session.idle_limit();
         let mut stop = self.stop.clone();
         tokio::select! {
             biased;

@@ -260,7 +260,7 @@ pub struct Cast {
 }
 
 /// Gathers the rows of one group. NULL arguments of strict aggregates are skipped by the caller.
-pub trait Accumulator: Send {
+pub trait Accumulator: Send + Sync {
     fn add(&mut self, cx: &EvalContext<'_>, args: &[Datum]) -> Result<()>;
     fn finish(&mut self, cx: &EvalContext<'_>) -> Result<Datum>;
 }

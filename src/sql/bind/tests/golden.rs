@@ -1050,7 +1050,10 @@ pub(super) const SHAPES: &[(&str, &str)] = &[
     ),
     ("insert into u values (1), (2)", ""),
     ("insert into t(b, a) select 'x', a from u limit 1", ""),
-    ("select 'x' as c, null as d union select b, c from t order by 1", ""),
+    (
+        "select 'x' as c, null as d union select b, c from t order by 1",
+        "",
+    ),
     ("insert into w(z) values ('{1,2}'), (array[1])", ""),
     (
         "with q as (select * from t) insert into t select a + 1, b from q",
