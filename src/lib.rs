@@ -42,4 +42,3 @@ pub mod table;
 pub mod txn;
 pub mod types;
 pub mod wal;
-
