@@ -73,6 +73,9 @@ pub fn bind(
         ast::Statement::Insert(insert) => Bound::Insert(binder.insert(insert)?),
         ast::Statement::Update(update) => Bound::Update(binder.update(update)?),
         ast::Statement::Delete(delete) => Bound::Delete(binder.delete(delete)?),
+        ast::Statement::Unsupported(what) => {
+            return Err(Error::unsupported(format_args!("{what} is")));
+        }
         _ => {
             return Err(Error::new(
                 SqlState::INTERNAL_ERROR,
