@@ -103,7 +103,7 @@ struct Planner<'a> {
 pub(crate) fn plan_query(rel: Rel, cx: EvalContext<'_>) -> Result<Plan> {
     let mut planner = Planner::new(cx);
     let want = Want::all(visit::width(&rel));
-    planner.into_plan_of(rel, want)
+    planner.plan_of(rel, want)
 }
 
 /// Finishes an expression that stands alone: a default, a CHECK.
@@ -138,7 +138,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn into_plan_of(&mut self, rel: Rel, want: Want) -> Result<Plan> {
+    fn plan_of(&mut self, rel: Rel, want: Want) -> Result<Plan> {
         let width = visit::width(&rel);
         let planned = self.rel(rel, Vec::new(), &want)?;
         Ok(self.take_plan(planned.node, width))
