@@ -1,12 +1,45 @@
-//! Walnut: PostgreSQL in a nutshell.
+//! Walnut: PostgreSQL in a nutshell. A Postgres-wire-compatible database in one binary.
+//!
+//! # The life of a COMMIT
+//!
+//! 1. [`wire`] reads a frame and hands the decoded message to [`session`], which parses, binds and
+//!    plans the statement through [`sql`] (or finds the plan in its cache) and runs it.
+//! 2. [`sql`] changes rows through [`table`]: each change is a lock in the lock manager and an
+//!    entry in the private write set of the [`txn::Transaction`]. Nothing shared has changed yet.
+//! 3. At COMMIT, [`txn::Transaction::install`] latches the trees written, applies the write set to
+//!    private copies of their pages ([`pages::Batch`], whose editor records every edit), reserves
+//!    a place in the log with one `fetch_add` ([`wal::Log::reserve`]), installs the new page
+//!    versions stamped with the end of that place, releases latches and locks, and publishes one
+//!    blob: Begin, PageWrites, Commit.
+//! 4. A leader in [`wal`] writes what has been published as one group and syncs it once;
+//!    `durable_lsn` moves past the blob, and those who wait for it are woken.
+//! 5. The session answers COMMIT.
+//!
+//! # The life of a SELECT
+//!
+//! A snapshot is an lsn: one load of `durable_lsn`, registered so that the versions it needs stay.
+//! [`sql`]'s operators pull rows from [`table`]'s scans, which walk [`btree`]s whose pages come
+//! from the cache in the version of that lsn ([`pages::Pages::read`]). Readers never wait.
+//!
+//! # After a crash
+//!
+//! [`database::Database::open`] replays the log's blobs into the page cache, cuts a torn tail, and
+//! serves an exact prefix of the commit order.
+//!
+//! # Layers
+//!
+//! Each uses only those before it: [`base`]; [`types`], [`disk`]; [`wal`]; [`pages`]; [`btree`];
+//! [`txn`]; [`table`]; [`database`]; [`sql`]; [`session`]; [`wire`]. A test holds the arrows.
 
 pub mod base;
 pub mod btree;
 pub mod database;
 pub mod disk;
 pub mod pages;
+
 pub mod sql;
 pub mod table;
 pub mod txn;
 pub mod types;
 pub mod wal;
+

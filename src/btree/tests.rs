@@ -31,7 +31,7 @@ fn check_allocator(store: &Store, stats: &[&Stats]) {
 
 fn scan(store: &Store, root: PageId, lsn: Lsn, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Model {
     let mut found = Model::new();
-    let mut cursor = Cursor::new(&store.pages, root, lsn, lower, upper);
+    let mut cursor = Cursor::new(store.pages.clone(), root, lsn, lower, upper);
     while let Some((key, value)) = cursor.next().unwrap() {
         let value = value.bytes().unwrap().into_owned();
         assert!(
@@ -52,7 +52,7 @@ fn scan_back(
     upper: Bound<&[u8]>,
 ) -> Model {
     let mut found = Model::new();
-    let mut cursor = Cursor::new(&store.pages, root, lsn, lower, upper);
+    let mut cursor = Cursor::new(store.pages.clone(), root, lsn, lower, upper);
     while let Some((key, value)) = cursor.prev().unwrap() {
         assert!(
             found
@@ -209,7 +209,7 @@ fn a_cursor_moves_both_ways_and_seeks_like_a_position_in_a_list() {
             .collect();
         let (l, h) = (row(low), row(high));
         let mut cursor = Cursor::new(
-            &store.pages,
+            store.pages.clone(),
             root,
             lsn,
             Bound::Included(&l),
@@ -422,7 +422,7 @@ fn an_absent_key_depends_on_the_delete_that_emptied_its_leaf() {
         Bound::Included(low.as_slice()),
         Bound::Excluded(high.as_slice()),
     );
-    let mut cursor = Cursor::new(&store.pages, root, Lsn::NEWEST, low, high);
+    let mut cursor = Cursor::new(store.pages.clone(), root, Lsn::NEWEST, low, high);
     assert!(cursor.next().unwrap().is_none());
     assert_eq!(cursor.lsn(), lsn);
 }
@@ -509,7 +509,7 @@ fn random_damage_never_panics() {
         let _ = verify(&store.pages, root, Lsn::NEWEST);
         let _ = store.pages.free_list(0, Lsn::NEWEST);
         let mut cursor = Cursor::new(
-            &store.pages,
+            store.pages.clone(),
             root,
             Lsn::NEWEST,
             Bound::Unbounded,
@@ -558,7 +558,7 @@ fn readers_beside_a_writer_always_see_a_consistent_tree() {
                     let stats = verify(&store.pages, root, snapshot.lsn()).unwrap();
                     let end = row(KEYS);
                     let mut cursor = Cursor::new(
-                        &store.pages,
+                        store.pages.clone(),
                         root,
                         snapshot.lsn(),
                         Bound::Unbounded,

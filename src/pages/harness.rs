@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub(crate) type Logged = (PageId, Lsn, Vec<u8>, Lsn);
 
 pub(crate) struct Store {
-    pub(crate) pages: Pages,
+    pub(crate) pages: Arc<Pages>,
     pub(crate) durable: Arc<AtomicU64>,
     next: AtomicU64,
     pub(crate) log: Mutex<Vec<Logged>>,
@@ -20,7 +20,9 @@ impl Store {
         let durable = Arc::new(AtomicU64::new(0));
         let source = durable.clone();
         Store {
-            pages: Pages::new(Arc::new(move || Lsn(source.load(Ordering::SeqCst)))),
+            pages: Arc::new(Pages::new(Arc::new(move || {
+                Lsn(source.load(Ordering::SeqCst))
+            }))),
             durable,
             next: AtomicU64::new(0),
             log: Mutex::new(Vec::new()),

@@ -22,6 +22,8 @@ pub mod ddl;
 mod def;
 mod key;
 pub mod row;
+#[cfg(test)]
+mod tests;
 mod txn;
 mod verify;
 

@@ -238,12 +238,12 @@ impl Locks {
         let Some(entry) = shard.get(&target) else {
             return Vec::new();
         };
+        // Granted already, if not in the queue: its owner has yet to wake up.
+        let Some(place) = entry.queue.iter().position(|w| w.txn == txn) else {
+            return Vec::new();
+        };
         let holders = entry.holders.iter().copied();
-        let ahead = entry
-            .queue
-            .iter()
-            .take_while(|w| w.txn != txn)
-            .map(|w| (w.txn, w.mode));
+        let ahead = entry.queue.iter().take(place).map(|w| (w.txn, w.mode));
         let in_the_way = holders
             .chain(ahead)
             .filter(|h| h.0 != txn && mode.conflicts(h.1));

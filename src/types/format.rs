@@ -1,25 +1,33 @@
-//! How a session writes and reads values.
+//! The session settings that the text forms of values depend on.
 
-/// Settings that steer text forms, and the transaction's time.
+use jiff::tz::TimeZone;
+
+/// How values are written and read in a session. Dates are always written in ISO style.
 #[derive(Clone, Debug)]
 pub struct Format {
-    pub time_zone: jiff::tz::TimeZone,
+    pub time_zone: TimeZone,
     pub date_order: DateOrder,
+    /// 1 or more: the shortest text that reads back as the same float; 0 or less: that many
+    /// digits more than the type always keeps (15 and 6).
     pub extra_float_digits: i32,
     pub bytea_output: ByteaOutput,
-    /// Start of the transaction: microseconds since 2000-01-01 UTC (`now`, `today`).
+    /// When the transaction began, in microseconds since 2000-01-01 UTC: what 'now' and 'today'
+    /// mean.
     pub now: i64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How `1/2/2003` is read (the second part of DateStyle).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DateOrder {
+    #[default]
     Mdy,
     Dmy,
     Ymd,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ByteaOutput {
+    #[default]
     Hex,
     Escape,
 }
@@ -27,10 +35,10 @@ pub enum ByteaOutput {
 impl Default for Format {
     fn default() -> Format {
         Format {
-            time_zone: jiff::tz::TimeZone::UTC,
-            date_order: DateOrder::Mdy,
+            time_zone: TimeZone::UTC,
+            date_order: DateOrder::default(),
             extra_float_digits: 1,
-            bytea_output: ByteaOutput::Hex,
+            bytea_output: ByteaOutput::default(),
             now: 0,
         }
     }

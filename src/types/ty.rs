@@ -83,7 +83,8 @@ type Row = (
 use Category as C;
 use Type as T;
 
-const TABLE: [Row; 42] = [
+/// In the order of the variants of [`Type`], so that a type is its own index.
+static TABLE: [Row; 43] = [
     (T::Bool, 16, "bool", "boolean", 1, None, C::Boolean, true),
     (T::Bytea, 17, "bytea", "bytea", -1, None, C::User, false),
     (T::Char, 18, "char", "\"char\"", 1, None, C::Internal, false),
@@ -396,15 +397,57 @@ const TABLE: [Row; 42] = [
         C::Pseudo,
         false,
     ),
+    (T::Any, 2276, "any", "\"any\"", 4, None, C::Pseudo, false),
 ];
+
+/// No type that Walnut knows has a larger OID.
+const OID_MAX: usize = 2283;
+
+/// In [`BY_OID`] and [`ARRAY_OF`]: no such type.
+const NONE: u8 = u8::MAX;
+
+/// OID to row of [`TABLE`].
+static BY_OID: [u8; OID_MAX + 1] = {
+    let mut by_oid = [NONE; OID_MAX + 1];
+    let mut i = 0;
+    while i < TABLE.len() {
+        by_oid[TABLE[i].1 as usize] = i as u8;
+        i += 1;
+    }
+    by_oid
+};
+
+/// Row of an element type to row of its array type.
+static ARRAY_OF: [u8; TABLE.len()] = {
+    let mut array_of = [NONE; TABLE.len()];
+    let mut i = 0;
+    while i < TABLE.len() {
+        if let Some(element) = TABLE[i].5 {
+            array_of[element as usize] = i as u8;
+        }
+        i += 1;
+    }
+    array_of
+};
+
+const _: () = {
+    let mut i = 0;
+    while i < TABLE.len() {
+        assert!(
+            TABLE[i].0 as usize == i,
+            "TABLE is in the order of the variants"
+        );
+        i += 1;
+    }
+};
+
+fn at(index: u8) -> Option<Type> {
+    TABLE.get(usize::from(index)).map(|row| row.0)
+}
 
 impl Type {
     fn row(self) -> &'static Row {
-        const ANY: Row = (T::Any, 2276, "any", "\"any\"", 4, None, C::Pseudo, false);
-        match TABLE.iter().find(|row| row.0 == self) {
-            Some(row) => row,
-            None => &ANY,
-        }
+        &TABLE[self as usize]
     }
 
     /// Every type with a row in `pg_type`.
@@ -417,7 +460,7 @@ impl Type {
     }
 
     pub fn from_oid(oid: Oid) -> Option<Type> {
-        TABLE.iter().find(|row| row.1 == oid.0).map(|row| row.0)
+        at(*BY_OID.get(oid.0 as usize)?)
     }
 
     /// `pg_type.typname`.
@@ -442,10 +485,7 @@ impl Type {
 
     /// The array type over this element type.
     pub fn array(self) -> Option<Type> {
-        TABLE
-            .iter()
-            .find(|row| row.5 == Some(self))
-            .map(|row| row.0)
+        at(ARRAY_OF[self as usize])
     }
 
     pub fn category(self) -> Category {
@@ -480,5 +520,23 @@ impl Type {
             .iter()
             .find(|row| row.2 == canonical || row.3 == canonical)
             .map(|row| row.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Type;
+
+    #[test]
+    fn every_type_is_found_by_its_oid_and_its_array_by_its_element() {
+        for ty in Type::all() {
+            assert_eq!(Type::from_oid(ty.oid()), Some(ty));
+            if let Some(element) = ty.element() {
+                assert_eq!(element.array(), Some(ty));
+            }
+        }
+        assert_eq!(Type::Void.array(), None);
+        assert_eq!(Type::from_oid(crate::base::Oid(u32::MAX)), None);
+        assert_eq!(Type::from_name("double precision"), Some(Type::Float8));
     }
 }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::disk::{Fault, TestDisk};
 use super::{DATABASE, blob, commit, create, dir, open, options, within_seconds};
@@ -40,6 +40,15 @@ fn counter(name: usize, order: &Arc<Mutex<Vec<usize>>>) -> Arc<Counter> {
 fn poll<F: Future + Unpin>(future: &mut F, counter: &Arc<Counter>) -> Poll<F::Output> {
     let waker = Waker::from(Arc::clone(counter));
     Pin::new(future).poll(&mut Context::from_waker(&waker))
+}
+
+/// Waits for what others bring about.
+fn until(happened: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !happened() {
+        assert!(Instant::now() < deadline, "it does not happen");
+        thread::yield_now();
+    }
 }
 
 fn is_poisoned<T>(result: &Result<T>) -> bool {
@@ -133,23 +142,21 @@ fn a_hole_holds_back_what_is_behind_it_and_wakes_nobody_too_early() {
     let mut wait_four = log.commit_at_least(last);
     let mut wait_three = log.commit_at_least(behind);
     let mut wait_one = log.commit_at_least(before);
-    assert!(poll(&mut wait_four, &four).is_pending());
+    disk.close_gate();
     assert!(poll(&mut wait_three, &three).is_pending());
-    let _ = poll(&mut wait_one, &one);
-    log.wait_commit_at_least(before).unwrap();
+    assert!(poll(&mut wait_four, &four).is_pending());
+    assert!(poll(&mut wait_one, &one).is_pending());
+    disk.open_gate();
+    let wakes = |c: &Counter| c.wakes.load(Ordering::SeqCst);
+    until(|| wakes(&one) == 1);
     assert!(poll(&mut wait_one, &one).is_ready());
     thread::sleep(Duration::from_millis(30));
     assert_eq!(log.durable_lsn(), before);
-    let wakes = |c: &Counter| c.wakes.load(Ordering::SeqCst);
     assert_eq!((wakes(&three), wakes(&four)), (0, 0));
     // Nobody waits for the one that fills the hole, yet those behind it go on.
     hole.publish(late);
-    log.wait_commit_at_least(last).unwrap();
-    while order.lock().len() < 2 {
-        thread::yield_now();
-    }
-    let woken: Vec<_> = order.lock().iter().copied().filter(|n| *n > 1).collect();
-    assert_eq!(woken, [3, 4], "earliest first");
+    until(|| wakes(&three) == 1 && wakes(&four) == 1);
+    assert_eq!(*order.lock(), [1, 3, 4], "earliest first");
     assert!(poll(&mut wait_three, &three).is_ready());
     assert!(poll(&mut wait_four, &four).is_ready());
     drop((wait_one, wait_three, wait_four));
@@ -182,9 +189,7 @@ fn one_sync_covers_all_that_came_during_the_sync_before_and_wakes_them_once_in_o
     disk.take_sync_threads();
     disk.open_gate();
     log.wait_commit_at_least(ends[39]).unwrap();
-    while order.lock().len() < 40 {
-        thread::yield_now();
-    }
+    until(|| order.lock().len() == 40);
     assert_eq!(*order.lock(), (0..40).collect::<Vec<_>>());
     assert_eq!(disk.take_sync_threads(), ["wal-writer"]);
 }
@@ -204,13 +209,11 @@ fn a_wait_that_is_dropped_leaves_nothing_behind_and_its_commit_becomes_durable()
     disk.open_gate();
     log.wait_commit_at_least(second).unwrap();
     assert_eq!(counter.wakes.load(Ordering::SeqCst), 0);
+    // The writer thread has looked for the last time.
+    thread::sleep(Duration::from_millis(20));
     let third = log.reserve_and_enqueue(blob(2, 10));
     drop(log.commit_at_least(third));
-    within_seconds(move || {
-        while log.durable_lsn() < third {
-            thread::yield_now();
-        }
-    });
+    until(|| log.durable_lsn() == third);
 }
 
 #[test]
@@ -249,22 +252,20 @@ fn an_acknowledged_commit_survives_a_power_cut_at_any_time() {
     let disk = TestDisk::default();
     let log = create(&disk);
     let acknowledged = AtomicU64::new(0);
-    let stop = AtomicUsize::new(0);
     thread::scope(|scope| {
-        for worker in 0..4_u64 {
-            let (log, acknowledged, stop) = (&log, &acknowledged, &stop);
-            scope.spawn(move || {
-                for i in 0.. {
-                    if stop.load(Ordering::SeqCst) > 0 {
-                        break;
+        let writers: Vec<_> = (0..4_u64)
+            .map(|writer| {
+                let (log, acknowledged) = (&log, &acknowledged);
+                scope.spawn(move || {
+                    for i in 0..150 {
+                        let end = commit(log, blob(writer + 4 * i, 500));
+                        acknowledged.fetch_max(end.0, Ordering::SeqCst);
+                        thread::sleep(Duration::from_micros(100));
                     }
-                    let end = commit(log, blob(worker + 4 * i, 500));
-                    acknowledged.fetch_max(end.0, Ordering::SeqCst);
-                }
-            });
-        }
-        for _ in 0..30 {
-            thread::sleep(Duration::from_millis(2));
+                })
+            })
+            .collect();
+        while !writers.iter().all(|writer| writer.is_finished()) {
             let promised = Lsn(acknowledged.load(Ordering::SeqCst));
             let opened = open(&disk.copy(true));
             assert!(opened.recovered.end >= promised);
@@ -273,9 +274,9 @@ fn an_acknowledged_commit_survives_a_power_cut_at_any_time() {
                 assert_eq!(end.0, n * blob_bytes);
             }
         }
-        stop.store(1, Ordering::SeqCst);
     });
-    assert!(acknowledged.load(Ordering::SeqCst) > 0);
+    drop(log);
+    assert_eq!(open(&disk.copy(true)).replayed.len(), 600);
 }
 
 /// Everybody who waits: the leader's commit, followers of both forms, one who wants room.
@@ -333,6 +334,8 @@ fn everybody_gets_the_failure(fail: impl FnOnce(&TestDisk), inline: bool) {
     // Nothing is tried again, nothing later is acknowledged.
     let lost = log.reserve_and_enqueue(blob(11, 10));
     assert!(is_poisoned(&log.wait_commit_at_least(lost)));
+    log.write_soon();
+    thread::sleep(Duration::from_millis(20));
     assert!(is_poisoned(&block_on(log.wait_room())));
     assert!(is_poisoned(&log.shutdown()));
     assert_eq!(log.durable_lsn(), good);
@@ -412,9 +415,7 @@ fn a_full_disk_refuses_new_commits_only_and_goes_on_when_there_is_space_again() 
     disk.set_full(false);
     let log = create(&disk);
     // The second segment is there, the third will not be.
-    while super::segment::list(&disk, dir()).unwrap().len() < 2 {
-        thread::yield_now();
-    }
+    until(|| super::segment::list(&disk, dir()).unwrap().len() == 2);
     disk.set_full(true);
     let mut commits = 0;
     let error = loop {
@@ -493,9 +494,7 @@ fn many_tasks_on_two_threads_share_a_sync() {
         })
         .collect();
     let all = Lsn(51 * blob(0, 10).len() as u64);
-    while log.next_lsn() < all {
-        thread::yield_now();
-    }
+    until(|| log.next_lsn() == all);
     thread::sleep(Duration::from_millis(20));
     disk.take_sync_threads();
     disk.open_gate();

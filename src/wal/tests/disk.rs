@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::base::sync::{Condvar, Mutex};
+use crate::base::sync::{Condvar, Mutex, RwLock};
 use crate::base::{Error, Result};
 use crate::disk::{Disk, File, Lock};
 
@@ -26,6 +26,8 @@ struct Inner {
     files: Mutex<BTreeMap<PathBuf, Arc<Mutex<Content>>>>,
     faults: Mutex<Faults>,
     changed: Condvar,
+    /// Held for writing while a copy is made, so that it shows one moment.
+    moment: RwLock<()>,
 }
 
 #[derive(Default)]
@@ -100,6 +102,7 @@ impl TestDisk {
     /// A copy as a killed process leaves it, or after a power cut.
     pub(super) fn copy(&self, power_cut: bool) -> TestDisk {
         let copy = TestDisk::default();
+        let _moment = self.0.moment.write();
         for (path, content) in self.0.files.lock().iter() {
             let mut content = content.lock().clone();
             if power_cut {
@@ -228,6 +231,7 @@ impl File for Handle {
         } else if self.disk.0.faults.lock().full {
             return Err(refused(&self.path, ErrorKind::StorageFull));
         }
+        let _moment = self.disk.0.moment.read();
         let mut content = self.content.lock();
         let from = usize::try_from(offset).unwrap();
         let end = from + bytes.len();
@@ -270,11 +274,13 @@ impl File for Handle {
             }
             act(fault, &self.path)?;
         }
+        let _moment = self.disk.0.moment.read();
         self.content.lock().sync();
         Ok(())
     }
 
     fn sync_all(&self) -> Result<()> {
+        let _moment = self.disk.0.moment.read();
         self.content.lock().sync();
         Ok(())
     }

@@ -92,6 +92,7 @@ fn a_log_cut_at_any_byte_opens_with_a_prefix_and_accepts_commits_that_stay() {
             .filter(|block| block * BLOCK + GROUP_HEADER + three_commits_payload() <= cut)
             .count();
         assert_eq!(opened.replayed, all[..whole], "cut at {cut}");
+        disk.edit(&segment_path(1), |bytes| assert_eq!(bytes.len() % BLOCK, 0));
         commit(&opened.log, blob(70, 9000));
         drop(opened);
         let opened = open(&disk);

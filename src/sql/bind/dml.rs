@@ -1,0 +1,328 @@
+//! INSERT, UPDATE and DELETE: values assigned to the columns of a table.
+
+use std::sync::Arc;
+
+use crate::base::{Error, Result, SqlState};
+use crate::sql::ast::{self, Alias, ExprKind as Ast, Ident, Position, QueryBody, SelectItem};
+use crate::sql::bind::coerce::{REWRITE, column, constant};
+use crate::sql::bind::from::Source;
+use crate::sql::bind::names;
+use crate::sql::bind::query::check_row_length;
+use crate::sql::bind::scope::{Item, Namespace, Outside, Place, Scope};
+use crate::sql::bind::{Binder, Typed};
+use crate::sql::ir::{Delete, Expr, Field, Insert, Rel, Returning, Update};
+use crate::sql::parse::parse_expr;
+use crate::table::TableDef;
+use crate::types::Datum;
+
+impl Binder<'_> {
+    pub(super) fn insert(&self, insert: &ast::Insert) -> Result<Insert> {
+        if insert.on_conflict {
+            return Err(Error::unsupported("ON CONFLICT is"));
+        }
+        let out = self.with(&insert.with, false, &Outside::nothing())?;
+        let table = names::target(&insert.table, self.cx)?;
+        let columns = insert_columns(table, &insert.columns)?;
+        let (source, given) = match &insert.source {
+            None => (Rel::Unit, Vec::new()),
+            Some(query) => self.insert_source(query, table, &columns, insert, &out)?,
+        };
+        let values = self.whole_row(table, &columns, given)?;
+        let alias = insert.alias.as_ref().map(|name| Alias {
+            name: name.clone(),
+            columns: Vec::new(),
+        });
+        let names = Namespace::of(Item::table(table, alias.as_ref(), 0)?);
+        Ok(Insert {
+            table: table.clone(),
+            source,
+            values,
+            returning: self.returning(&insert.returning, names, &out)?,
+        })
+    }
+
+    /// The rows to insert and, over them, the values of the first of `columns`.
+    fn insert_source(
+        &self,
+        query: &ast::Query,
+        table: &TableDef,
+        columns: &[usize],
+        insert: &ast::Insert,
+        out: &Outside<'_>,
+    ) -> Result<(Rel, Vec<Expr>)> {
+        if let QueryBody::Values(rows) = &query.body
+            && query.order_by.is_empty()
+            && query.limit.is_none()
+            && query.offset.is_none()
+            && query.locking.is_empty()
+        {
+            let out = self.with(&query.with, query.recursive, out)?;
+            return self.insert_values(rows, table, columns, insert, &out);
+        }
+        let output = self.open_query(query, out)?;
+        let positions: Vec<Position> = output.columns.iter().map(|c| c.at).collect();
+        check_count(&positions, columns, insert)?;
+        let used = &columns[..positions.len()];
+        let rel = self.project(output, |i, value| self.assign(value, table, used[i]))?;
+        Ok((rel, plain_columns(table, used)))
+    }
+
+    fn insert_values(
+        &self,
+        rows: &[Vec<ast::Expr>],
+        table: &TableDef,
+        columns: &[usize],
+        insert: &ast::Insert,
+        out: &Outside<'_>,
+    ) -> Result<(Rel, Vec<Expr>)> {
+        let scope = Scope::new(out, Namespace::default(), Place::Values);
+        let width = rows.first().map_or(0, Vec::len);
+        let mut bound = Vec::with_capacity(rows.len());
+        for row in rows {
+            check_row_length(row, width)?;
+            let positions: Vec<Position> = row.iter().map(|e| e.position).collect();
+            check_count(&positions, columns, insert)?;
+            let values = row.iter().zip(columns).map(|(expr, &i)| match &expr.kind {
+                Ast::Default => self.default_of(table, i),
+                _ => self.assign(self.expr(expr, &scope)?, table, i),
+            });
+            bound.push(values.collect::<Result<Vec<Expr>>>()?);
+        }
+        let rel = Rel::Values { rows: bound, width };
+        Ok((rel, plain_columns(table, &columns[..width])))
+    }
+
+    /// One value per column of the table: what is given, else the default.
+    fn whole_row(
+        &self,
+        table: &TableDef,
+        columns: &[usize],
+        given: Vec<Expr>,
+    ) -> Result<Vec<Expr>> {
+        let mut row: Vec<Option<Expr>> = vec![None; table.columns.len()];
+        for (value, &i) in given.into_iter().zip(columns) {
+            row[i] = Some(value);
+        }
+        let fill = |(i, value): (usize, Option<Expr>)| match value {
+            Some(value) => Ok(value),
+            None => self.default_of(table, i),
+        };
+        row.into_iter().enumerate().map(fill).collect()
+    }
+
+    /// The default of a column, or NULL.
+    fn default_of(&self, table: &TableDef, i: usize) -> Result<Expr> {
+        let definition = &table.columns[i];
+        match &definition.default {
+            Some(text) if !definition.dropped => {
+                let expr = parse_expr(text)?;
+                crate::sql::bind::bind_expr(
+                    &expr,
+                    None,
+                    Some((definition.ty, definition.typmod)),
+                    self.cx,
+                )
+            }
+            _ => Ok(Expr {
+                typmod: definition.typmod,
+                ..constant(Datum::Null, definition.ty)
+            }),
+        }
+    }
+
+    /// The value as the column takes it.
+    fn assign(&self, value: Typed, table: &TableDef, i: usize) -> Result<Expr> {
+        let definition = &table.columns[i];
+        let (from, at) = (value.expr.ty, value.at);
+        let assigned = self.assignable(value, definition.ty, definition.typmod)?;
+        assigned.ok_or_else(|| {
+            Error::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!(
+                    "column \"{}\" is of type {} but expression is of type {}",
+                    definition.name,
+                    definition.ty.sql_name(),
+                    from.sql_name()
+                ),
+            )
+            .with_hint(REWRITE)
+            .at(at)
+        })
+    }
+
+    pub(super) fn update(&self, update: &ast::Update) -> Result<Update> {
+        let out = self.with(&update.with, false, &Outside::nothing())?;
+        let table = names::target(&update.table, self.cx)?;
+        let (names, from) = self.target_and_others(table, &update.alias, &update.from, &out)?;
+        let scope = Scope::new(&out, names, Place::UpdateSource);
+        let mut assignments: Vec<(usize, Expr)> = Vec::with_capacity(update.assignments.len());
+        let mut twice = None;
+        for assignment in &update.assignments {
+            let i = known_column(table, &assignment.column)?;
+            let value = match &assignment.value.kind {
+                Ast::Default => self.default_of(table, i)?,
+                _ => self.assign(self.expr(&assignment.value, &scope)?, table, i)?,
+            };
+            if assignments.iter().any(|(other, _)| *other == i) {
+                twice.get_or_insert(i);
+            }
+            assignments.push((i, value));
+        }
+        let filter = self.dml_filter(update.filter.as_ref(), &scope)?;
+        let names = scope.into_namespace();
+        let returning = self.returning(&update.returning, names, &out)?;
+        if let Some(i) = twice {
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                format!(
+                    "multiple assignments to same column \"{}\"",
+                    table.columns[i].name
+                ),
+            ));
+        }
+        Ok(Update {
+            table: table.clone(),
+            from,
+            filter,
+            assignments,
+            returning,
+        })
+    }
+
+    pub(super) fn delete(&self, delete: &ast::Delete) -> Result<Delete> {
+        let out = self.with(&delete.with, false, &Outside::nothing())?;
+        let table = names::target(&delete.table, self.cx)?;
+        let (names, using) = self.target_and_others(table, &delete.alias, &delete.using, &out)?;
+        let scope = Scope::new(&out, names, Place::Where);
+        let filter = self.dml_filter(delete.filter.as_ref(), &scope)?;
+        let names = scope.into_namespace();
+        Ok(Delete {
+            table: table.clone(),
+            using,
+            filter,
+            returning: self.returning(&delete.returning, names, &out)?,
+        })
+    }
+
+    /// The names of the target's row followed by those of FROM or USING, which does not see the
+    /// target.
+    fn target_and_others(
+        &self,
+        table: &Arc<TableDef>,
+        alias: &Option<Alias>,
+        others: &[ast::TableRef],
+        out: &Outside<'_>,
+    ) -> Result<(Namespace, Option<Rel>)> {
+        let mut names = Namespace::of(Item::table(table, alias.as_ref(), 0)?);
+        if others.is_empty() {
+            return Ok((names, None));
+        }
+        let Source { rel, names: more } = self.from_list(others, out)?;
+        names.append(more)?;
+        Ok((names, Some(rel)))
+    }
+
+    fn dml_filter(&self, filter: Option<&ast::Expr>, scope: &Scope<'_>) -> Result<Option<Expr>> {
+        scope.place.set(Place::Where);
+        filter
+            .map(|filter| self.boolean(filter, scope, "WHERE"))
+            .transpose()
+    }
+
+    fn returning(
+        &self,
+        items: &[SelectItem],
+        names: Namespace,
+        out: &Outside<'_>,
+    ) -> Result<Option<Returning>> {
+        if items.is_empty() {
+            return Ok(None);
+        }
+        let scope = Scope::new(out, names, Place::Returning);
+        let mut returning = Returning {
+            exprs: Vec::new(),
+            fields: Vec::new(),
+        };
+        for target in self.targets(items, &scope)? {
+            let (table, attnum) = (target.table, target.attnum);
+            let expr = self.settle(Typed {
+                expr: target.expr,
+                at: target.at,
+            })?;
+            returning.fields.push(Field {
+                name: target.name,
+                ty: expr.ty,
+                typmod: expr.typmod,
+                table,
+                attnum,
+            });
+            returning.exprs.push(expr);
+        }
+        Ok(Some(returning))
+    }
+}
+
+/// The columns to fill: those listed, or all.
+fn insert_columns(table: &TableDef, listed: &[Ident]) -> Result<Vec<usize>> {
+    if listed.is_empty() {
+        let live = |i: &usize| !table.columns[*i].dropped;
+        return Ok((0..table.columns.len()).filter(live).collect());
+    }
+    let mut columns = Vec::with_capacity(listed.len());
+    for name in listed {
+        let i = known_column(table, name)?;
+        if columns.contains(&i) {
+            return Err(Error::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{}\" specified more than once", name.name),
+            )
+            .at(name.position));
+        }
+        columns.push(i);
+    }
+    Ok(columns)
+}
+
+fn known_column(table: &TableDef, name: &Ident) -> Result<usize> {
+    table.column(&name.name).ok_or_else(|| {
+        Error::new(
+            SqlState::UNDEFINED_COLUMN,
+            format!(
+                "column \"{}\" of relation \"{}\" does not exist",
+                name.name, table.name
+            ),
+        )
+        .at(name.position)
+    })
+}
+
+/// As many values as columns; without a column list the last columns may be left out.
+fn check_count(values: &[Position], columns: &[usize], insert: &ast::Insert) -> Result<()> {
+    if let Some(extra) = values.get(columns.len()) {
+        return Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            "INSERT has more expressions than target columns",
+        )
+        .at(*extra));
+    }
+    if let Some(missing) = insert.columns.get(values.len()) {
+        return Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            "INSERT has more target columns than expressions",
+        )
+        .at(missing.position));
+    }
+    Ok(())
+}
+
+/// The source's columns, which have the types of the table's.
+fn plain_columns(table: &TableDef, columns: &[usize]) -> Vec<Expr> {
+    let plain = |(place, &i): (usize, &usize)| {
+        let definition = &table.columns[i];
+        Expr {
+            typmod: definition.typmod,
+            ..column(place, definition.ty)
+        }
+    };
+    columns.iter().enumerate().map(plain).collect()
+}

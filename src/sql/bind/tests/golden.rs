@@ -1,0 +1,972 @@
+//! PostgreSQL 15.18's answers: columns as `\gdesc` tells them, errors as `code message @position`.
+
+pub(super) const COLUMNS: &[(&str, &str)] = &[
+    ("select distinct on (e) e from u order by e, a", "e date"),
+    ("insert into t values (default, 'x'), (1, default)", ""),
+    ("insert into t default values", ""),
+    ("insert into t(a, b) select a, e from u", ""),
+    (
+        "values (1, 'a'),(2.5, null)",
+        "column1 numeric, column2 text",
+    ),
+    ("update t set a = u.a from u where t.a = u.a", ""),
+    (
+        "update t set b = e from u where u.a = t.a returning t.*, e",
+        "a integer, b text, c numeric(10,2), d character varying(5), e date",
+    ),
+    (
+        "delete from t using u where u.a = t.a returning *",
+        "a integer, b text, c numeric(10,2), d character varying(5), a bigint, e date, f double precision, g boolean, h timestamp with time zone",
+    ),
+    (
+        "select * from t limit 1.5 offset 2",
+        "a integer, b text, c numeric(10,2), d character varying(5)",
+    ),
+    (
+        "select * from t x, lateral (select x.a) y",
+        "a integer, b text, c numeric(10,2), d character varying(5), a integer",
+    ),
+    (
+        "select * from t as x(p,q)",
+        "p integer, q text, c numeric(10,2), d character varying(5)",
+    ),
+    ("select generate_series(1,2)", "generate_series integer"),
+    (
+        "select generate_series(1,2) as g, a from t",
+        "g integer, a integer",
+    ),
+    (
+        "select * from generate_series(1,3)",
+        "generate_series integer",
+    ),
+    ("select * from generate_series(1,3) as g", "g integer"),
+    (
+        "select * from generate_series(1,3) with ordinality as g(i, n)",
+        "i integer, n bigint",
+    ),
+    ("select g.* from t, generate_series(1, a) g", "g integer"),
+    ("select array[1,2.5]", "array numeric[]"),
+    ("select array[]::text[]", "array text[]"),
+    ("select array['1','2']::int[]", "array integer[]"),
+    ("select z[1] from w", "z integer"),
+    ("select 1 = any ('{1,2}')", "?column? boolean"),
+    ("select a = any (z) from t, w", "?column? boolean"),
+    ("select a in (1, 2.5, 3) from t", "?column? boolean"),
+    ("select b in ('x', 'y') from t", "?column? boolean"),
+    ("select (1,2) = (1,'2')", "?column? boolean"),
+    ("select (a, b) < (1, 'x') from t", "?column? boolean"),
+    (
+        "select 1 in (select a from t), 1 not in (select a from u)",
+        "?column? boolean, ?column? boolean",
+    ),
+    ("select a from t for update", "a integer"),
+    (
+        "select a from t union select a from u order by a",
+        "a bigint",
+    ),
+    (
+        "select a from t union select a from u order by 1 limit 1",
+        "a bigint",
+    ),
+    ("select a from t group by a order by sum(c)", "a integer"),
+    (
+        "select b, (select t.c) from t group by a",
+        "b text, c numeric(10,2)",
+    ),
+    (
+        "select b, c, count(*) from t group by a",
+        "b text, c numeric(10,2), count bigint",
+    ),
+    ("select 1::pg_catalog.int8", "int8 bigint"),
+    (
+        "select 'a'::char, 'ab'::char(2), 'ab'::varchar(7), 1::numeric(5,1), 1::float(3), 1::float(30)",
+        "bpchar character(1), bpchar character(2), varchar character varying(7), numeric numeric(5,1), float4 real, float8 double precision",
+    ),
+    ("select coalesce(a, c) from t", "coalesce numeric"),
+    (
+        "select greatest(1, 2.5), least('a', 'b')",
+        "greatest numeric, least text",
+    ),
+    ("select nullif(a, 2.5) from t", "nullif numeric"),
+    ("select a is distinct from 1.5 from t", "?column? boolean"),
+    (r#"select b collate "C" from t"#, "b text"),
+    ("select public.t.a from t", "a integer"),
+    ("select 99999999999999999999", "?column? numeric"),
+    (
+        "select 2147483647, 2147483648, 9223372036854775808, 1.5, 1e3",
+        "?column? integer, ?column? bigint, ?column? numeric, ?column? numeric, ?column? numeric",
+    ),
+    (
+        "select -2147483648, - 2147483648, -9223372036854775808",
+        "?column? integer, ?column? integer, ?column? bigint",
+    ),
+    (
+        "select t.* from t, u",
+        "a integer, b text, c numeric(10,2), d character varying(5)",
+    ),
+    (
+        "select * from t join u using (a)",
+        "a bigint, b text, c numeric(10,2), d character varying(5), e date, f double precision, g boolean, h timestamp with time zone",
+    ),
+    (
+        "select * from t natural join u",
+        "a bigint, b text, c numeric(10,2), d character varying(5), e date, f double precision, g boolean, h timestamp with time zone",
+    ),
+    (
+        "select * from t full join u using (a)",
+        "a bigint, b text, c numeric(10,2), d character varying(5), e date, f double precision, g boolean, h timestamp with time zone",
+    ),
+    (
+        "select * from t right join u using (a)",
+        "a bigint, b text, c numeric(10,2), d character varying(5), e date, f double precision, g boolean, h timestamp with time zone",
+    ),
+    ("select a from t left join u using (a)", "a bigint"),
+    (
+        "select a + 1, a - c, a || 'x', -a, a::text, a::text || b from t",
+        "?column? integer, ?column? numeric, ?column? text, ?column? integer, a text, ?column? text",
+    ),
+    ("select a % 2.5 from t", "?column? numeric"),
+    (
+        "select 1 + null, 1.5 + 1, 1::int2 + 1::int8, 1::float4 + 1, 1 / 2.0",
+        "?column? integer, ?column? numeric, ?column? bigint, ?column? double precision, ?column? numeric",
+    ),
+    ("select b || c from t", "?column? text"),
+    (
+        "select d || y, d = y, d = b, y = b from t, w",
+        "?column? text, ?column? boolean, ?column? boolean, ?column? boolean",
+    ),
+    (
+        "select e - e, e + 1, e < '2020-01-01', h > e from u",
+        "?column? integer, ?column? date, ?column? boolean, ?column? boolean",
+    ),
+    ("select '2020-01-01'::date < h from u", "?column? boolean"),
+    (
+        "select z || 1, z || z, 1 || z from w",
+        "?column? integer[], ?column? integer[], ?column? integer[]",
+    ),
+    (
+        "select z = z, z = '{1}' from w",
+        "?column? boolean, ?column? boolean",
+    ),
+    (
+        "select count(*), count(t.a), sum(t.a), sum(u.a), avg(t.a), min(b), max(e), sum(f), avg(f), min(d), bool_and(g) from t, u",
+        "count bigint, count bigint, sum bigint, sum numeric, avg numeric, min text, max date, sum double precision, avg double precision, min text, bool_and boolean",
+    ),
+    (
+        "select sum(distinct a) filter (where a > 1) from t",
+        "sum bigint",
+    ),
+    (
+        "select array_agg(a), array_agg(b order by a desc), string_agg(b, ',') from t",
+        "array_agg integer[], array_agg text[], string_agg text",
+    ),
+    (
+        "select b, sum(a) from t group by b having sum(a) > 1 order by sum(a) desc",
+        "b text, sum bigint",
+    ),
+    (
+        "select b as x, count(*) from t group by x",
+        "x text, count bigint",
+    ),
+    (
+        "select a % 2 as m, count(*) from t group by m order by m",
+        "m integer, count bigint",
+    ),
+    (
+        "select a % 2 as m, count(*) from t group by 1 order by 2 desc",
+        "m integer, count bigint",
+    ),
+    (
+        "select a + 1 from t group by a + 1 order by a + 1",
+        "?column? integer",
+    ),
+    ("select distinct b from t order by b", "b text"),
+    (
+        "select distinct b, a from t order by a",
+        "b text, a integer",
+    ),
+    (
+        "select case when a = 1 then 'x' end, coalesce(b, 'y'), exists(select 1), (select 7), (select 'q'), array(select a from t), array[1], true, null, 'x' from t",
+        "case text, coalesce text, exists boolean, ?column? integer, ?column? text, array integer[], array integer[], ?column? boolean, ?column? text, ?column? text",
+    ),
+    (
+        "select case when true then a else c end from t",
+        "c numeric",
+    ),
+    (
+        "select case a when 1 then b else d end from t",
+        "d character varying",
+    ),
+    (
+        "select case when true then 1 end as q, cast(1 as text), 1::int8, a::int8 from t",
+        "q integer, text text, int8 bigint, a bigint",
+    ),
+    (
+        r#"select b like 'a%', b not ilike d, b like 'a' escape '\' from t"#,
+        "?column? boolean, ?column? boolean, ?column? boolean",
+    ),
+    (
+        "select current_date, current_timestamp, now(), current_user",
+        "current_date date, current_timestamp timestamp with time zone, now timestamp with time zone, current_user name",
+    ),
+    (
+        "select extract(year from e), substring(b from 1 for 2), position('a' in b), trim(b), trim(leading 'x' from b) from u, t",
+        "extract numeric, substring text, position integer, btrim text, ltrim text",
+    ),
+    (
+        "select upper('a'), length(b), abs(a), abs('1'), round(1.5), round(c, 1), lower(d) from t",
+        "upper text, length integer, abs integer, abs double precision, round numeric, round numeric, lower text",
+    ),
+    (
+        "select h at time zone 'UTC', 'UTC' from u",
+        "timezone timestamp without time zone, ?column? text",
+    ),
+    (
+        "select pg_typeof(1), pg_typeof('x'), pg_typeof(null)",
+        "pg_typeof regtype, pg_typeof regtype, pg_typeof regtype",
+    ),
+    (
+        "select a, b from (select a, b from t) s",
+        "a integer, b text",
+    ),
+    ("select a from (select 'x' as a) s", "a text"),
+    (
+        "select x from (values (1,'a'),(2,'b')) v(x, y)",
+        "x integer",
+    ),
+    ("select column1 from (values (1),(2)) v", "column1 integer"),
+    (
+        "select * from (values (1,2)) v(x)",
+        "x integer, column2 integer",
+    ),
+    (
+        "with q as (select a, b from t) select * from q where a = 1",
+        "a integer, b text",
+    ),
+    (
+        "with q(x) as (select a from t) select x, q.x from q",
+        "x integer, x integer",
+    ),
+    (
+        "with q as (select a from t), r as (select a + 1 as a from q) select q.a, r.a from q join r on q.a = r.a",
+        "a integer, a integer",
+    ),
+    (
+        "with q as (select a from t) select (select max(q.a) from q where q.a < t.a) from t",
+        "max integer",
+    ),
+    (
+        "select (select u.e from u where u.a = t.a) from t",
+        "e date",
+    ),
+    (
+        "select a from t where exists (select 1 from u where u.a = t.a and b = 'x')",
+        "a integer",
+    ),
+    ("select a from t where (select b) = 'x'", "a integer"),
+    (
+        "select a from t order by a nulls first, b desc limit 3 offset 1",
+        "a integer",
+    ),
+    ("select a from t order by b, c + 1", "a integer"),
+    ("select a as b from t order by b", "b integer"),
+    ("select -a as a from t order by a", "a integer"),
+    ("select -a as a from t order by a + 1", "a integer"),
+    ("(select a from t order by b) limit 1", "a integer"),
+    ("(select a from t) order by b", "a integer"),
+    (
+        "select 1 as a union all select 2.5 union all select 3",
+        "a numeric",
+    ),
+    ("select null union select 1", "?column? integer"),
+    ("select 'a' union select 'b'", "?column? text"),
+    ("select null union select null", "?column? text"),
+    ("select b from t union select d from t", "b text"),
+    (
+        "select d from t union select y from w",
+        "d character varying",
+    ),
+    ("select a from t intersect select u.a from u", "a bigint"),
+    (
+        "select a, b from t except select a, 'x' from t",
+        "a integer, b text",
+    ),
+    (
+        "select 'tru'::boolean, '1'::int2, '{1,2}'::int[], '2020-02-30'::text",
+        "bool boolean, int2 smallint, int4 integer[], text text",
+    ),
+    (
+        "select 300::int2, 1.5::int, '1.5'::numeric, true::int, 1::boolean",
+        "int2 smallint, int4 integer, numeric numeric, int4 integer, bool boolean",
+    ),
+    (
+        "select b::int, b::date, a::varchar(3), a::char(3) from t",
+        "b integer, b date, a character varying(3), a character(3)",
+    ),
+    (
+        "select b from t group by t.b having t.b = 'x' order by t.b",
+        "b text",
+    ),
+    ("select t.b || 'x' from t group by b", "?column? text"),
+    (
+        "select lower(b), count(*) from t group by lower(b) having count(*) > 1",
+        "lower text, count bigint",
+    ),
+    (
+        "select max(b) || 'x', a from t group by a",
+        "?column? text, a integer",
+    ),
+    (
+        "select int4('5'), text(5), int8(a), date('2020-01-01') from t",
+        "int4 integer, text text, int8 bigint, date date",
+    ),
+    ("select pg_catalog.lower('X')", "lower text"),
+    (
+        "select row(1,'x') = row(1,'y'), row(1,2) is null",
+        "?column? boolean, ?column? boolean",
+    ),
+    (r#"select 1 as "A b", 2 "x""#, "A b integer, x integer"),
+    (
+        "select a as from_t, t.a from t",
+        "from_t integer, a integer",
+    ),
+];
+
+pub(super) const ERRORS: &[(&str, &str)] = &[
+    ("select * from t_b", r#"42809 "t_b" is an index @15"#),
+    (
+        "select * from nosuch.t",
+        r#"42P01 relation "nosuch.t" does not exist @15"#,
+    ),
+    (
+        "select * from a.b.c.d",
+        "42601 improper qualified name (too many dotted names): a.b.c.d @15",
+    ),
+    (
+        "select * from x.public.t",
+        r#"0A000 cross-database references are not implemented: "x.public.t" @15"#,
+    ),
+    (
+        "select 1 from t, t",
+        r#"42712 table name "t" specified more than once"#,
+    ),
+    ("select zz from t", r#"42703 column "zz" does not exist @8"#),
+    ("select t.zz from t", "42703 column t.zz does not exist @8"),
+    (
+        "select x.zz from t",
+        r#"42P01 missing FROM-clause entry for table "x" @8"#,
+    ),
+    (
+        "select a from t, u",
+        r#"42702 column reference "a" is ambiguous @8"#,
+    ),
+    (
+        "select * from t join u using (zz)",
+        r#"42703 column "zz" specified in USING clause does not exist in left table"#,
+    ),
+    (
+        "select * from t join u using (b)",
+        r#"42703 column "b" specified in USING clause does not exist in right table"#,
+    ),
+    (
+        "select b from t group by a+1",
+        r#"42803 column "t.b" must appear in the GROUP BY clause or be used in an aggregate function @8"#,
+    ),
+    (
+        "select a+1, t.b from t group by a+1",
+        r#"42803 column "t.b" must appear in the GROUP BY clause or be used in an aggregate function @13"#,
+    ),
+    (
+        "select e, count(*) from u group by 3",
+        "42P10 GROUP BY position 3 is not in select list @36",
+    ),
+    (
+        "select e from u order by 3",
+        "42P10 ORDER BY position 3 is not in select list @26",
+    ),
+    (
+        "select e from u order by 'x'",
+        "42601 non-integer constant in ORDER BY @26",
+    ),
+    (
+        "select distinct e from u order by a",
+        "42P10 for SELECT DISTINCT, ORDER BY expressions must appear in select list @35",
+    ),
+    (
+        "select distinct on (e) e from u order by a",
+        "42P10 SELECT DISTINCT ON expressions must match initial ORDER BY expressions @21",
+    ),
+    (
+        "select count(*) from u where count(*) > 1",
+        "42803 aggregate functions are not allowed in WHERE @30",
+    ),
+    (
+        "select sum(count(*)) from u",
+        "42803 aggregate function calls cannot be nested @12",
+    ),
+    (
+        "select 1 + 'x'",
+        r#"22P02 invalid input syntax for type integer: "x" @12"#,
+    ),
+    (
+        "select 1 + b from t",
+        "42883 operator does not exist: integer + text @10",
+    ),
+    (
+        "select foo(1, 'a', b) from t",
+        "42883 function foo(integer, unknown, text) does not exist @8",
+    ),
+    (
+        "select cast(true as date)",
+        "42846 cannot cast type boolean to date @8",
+    ),
+    (
+        "select case when true then 1 else 'x' end",
+        r#"22P02 invalid input syntax for type integer: "x" @35"#,
+    ),
+    (
+        "select case when true then 1 else b end from t",
+        "42804 CASE types text and integer cannot be matched @28",
+    ),
+    (
+        "select case a when 'q' then 1 end from t",
+        r#"22P02 invalid input syntax for type integer: "q" @20"#,
+    ),
+    (
+        "select 1 union select 'x'",
+        r#"22P02 invalid input syntax for type integer: "x" @23"#,
+    ),
+    (
+        "select 1 union select b from t",
+        "42804 UNION types integer and text cannot be matched @23",
+    ),
+    (
+        "select 1 union select 1,2",
+        "42601 each UNION query must have the same number of columns @23",
+    ),
+    (
+        "select 'a' union select 1",
+        r#"22P02 invalid input syntax for type integer: "a" @8"#,
+    ),
+    (
+        "insert into t values (1,2,3,4,5)",
+        "42601 INSERT has more expressions than target columns @31",
+    ),
+    (
+        "insert into t(a,b) values (1)",
+        "42601 INSERT has more target columns than expressions @17",
+    ),
+    (
+        "insert into t(a,a) values (1,2)",
+        r#"42701 column "a" specified more than once @17"#,
+    ),
+    (
+        "insert into t(zz) values (1)",
+        r#"42703 column "zz" of relation "t" does not exist @15"#,
+    ),
+    (
+        "insert into t(a) values ('x')",
+        r#"22P02 invalid input syntax for type integer: "x" @26"#,
+    ),
+    (
+        "insert into t(a) values (now())",
+        r#"42804 column "a" is of type integer but expression is of type timestamp with time zone @26"#,
+    ),
+    (
+        "insert into t(a) select now()",
+        r#"42804 column "a" is of type integer but expression is of type timestamp with time zone @25"#,
+    ),
+    (
+        "insert into t(a) select 'x'",
+        r#"22P02 invalid input syntax for type integer: "x" @25"#,
+    ),
+    (
+        "insert into t(a) values (1),(1,2)",
+        "42601 VALUES lists must all be the same length @30",
+    ),
+    (
+        "insert into nosuch values (1)",
+        r#"42P01 relation "nosuch" does not exist @13"#,
+    ),
+    (
+        "values (1),(2,3)",
+        "42601 VALUES lists must all be the same length @13",
+    ),
+    (
+        "values (1),('x')",
+        r#"22P02 invalid input syntax for type integer: "x" @13"#,
+    ),
+    (
+        "values (1),(true)",
+        "42804 VALUES types integer and boolean cannot be matched @13",
+    ),
+    (
+        "update t set zz = 1",
+        r#"42703 column "zz" of relation "t" does not exist @14"#,
+    ),
+    (
+        "update t set a=1, a=2",
+        r#"42601 multiple assignments to same column "a""#,
+    ),
+    (
+        "update t set a = now()",
+        r#"42804 column "a" is of type integer but expression is of type timestamp with time zone @18"#,
+    ),
+    (
+        "update t set a = 1 from t",
+        r#"42712 table name "t" specified more than once"#,
+    ),
+    (
+        "update t x set a = t.a",
+        r#"42P01 invalid reference to FROM-clause entry for table "t" @20"#,
+    ),
+    (
+        "update t set a = count(*)",
+        "42803 aggregate functions are not allowed in UPDATE @18",
+    ),
+    (
+        "delete from t where a",
+        "42804 argument of WHERE must be type boolean, not type integer @21",
+    ),
+    (
+        "delete from t where zz",
+        r#"42703 column "zz" does not exist @21"#,
+    ),
+    (
+        "delete from t returning sum(a)",
+        "42803 aggregate functions are not allowed in RETURNING @25",
+    ),
+    (
+        "select * from t limit a",
+        "42P10 argument of LIMIT must not contain variables @23",
+    ),
+    (
+        "select * from t limit 'x'",
+        r#"22P02 invalid input syntax for type bigint: "x" @23"#,
+    ),
+    (
+        "select * from t limit true",
+        "42804 argument of LIMIT must be type bigint, not type boolean @23",
+    ),
+    (
+        "select from t where b",
+        "42804 argument of WHERE must be type boolean, not type text @21",
+    ),
+    (
+        "select * from t x, lateral (select t.a) y",
+        r#"42P01 invalid reference to FROM-clause entry for table "t" @36"#,
+    ),
+    (
+        "select * from t x, (select x.a) y",
+        r#"42P01 invalid reference to FROM-clause entry for table "x" @28"#,
+    ),
+    (
+        "select * from t x right join lateral (select x.a) y on true",
+        r#"42P10 invalid reference to FROM-clause entry for table "x" @46"#,
+    ),
+    (
+        "select * from u, t join u z on u.a = z.a",
+        r#"42P01 invalid reference to FROM-clause entry for table "u" @32"#,
+    ),
+    (
+        "select * from t as x(p,q,r,s,t)",
+        r#"42P10 table "x" has 4 columns available but 5 columns specified"#,
+    ),
+    (
+        "select generate_series(1,2) from t where generate_series(1,2)=1",
+        "0A000 set-returning functions are not allowed in WHERE @42",
+    ),
+    (
+        "select array[]",
+        "42P18 cannot determine type of empty array @8",
+    ),
+    (
+        "select array[1,'x']",
+        r#"22P02 invalid input syntax for type integer: "x" @16"#,
+    ),
+    (
+        "select array[1,true]",
+        "42804 ARRAY types integer and boolean cannot be matched @16",
+    ),
+    (
+        "select a[1] from t",
+        "42804 cannot subscript type integer because it does not support subscripting @8",
+    ),
+    (
+        "select z['x'] from w",
+        r#"22P02 invalid input syntax for type integer: "x" @10"#,
+    ),
+    (
+        "select count()",
+        "42809 count(*) must be used to call a parameterless aggregate function @8",
+    ),
+    (
+        "select lower(distinct 'a')",
+        "42809 DISTINCT specified, but lower is not an aggregate function @8",
+    ),
+    (
+        "select lower('a') filter (where true)",
+        "42809 FILTER specified, but lower is not an aggregate function @8",
+    ),
+    (
+        "select upper(1)",
+        "42883 function upper(integer) does not exist @8",
+    ),
+    (
+        "select 1 = any (2)",
+        "42809 op ANY/ALL (array) requires array on right side @10",
+    ),
+    (
+        "select 1 = any ('{1,x}')",
+        r#"22P02 invalid input syntax for type integer: "x" @17"#,
+    ),
+    (
+        "select 1 in ('x')",
+        r#"22P02 invalid input syntax for type integer: "x" @14"#,
+    ),
+    (
+        "select a in (1,'x') from t",
+        r#"22P02 invalid input syntax for type integer: "x" @16"#,
+    ),
+    (
+        "select a in (1, true) from t",
+        "42883 operator does not exist: integer = boolean @10",
+    ),
+    (
+        "select (1,2) = (1,2,3)",
+        "42601 unequal number of entries in row expressions @14",
+    ),
+    (
+        "select (select 1,2)",
+        "42601 subquery must return only one column @8",
+    ),
+    (
+        "select 1 in (select 1,2)",
+        "42601 subquery has too many columns @10",
+    ),
+    (
+        "select 1 in (select b from t)",
+        "42883 operator does not exist: integer = text @10",
+    ),
+    (
+        "select not 1",
+        "42804 argument of NOT must be type boolean, not type integer @12",
+    ),
+    (
+        "select 1 and true",
+        "42804 argument of AND must be type boolean, not type integer @8",
+    ),
+    (
+        "select a as x, b as x from t order by x",
+        r#"42702 ORDER BY "x" is ambiguous @39"#,
+    ),
+    (
+        "select count(*) from t for update",
+        "0A000 FOR UPDATE is not allowed with aggregate functions",
+    ),
+    (
+        "select distinct a from t for update",
+        "0A000 FOR UPDATE is not allowed with DISTINCT clause",
+    ),
+    (
+        "select a from t for update of zz",
+        r#"42P01 relation "zz" in FOR UPDATE clause not found in FROM clause @31"#,
+    ),
+    (
+        "select 1 union select 2 for update",
+        "0A000 FOR UPDATE is not allowed with UNION/INTERSECT/EXCEPT",
+    ),
+    (
+        "select a from t union select a from u order by a+1",
+        "0A000 invalid UNION/INTERSECT/EXCEPT ORDER BY clause @48",
+    ),
+    (
+        "select a from t order by sum(a)",
+        r#"42803 column "t.a" must appear in the GROUP BY clause or be used in an aggregate function @8"#,
+    ),
+    (
+        "select a, (select t.b) from t group by a+0",
+        r#"42803 column "t.a" must appear in the GROUP BY clause or be used in an aggregate function @8"#,
+    ),
+    (
+        "select (select t.b) from t group by a+0",
+        r#"42803 subquery uses ungrouped column "t.b" from outer query @16"#,
+    ),
+    (
+        "select 'a'::varchar(0)",
+        "22023 length for type varchar must be at least 1 @13",
+    ),
+    (
+        "select 1::numeric(0)",
+        "22023 NUMERIC precision 0 must be between 1 and 1000 @11",
+    ),
+    ("select 1::foo", r#"42704 type "foo" does not exist @11"#),
+    (
+        "select 1::int4(3)",
+        r#"42601 type modifier is not allowed for type "int4" @11"#,
+    ),
+    (
+        "select coalesce(1,'x')",
+        r#"22P02 invalid input syntax for type integer: "x" @19"#,
+    ),
+    (
+        "select coalesce(1,true)",
+        "42804 COALESCE types integer and boolean cannot be matched @19",
+    ),
+    (
+        "select greatest(a, 'x') from t",
+        r#"22P02 invalid input syntax for type integer: "x" @20"#,
+    ),
+    (
+        "select nullif(1,'x')",
+        r#"22P02 invalid input syntax for type integer: "x" @17"#,
+    ),
+    (
+        "select nullif(1,true)",
+        "42883 operator does not exist: integer = boolean @8",
+    ),
+    (
+        "select 1 is distinct from true",
+        "42883 operator does not exist: integer = boolean @10",
+    ),
+    (
+        r#"select a collate "C" from t"#,
+        "42804 collations are not supported by type integer @10",
+    ),
+    (
+        r#"select b collate "foo" from t"#,
+        r#"42704 collation "foo" for encoding "UTF8" does not exist @10"#,
+    ),
+    (
+        "select a.b.c from t",
+        r#"42P01 missing FROM-clause entry for table "b" @8"#,
+    ),
+    (
+        "select public.t.zz from t",
+        "42703 column t.zz does not exist @8",
+    ),
+    (
+        r#"select "a" from t having true"#,
+        r#"42803 column "t.a" must appear in the GROUP BY clause or be used in an aggregate function @8"#,
+    ),
+    (
+        "select max(a) from t having b = 'x'",
+        r#"42803 column "t.b" must appear in the GROUP BY clause or be used in an aggregate function @29"#,
+    ),
+    (
+        "select 1 from t where a = '1x'",
+        r#"22P02 invalid input syntax for type integer: "1x" @27"#,
+    ),
+    (
+        "select *",
+        "42601 SELECT * with no tables specified is not valid @8",
+    ),
+    (
+        "select x.* from t",
+        r#"42P01 missing FROM-clause entry for table "x" @8"#,
+    ),
+    (
+        "select t.a, u.a from t join u using (a) order by a",
+        r#"42702 ORDER BY "a" is ambiguous @50"#,
+    ),
+    (
+        "select a + b from t",
+        "42883 operator does not exist: integer + text @10",
+    ),
+    (
+        "select a = b from t",
+        "42883 operator does not exist: integer = text @10",
+    ),
+    (
+        "select true + 1",
+        "42883 operator does not exist: boolean + integer @13",
+    ),
+    (
+        "select - b from t",
+        "42883 operator does not exist: - text @8",
+    ),
+    (
+        "select ~ b from t",
+        "42883 operator does not exist: ~ text @8",
+    ),
+    (
+        "select 'a' || 'b', 'a' || 1, 1 || 'a', 'a' = 'b', null = null, null + null",
+        "42725 operator is not unique: unknown + unknown @69",
+    ),
+    (
+        "select '1' + '2'",
+        "42725 operator is not unique: unknown + unknown @12",
+    ),
+    (
+        "select e < 'foo' from u",
+        r#"22007 invalid input syntax for type date: "foo" @12"#,
+    ),
+    (
+        "select z = array[1.5] from w",
+        "42883 operator does not exist: integer[] = numeric[] @10",
+    ),
+    (
+        "select count(*), count(a), sum(a), avg(a), min(b), max(e), sum(f) from t, u",
+        r#"42702 column reference "a" is ambiguous @24"#,
+    ),
+    (
+        "select sum(b) from t",
+        "42883 function sum(text) does not exist @8",
+    ),
+    (
+        "select array_agg(distinct b order by a) from t",
+        "42P10 in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list @38",
+    ),
+    (
+        "select a + 2 from t group by a + 1",
+        r#"42803 column "t.a" must appear in the GROUP BY clause or be used in an aggregate function @8"#,
+    ),
+    (
+        "select case when 1 then 2 end",
+        "42804 argument of CASE/WHEN must be type boolean, not type integer @18",
+    ),
+    (
+        "select a between 1 and 2.5, a not between symmetric 1 and 3, a is null, a is not null, g is true, g is not unknown from t, u",
+        r#"42702 column reference "a" is ambiguous @8"#,
+    ),
+    (
+        "select a is true from t",
+        "42804 argument of IS TRUE must be type boolean, not type integer @8",
+    ),
+    (
+        "select a between 'x' and 2 from t",
+        r#"22P02 invalid input syntax for type integer: "x" @18"#,
+    ),
+    (
+        "select a like 'x' from t",
+        "42883 operator does not exist: integer ~~ unknown @10",
+    ),
+    (
+        "select round('x')",
+        r#"22P02 invalid input syntax for type double precision: "x" @14"#,
+    ),
+    (
+        "select length(a) from t",
+        "42883 function length(integer) does not exist @8",
+    ),
+    (
+        "select s.zz from (select a, b from t) s",
+        "42703 column s.zz does not exist @8",
+    ),
+    (
+        "select * from (select 1, 2) v(x, y, z)",
+        r#"42P10 table "v" has 2 columns available but 3 columns specified"#,
+    ),
+    (
+        "with q(x, y, z) as (select a from t) select x from q",
+        r#"42P10 WITH query "q" has 1 columns available but 3 columns specified @6"#,
+    ),
+    (
+        "with q as (select 1), q as (select 2) select 1",
+        r#"42712 WITH query name "q" specified more than once @23"#,
+    ),
+    (
+        "with q as (select zz from t) select 1",
+        r#"42703 column "zz" does not exist @19"#,
+    ),
+    (
+        "select a from t where a in (select a from u where zz = 1)",
+        r#"42703 column "zz" does not exist @51"#,
+    ),
+    (
+        "(select a from t order by a) order by b",
+        "42601 multiple ORDER BY clauses not allowed @39",
+    ),
+    (
+        "select a from t union select e from u",
+        "42804 UNION types integer and date cannot be matched @30",
+    ),
+    (
+        "select sum(a) over () from t group by zz",
+        r#"42703 column "zz" does not exist @39"#,
+    ),
+    (
+        "select e + e from u",
+        "42883 operator does not exist: date + date @10",
+    ),
+    (
+        "select b + 1 from t",
+        "42883 operator does not exist: text + integer @10",
+    ),
+    (
+        "select 'abc'::int",
+        r#"22P02 invalid input syntax for type integer: "abc" @8"#,
+    ),
+    (
+        "select 'abc'::boolean",
+        r#"22P02 invalid input syntax for type boolean: "abc" @8"#,
+    ),
+    (
+        "select '2020-02-30'::date",
+        r#"22008 date/time field value out of range: "2020-02-30" @8"#,
+    ),
+    (
+        "select 1.5::boolean",
+        "42846 cannot cast type numeric to boolean @11",
+    ),
+    (
+        "select e::int from u",
+        "42846 cannot cast type date to integer @9",
+    ),
+    (
+        "select 1 from t where true and a",
+        "42804 argument of AND must be type boolean, not type integer @32",
+    ),
+    (
+        "select 1 from t join u on t.a",
+        "42804 argument of JOIN/ON must be type boolean, not type integer @27",
+    ),
+    (
+        "select 1 from t join u on t.a = u.a and b = e",
+        "42883 operator does not exist: text = date @43",
+    ),
+    (
+        "select 1 from t join u on sum(t.a) = 1",
+        "42803 aggregate functions are not allowed in JOIN conditions @27",
+    ),
+    (
+        "select 1 group by sum(1)",
+        "42803 aggregate functions are not allowed in GROUP BY @19",
+    ),
+    (
+        "select count(*) filter (where a) from t",
+        "42804 argument of FILTER must be type boolean, not type integer @31",
+    ),
+    (
+        "select count(*) filter (where count(*) > 1) from t",
+        "42803 aggregate functions are not allowed in FILTER @31",
+    ),
+    (
+        "select count(a, b) from t",
+        "42883 function count(integer, text) does not exist @8",
+    ),
+    (
+        "select ctid, a.x from t a",
+        "42703 column a.x does not exist @14",
+    ),
+    (
+        "select t.a.b from t",
+        r#"42P01 missing FROM-clause entry for table "a" @8"#,
+    ),
+    (
+        "select nosuch.lower('X')",
+        r#"3F000 schema "nosuch" does not exist @8"#,
+    ),
+    (
+        "select a from only_t",
+        r#"42P01 relation "only_t" does not exist @15"#,
+    ),
+    (
+        "select exists(select 1 from nosuch)",
+        r#"42P01 relation "nosuch" does not exist @29"#,
+    ),
+    (
+        "select 1 where 1",
+        "42804 argument of WHERE must be type boolean, not type integer @16",
+    ),
+];

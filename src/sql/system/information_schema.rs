@@ -1,0 +1,334 @@
+//! The information schema.
+
+use crate::sql::func::EvalContext;
+use crate::sql::ir::SystemRelation;
+use crate::table::{ColumnDef, TableDef};
+use crate::types::{Datum, Type, format_type};
+
+use super::names;
+use super::values::{NULL, int4, text};
+use super::{Rows, is_view};
+
+fn yes_or_no(x: bool) -> Datum {
+    text(if x { "YES" } else { "NO" })
+}
+
+pub(super) fn schemata(cx: &EvalContext<'_>) -> Rows {
+    names::schemas(cx.catalog)
+        .map(|(_, name)| {
+            vec![
+                text(&cx.session.database),
+                text(name),
+                text(&cx.session.user),
+                NULL,
+                NULL,
+                NULL,
+                NULL,
+            ]
+        })
+        .collect()
+}
+
+pub(super) fn tables(cx: &EvalContext<'_>) -> Rows {
+    let row = |schema: &str, name: &str, view: bool, stored: bool| {
+        vec![
+            text(&cx.session.database),
+            text(schema),
+            text(name),
+            text(if view { "VIEW" } else { "BASE TABLE" }),
+            NULL, // self_referencing_column_name
+            NULL, // reference_generation
+            NULL, // user_defined_type_catalog
+            NULL, // user_defined_type_schema
+            NULL, // user_defined_type_name
+            yes_or_no(stored),
+            yes_or_no(false), // is_typed
+            NULL,             // commit_action
+        ]
+    };
+    let system = super::relations().map(|r| row(r.schema, r.name, is_view(r), false));
+    let stored = cx
+        .catalog
+        .tables
+        .values()
+        .map(|t| row(&t.schema, &t.name, false, true));
+    system.chain(stored).collect()
+}
+
+pub(super) fn columns(cx: &EvalContext<'_>) -> Rows {
+    let system = super::relations().flat_map(|r| system_columns(cx, r));
+    let stored = cx
+        .catalog
+        .tables
+        .values()
+        .flat_map(|t| table_columns(cx, t));
+    system.chain(stored).collect()
+}
+
+fn system_columns(cx: &EvalContext<'_>, relation: &SystemRelation) -> Rows {
+    let columns = relation.columns.iter().zip(1..);
+    columns
+        .map(|((name, ty), number)| {
+            column_row(
+                cx,
+                &Column {
+                    schema: relation.schema,
+                    table: relation.name,
+                    name,
+                    number,
+                    ty: *ty,
+                    typmod: -1,
+                    not_null: false,
+                    default: None,
+                    updatable: false,
+                },
+            )
+        })
+        .collect()
+}
+
+fn table_columns(cx: &EvalContext<'_>, table: &TableDef) -> Rows {
+    let columns = table
+        .columns
+        .iter()
+        .zip(1..)
+        .filter(|(column, _)| !column.dropped);
+    let of = |column: &ColumnDef, number| {
+        column_row(
+            cx,
+            &Column {
+                schema: &table.schema,
+                table: &table.name,
+                name: &column.name,
+                number,
+                ty: column.ty,
+                typmod: column.typmod,
+                not_null: column.not_null,
+                default: column.default.as_deref(),
+                updatable: true,
+            },
+        )
+    };
+    columns.map(|(column, number)| of(column, number)).collect()
+}
+
+struct Column<'a> {
+    schema: &'a str,
+    table: &'a str,
+    name: &'a str,
+    number: i32,
+    ty: Type,
+    typmod: i32,
+    not_null: bool,
+    default: Option<&'a str>,
+    updatable: bool,
+}
+
+fn column_row(cx: &EvalContext<'_>, column: &Column<'_>) -> Vec<Datum> {
+    let database = &cx.session.database;
+    let ty = column.ty;
+    let data_type = match ty.element() {
+        Some(_) => "ARRAY".to_owned(),
+        None => format_type(ty, -1),
+    };
+    let (length, octets) = character_lengths(ty, column.typmod);
+    let (precision, radix, scale) = numeric_facts(ty, column.typmod);
+    let mut row = vec![
+        text(database),
+        text(column.schema),
+        text(column.table),
+        text(column.name),
+        int4(column.number),
+        column.default.map_or(NULL, text),
+        yes_or_no(!column.not_null),
+        text(data_type),
+        length,
+        octets,
+        precision,
+        radix,
+        scale,
+        datetime_precision(ty, column.typmod),
+    ];
+    // Intervals, character sets, collations and domains.
+    row.extend(std::iter::repeat_n(NULL, 11));
+    row.extend([
+        text(database),
+        text("pg_catalog"), // udt_schema
+        text(ty.name()),
+        NULL, // scope_catalog
+        NULL, // scope_schema
+        NULL, // scope_name
+        NULL, // maximum_cardinality
+        text(column.number.to_string()),
+        yes_or_no(false), // is_self_referencing
+        yes_or_no(false), // is_identity
+        NULL,             // identity_generation
+        NULL,             // identity_start
+        NULL,             // identity_increment
+        NULL,             // identity_maximum
+        NULL,             // identity_minimum
+        yes_or_no(false), // identity_cycle
+        text("NEVER"),    // is_generated
+        NULL,             // generation_expression
+        yes_or_no(column.updatable),
+    ]);
+    row
+}
+
+/// The bytes that a modifier counts beyond the length itself.
+const TYPMOD_HEADER: i32 = 4;
+/// What PostgreSQL says of strings without a limit.
+const UNLIMITED_OCTETS: i32 = 1 << 30;
+const UTF8_BYTES_MAX: i32 = 4;
+
+/// Characters and bytes.
+fn character_lengths(ty: Type, typmod: i32) -> (Datum, Datum) {
+    match ty {
+        Type::Varchar | Type::Bpchar if typmod >= TYPMOD_HEADER => {
+            let length = typmod - TYPMOD_HEADER;
+            (int4(length), int4(length.saturating_mul(UTF8_BYTES_MAX)))
+        }
+        Type::Varchar | Type::Bpchar | Type::Text => (NULL, int4(UNLIMITED_OCTETS)),
+        _ => (NULL, NULL),
+    }
+}
+
+/// Precision, radix and scale.
+fn numeric_facts(ty: Type, typmod: i32) -> (Datum, Datum, Datum) {
+    let binary = |bits| (int4(bits), int4(2), int4(0));
+    match ty {
+        Type::Int2 => binary(16),
+        Type::Int4 => binary(32),
+        Type::Int8 => binary(64),
+        Type::Float4 => (int4(24), int4(2), NULL),
+        Type::Float8 => (int4(53), int4(2), NULL),
+        Type::Numeric if typmod >= TYPMOD_HEADER => {
+            let digits = typmod - TYPMOD_HEADER;
+            (int4(digits >> 16), int4(10), int4(digits & 0x7FF))
+        }
+        Type::Numeric => (NULL, int4(10), NULL),
+        _ => (NULL, NULL, NULL),
+    }
+}
+
+fn datetime_precision(ty: Type, typmod: i32) -> Datum {
+    match ty {
+        Type::Date => int4(0),
+        Type::Timestamp | Type::Timestamptz => int4(if typmod < 0 { 6 } else { typmod }),
+        _ => NULL,
+    }
+}
+
+/// Name and kind of each constraint that SQL knows, NOT NULL ones included as PostgreSQL lists
+/// them.
+pub(super) fn table_constraints(cx: &EvalContext<'_>) -> Rows {
+    let mut rows = Vec::new();
+    for table in cx.catalog.tables.values() {
+        let mut add = |name: &str, kind: &str| {
+            rows.push(vec![
+                text(&cx.session.database),
+                text(&table.schema),
+                text(name),
+                text(&cx.session.database),
+                text(&table.schema),
+                text(&table.name),
+                text(kind),
+                yes_or_no(false), // is_deferrable
+                yes_or_no(false), // initially_deferred
+                yes_or_no(true),  // enforced
+                if kind == "UNIQUE" {
+                    yes_or_no(true)
+                } else {
+                    NULL
+                },
+            ]);
+        };
+        for index in table.indexes.iter().filter(|index| index.constraint) {
+            add(
+                &index.name,
+                if index.primary {
+                    "PRIMARY KEY"
+                } else {
+                    "UNIQUE"
+                },
+            );
+        }
+        table
+            .checks
+            .iter()
+            .for_each(|check| add(&check.name, "CHECK"));
+        table
+            .foreign_keys
+            .iter()
+            .for_each(|key| add(&key.name, "FOREIGN KEY"));
+        let schema = names::schema_oid(cx.catalog, &table.schema).unwrap_or(0);
+        for (column, number) in table.columns.iter().zip(1..) {
+            if column.not_null && !column.dropped {
+                add(
+                    &format!("{schema}_{}_{number}_not_null", table.oid),
+                    "CHECK",
+                );
+            }
+        }
+    }
+    rows
+}
+
+pub(super) fn key_column_usage(cx: &EvalContext<'_>) -> Rows {
+    let mut rows = Vec::new();
+    for table in cx.catalog.tables.values() {
+        let mut add = |name: &str, column: usize, number: i32, referenced: Datum| {
+            let column = table.columns.get(column).map_or("", |c| &c.name);
+            rows.push(vec![
+                text(&cx.session.database),
+                text(&table.schema),
+                text(name),
+                text(&cx.session.database),
+                text(&table.schema),
+                text(&table.name),
+                text(column),
+                int4(number),
+                referenced,
+            ]);
+        };
+        for index in table.indexes.iter().filter(|index| index.constraint) {
+            for (key, number) in index.columns.iter().zip(1..) {
+                add(&index.name, key.column, number, NULL);
+            }
+        }
+        for key in &table.foreign_keys {
+            for (at, (column, number)) in key.columns.iter().zip(1..).enumerate() {
+                add(
+                    &key.name,
+                    *column,
+                    number,
+                    position_in_key(cx, key.table, &key.references, at),
+                );
+            }
+        }
+    }
+    rows
+}
+
+/// The place of the column referenced in the unique constraint of the other table.
+fn position_in_key(
+    cx: &EvalContext<'_>,
+    table: crate::base::Oid,
+    references: &[usize],
+    at: usize,
+) -> Datum {
+    let Some(table) = cx.catalog.tables.get(&table) else {
+        return NULL;
+    };
+    let mut unique = table.indexes.iter().filter(|index| index.unique);
+    let index = unique.find(|index| {
+        index.columns.len() == references.len()
+            && index.columns.iter().all(|c| references.contains(&c.column))
+    });
+    let mut numbered = index
+        .map(|index| index.columns.iter().zip(1..))
+        .into_iter()
+        .flatten();
+    let place = numbered.find(|(c, _)| references.get(at) == Some(&c.column));
+    place.map_or(NULL, |(_, number)| int4(number))
+}
