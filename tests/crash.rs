@@ -62,7 +62,9 @@ fn check(ledgers: &Ledgers, found: &Found) -> Vec<String> {
     for (client, ledger) in ledgers {
         for n in &ledger.acknowledged {
             if !found.ledger.contains(&(*client, *n)) {
-                wrong.push(format!("lost: client {client}'s acknowledged transaction {n}"));
+                wrong.push(format!(
+                    "lost: client {client}'s acknowledged transaction {n}"
+                ));
             }
         }
     }
@@ -76,7 +78,9 @@ fn check(ledgers: &Ledgers, found: &Found) -> Vec<String> {
     }
     let transfers: BTreeSet<(i32, i32)> = found.transfers.keys().copied().collect();
     for (client, n) in found.ledger.symmetric_difference(&transfers) {
-        wrong.push(format!("half: client {client}'s transaction {n}: ledger or transfer alone"));
+        wrong.push(format!(
+            "half: client {client}'s transaction {n}: ledger or transfer alone"
+        ));
     }
     let mut balances: BTreeMap<i32, i64> =
         (1..=ACCOUNTS).map(|id| (id, STARTING_BALANCE)).collect();
@@ -114,7 +118,9 @@ async fn client_load(
 ) -> ClientLedger {
     let mut ledger = ClientLedger::default();
     let mut rng = StdRng::seed_from_u64(seed);
-    let Ok((mut client, connection)) = config.connect(NoTls).await else { return ledger };
+    let Ok((mut client, connection)) = config.connect(NoTls).await else {
+        return ledger;
+    };
     tokio::spawn(connection);
     while !stop.load(Ordering::Relaxed) {
         n += 1;
@@ -212,13 +218,21 @@ async fn read_found(client: &Client) -> Found {
     let rows = |sql: &'static str| async move { client.query(sql, &[]).await.unwrap() };
     let pair = |row: &Row| (row.get(0), row.get(1));
     Found {
-        ledger: rows("SELECT client, n FROM ledger").await.iter().map(pair).collect(),
+        ledger: rows("SELECT client, n FROM ledger")
+            .await
+            .iter()
+            .map(pair)
+            .collect(),
         transfers: rows("SELECT client, n, source, target, amount FROM transfers")
             .await
             .iter()
             .map(|r| (pair(r), (r.get(2), r.get(3), r.get(4))))
             .collect(),
-        balances: rows("SELECT id, balance FROM accounts").await.iter().map(pair).collect(),
+        balances: rows("SELECT id, balance FROM accounts")
+            .await
+            .iter()
+            .map(|r| (r.get(0), r.get(1)))
+            .collect(),
         items: rows("SELECT id, client, n FROM items")
             .await
             .iter()
@@ -245,8 +259,11 @@ async fn check_indexes(client: &Client) -> Vec<String> {
         let scan = text_rows(client, &format!("SELECT {keys} FROM {table}")).await;
         let mut sorted = scan.clone();
         sorted.sort();
-        let mut ordered =
-            text_rows(client, &format!("SELECT {keys} FROM {table} ORDER BY {keys}")).await;
+        let mut ordered = text_rows(
+            client,
+            &format!("SELECT {keys} FROM {table} ORDER BY {keys}"),
+        )
+        .await;
         ordered.sort();
         if ordered != sorted {
             wrong.push(format!(
@@ -263,11 +280,16 @@ async fn check_indexes(client: &Client) -> Vec<String> {
                 .zip(key)
                 .map(|(c, v)| format!("{c} = '{}'", v.as_deref().unwrap_or_default()))
                 .collect();
-            let sql = format!("SELECT {keys} FROM {table} WHERE {}", condition.join(" AND "));
+            let sql = format!(
+                "SELECT {keys} FROM {table} WHERE {}",
+                condition.join(" AND ")
+            );
             let by_key = text_rows(client, &sql).await.len();
             let by_scan = sorted.iter().filter(|k| *k == key).count();
             if by_key != by_scan {
-                wrong.push(format!("{table} {key:?}: {by_key} by index, {by_scan} scanned"));
+                wrong.push(format!(
+                    "{table} {key:?}: {by_key} by index, {by_scan} scanned"
+                ));
             }
         }
     }
@@ -280,14 +302,20 @@ async fn text_rows(client: &Client, sql: &str) -> Vec<Vec<Option<String>>> {
     messages
         .iter()
         .filter_map(|m| match m {
-            Row(row) => Some((0..row.len()).map(|i| row.get(i).map(str::to_string)).collect()),
+            Row(row) => Some(
+                (0..row.len())
+                    .map(|i| row.get(i).map(str::to_string))
+                    .collect(),
+            ),
             _ => None,
         })
         .collect()
 }
 
 fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().map_or(default, |v| v.parse().unwrap())
+    std::env::var(name)
+        .ok()
+        .map_or(default, |v| v.parse().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -312,8 +340,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_half_there_after_kills() {
             .map(|id| {
                 // A transaction's number is used once, also when its outcome is not known.
                 let first = i32::try_from(round).unwrap() * 1_000_000;
-                let load =
-                    client_load(server.config(), id, first, rng.random(), Arc::clone(&stop));
+                let load = client_load(server.config(), id, first, rng.random(), Arc::clone(&stop));
                 (id, tokio::spawn(load))
             })
             .collect();
@@ -353,15 +380,23 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_half_there_after_kills() {
                 ledger.acknowledged.insert(n);
             }
         }
-        eprintln!("round {round}: {acknowledged} acknowledged, {} in all", found.ledger.len());
+        eprintln!(
+            "round {round}: {acknowledged} acknowledged, {} in all",
+            found.ledger.len()
+        );
     }
     let total: usize = ledgers.values().map(|l| l.acknowledged.len()).sum();
-    assert!(total > 20 * usize::try_from(rounds).unwrap(), "only {total}: hardly a load");
+    assert!(
+        total > 20 * usize::try_from(rounds).unwrap(),
+        "only {total}: hardly a load"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sums_of_tpcb_agree_after_kills() {
-    let Some(pgbench) = tool("pgbench") else { return skip("pgbench is not installed") };
+    let Some(pgbench) = tool("pgbench") else {
+        return skip("pgbench is not installed");
+    };
     let seed = setting("WALNUT_CRASH_SEED", rand::rng().random());
     eprintln!("WALNUT_CRASH_SEED={seed}");
     let mut rng = StdRng::seed_from_u64(seed);
@@ -397,7 +432,11 @@ async fn the_sums_of_tpcb_agree_after_kills() {
             values[..4].iter().all(|s| *s == values[0]),
             "round {round}, seed {seed}: a, b, t, history: {values:?}"
         );
-        assert!(values[4] >= history, "round {round}: history went back to {}", values[4]);
+        assert!(
+            values[4] >= history,
+            "round {round}: history went back to {}",
+            values[4]
+        );
         assert_eq!(values[5], 100_000);
         history = values[4];
     }
@@ -469,7 +508,9 @@ fn the_checker_finds_every_half_of_a_transaction() {
         ("the transfer alone is gone", |f| {
             f.transfers.remove(&(1, 2));
         }),
-        ("one account was not debited", |f| *f.balances.get_mut(&2).unwrap() += 5),
+        ("one account was not debited", |f| {
+            *f.balances.get_mut(&2).unwrap() += 5
+        }),
         ("money moved between two accounts, the sum is right", |f| {
             *f.balances.get_mut(&2).unwrap() += 5;
             *f.balances.get_mut(&3).unwrap() -= 5;
@@ -489,6 +530,9 @@ fn the_checker_finds_every_half_of_a_transaction() {
         one.in_doubt = Some(2);
         damage(&mut found);
         let wrong = check(&ledgers, &found);
-        assert!(wrong.iter().any(|w| w.starts_with("half")), "{what}: {wrong:?}");
+        assert!(
+            wrong.iter().any(|w| w.starts_with("half")),
+            "{what}: {wrong:?}"
+        );
     }
 }

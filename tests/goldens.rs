@@ -48,7 +48,10 @@ async fn the_goldens_hold_on_postgres() {
     let mut failures = Vec::new();
     for (number, file) in golden_files().iter().enumerate() {
         let database = format!("golden{number}");
-        admin.batch_execute(&format!("CREATE DATABASE {database}")).await.unwrap();
+        admin
+            .batch_execute(&format!("CREATE DATABASE {database}"))
+            .await
+            .unwrap();
         let mut config = server.config();
         config.dbname(&database);
         if std::env::var_os("WALNUT_GOLDENS_UPDATE").is_some() {
@@ -80,7 +83,10 @@ async fn check_file(file: &Path, engine: Engine, config: Config, failures: &mut 
     let records = sqllogictest::parse_file::<Type>(file).unwrap();
     let (mut run, before) = (0, failures.len());
     for record in records {
-        run += usize::from(matches!(record, Record::Statement { .. } | Record::Query { .. }));
+        run += usize::from(matches!(
+            record,
+            Record::Statement { .. } | Record::Query { .. }
+        ));
         if let Err(error) = runner.run_async(record).await {
             failures.push(error.display(false).to_string());
         }
@@ -112,7 +118,11 @@ fn report(failures: &[String]) {
     for failure in failures {
         eprintln!("\n{failure}");
     }
-    assert!(failures.is_empty(), "{} golden records failed", failures.len());
+    assert!(
+        failures.is_empty(),
+        "{} golden records failed",
+        failures.len()
+    );
 }
 
 fn runner(
@@ -120,7 +130,11 @@ fn runner(
     engine: Engine,
 ) -> Runner<Session, impl sqllogictest::MakeConnection<Conn = Session>> {
     let mut runner = Runner::new(move || Session::open(config.clone(), engine));
-    runner.add_label(if engine == Engine::Walnut { "walnut" } else { "postgres" });
+    runner.add_label(if engine == Engine::Walnut {
+        "walnut"
+    } else {
+        "postgres"
+    });
     runner.with_validator(same_rows);
     runner.with_column_validator(same_types);
     runner
@@ -128,13 +142,19 @@ fn runner(
 
 fn same_rows(_: sqllogictest::Normalizer, actual: &[Vec<String>], expected: &[String]) -> bool {
     actual.len() == expected.len()
-        && actual.iter().zip(expected).all(|(row, line)| row.join("|") == *line)
+        && actual
+            .iter()
+            .zip(expected)
+            .all(|(row, line)| row.join("|") == *line)
 }
 
 #[allow(clippy::ptr_arg)] // the runner's signature
 fn same_types(actual: &Vec<Type>, expected: &Vec<Type>) -> bool {
     actual.len() == expected.len()
-        && actual.iter().zip(expected).all(|(a, e)| a == e || *e == Type::ANY)
+        && actual
+            .iter()
+            .zip(expected)
+            .all(|(a, e)| a == e || *e == Type::ANY)
 }
 
 /// A column's type as one letter, by its OID.
@@ -168,7 +188,12 @@ impl Type {
     const ANY: Type = Type('?');
 
     fn of(oid: u32) -> Type {
-        Type(LETTERS.iter().find(|(o, _)| *o == oid).map_or('x', |(_, letter)| *letter))
+        Type(
+            LETTERS
+                .iter()
+                .find(|(o, _)| *o == oid)
+                .map_or('x', |(_, letter)| *letter),
+        )
     }
 }
 
@@ -202,8 +227,10 @@ impl std::error::Error for SessionError {}
 
 impl Session {
     async fn open(config: Config, engine: Engine) -> Result<Session, SessionError> {
-        let (client, connection) =
-            config.connect(NoTls).await.map_err(|e| SessionError(e.to_string()))?;
+        let (client, connection) = config
+            .connect(NoTls)
+            .await
+            .map_err(|e| SessionError(e.to_string()))?;
         tokio::spawn(connection);
         Ok(Session { client, engine })
     }
@@ -241,9 +268,11 @@ impl Session {
     /// The types that Describe gives for a statement.
     async fn types(&self, sql: &str, columns: usize) -> Vec<Type> {
         match tokio::time::timeout(STATEMENT_LIMIT, self.client.prepare(sql)).await {
-            Ok(Ok(statement)) => {
-                statement.columns().iter().map(|c| Type::of(c.type_().oid())).collect()
-            }
+            Ok(Ok(statement)) => statement
+                .columns()
+                .iter()
+                .map(|c| Type::of(c.type_().oid()))
+                .collect(),
             _ => vec![Type::ANY; columns],
         }
     }
@@ -255,8 +284,15 @@ fn render(row: &SimpleQueryRow) -> Vec<String> {
             None => "NULL".into(),
             Some("") => "(empty)".into(),
             Some(value) => {
-                let value = value.replace('\n', "\\n").replace('\t', "\\t").replace('\r', "\\r");
-                if value.trim() == value { value } else { format!("'{value}'") }
+                let value = value
+                    .replace('\n', "\\n")
+                    .replace('\t', "\\t")
+                    .replace('\r', "\\r");
+                if value.trim() == value {
+                    value
+                } else {
+                    format!("'{value}'")
+                }
             }
         })
         .collect()
@@ -268,7 +304,12 @@ fn describe(error: &tokio_postgres::Error, full: bool) -> SessionError {
         return SessionError(format!("connection: {error}"));
     };
     // A regular expression on the line of `error` cannot hold two blanks in a row.
-    let blanks = |text: &str| text.split(' ').filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ");
+    let blanks = |text: &str| {
+        text.split(' ')
+            .filter(|w| !w.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
     let mut text = format!("{}: {}", db.code().code(), db.message());
     if full {
         if let Some(ErrorPosition::Original(position)) = db.position() {
@@ -316,7 +357,11 @@ impl AsyncDB for Session {
     }
 
     fn engine_name(&self) -> &str {
-        if self.engine == Engine::Walnut { "walnut" } else { "postgres" }
+        if self.engine == Engine::Walnut {
+            "walnut"
+        } else {
+            "postgres"
+        }
     }
 
     fn error_sql_state(error: &SessionError) -> Option<String> {

@@ -14,12 +14,27 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("pages", &["base", "disk", "wal"]),
     ("btree", &["base", "disk", "wal", "pages"]),
     ("txn", &["base", "disk", "wal", "pages", "btree"]),
-    ("table", &["base", "types", "disk", "wal", "pages", "btree", "txn"]),
-    ("sql", &["base", "types", "disk", "wal", "pages", "btree", "txn", "table"]),
-    ("database", &["base", "types", "disk", "wal", "pages", "btree", "txn", "table"]),
+    (
+        "table",
+        &["base", "types", "disk", "wal", "pages", "btree", "txn"],
+    ),
+    (
+        "sql",
+        &[
+            "base", "types", "disk", "wal", "pages", "btree", "txn", "table",
+        ],
+    ),
+    (
+        "database",
+        &[
+            "base", "types", "disk", "wal", "pages", "btree", "txn", "table",
+        ],
+    ),
     (
         "session",
-        &["base", "types", "disk", "wal", "pages", "btree", "txn", "table", "sql", "database"],
+        &[
+            "base", "types", "disk", "wal", "pages", "btree", "txn", "table", "sql", "database",
+        ],
     ),
     (
         "wire",
@@ -34,8 +49,11 @@ const MAY_USE: [(&str, &[&str]); 14] = [
 ];
 
 /// A crate or module, and the one place that may name it.
-const OWNED: [(&str, &str); 3] =
-    [("std::fs", "disk/"), ("pgwire", "wire/"), ("sqlparser", "sql/parse")];
+const OWNED: [(&str, &str); 3] = [
+    ("std::fs", "disk/"),
+    ("pgwire", "wire/"),
+    ("sqlparser", "sql/parse"),
+];
 
 #[test]
 fn no_file_uses_a_layer_above_its_own() {
@@ -43,12 +61,21 @@ fn no_file_uses_a_layer_above_its_own() {
     let mut found = Vec::new();
     let mut files = 0;
     visit(&src, &mut |path| {
-        let name = path.strip_prefix(&src).unwrap().to_string_lossy().into_owned();
+        let name = path
+            .strip_prefix(&src)
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
         files += 1;
         found.extend(violations(&name, &fs::read_to_string(path).unwrap()));
     });
     assert!(files > 20, "only {files} files under {}", src.display());
-    assert!(found.is_empty(), "{} violations:\n{}", found.len(), found.join("\n"));
+    assert!(
+        found.is_empty(),
+        "{} violations:\n{}",
+        found.len(),
+        found.join("\n")
+    );
 }
 
 fn visit(dir: &Path, each: &mut dyn FnMut(&Path)) {
@@ -66,7 +93,9 @@ fn visit(dir: &Path, each: &mut dyn FnMut(&Path)) {
 fn violations(name: &str, text: &str) -> Vec<String> {
     let layer = name.split(['/', '.']).next().unwrap_or_default();
     let Some((_, below)) = MAY_USE.iter().find(|(l, _)| *l == layer) else {
-        return vec![format!("{name}: {layer} is no layer of the list in tests/layers.rs")];
+        return vec![format!(
+            "{name}: {layer} is no layer of the list in tests/layers.rs"
+        )];
     };
     let top = matches!(layer, "lib" | "main");
     let mut found = Vec::new();
@@ -94,9 +123,8 @@ fn violations(name: &str, text: &str) -> Vec<String> {
 /// `#[cfg(test)] mod … { … }` or a file named for tests. A `use crate::{…}` over several lines is
 /// given as one line.
 fn code_lines(name: &str, text: &str) -> Vec<(usize, String, bool)> {
-    let test_file = name.ends_with("tests.rs")
-        || name.contains("/tests/")
-        || name.ends_with("harness.rs");
+    let test_file =
+        name.ends_with("tests.rs") || name.contains("/tests/") || name.ends_with("harness.rs");
     let mut lines: Vec<(usize, String, bool)> = Vec::new();
     let (mut depth, mut test_depth, mut attribute) = (0_i64, None, false);
     let mut open_use = false;
@@ -188,7 +216,10 @@ fn top_level(list: &str) -> Vec<&str> {
 }
 
 fn segment(path: &str) -> String {
-    path.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    path.trim()
+        .chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
 }
 
 /// Whether a line names this path: as a whole word, and `std::{fs, io}` for `std::fs`.
@@ -201,9 +232,11 @@ fn names(line: &str, path: &str) -> bool {
         })
     };
     if path == "std::fs" {
-        let in_list = line
-            .find("std::{")
-            .is_some_and(|at| top_level(&line[at + 6..]).iter().any(|i| segment(i) == "fs"));
+        let in_list = line.find("std::{").is_some_and(|at| {
+            top_level(&line[at + 6..])
+                .iter()
+                .any(|i| segment(i) == "fs")
+        });
         return word(line, path) || in_list;
     }
     word(line, path)
@@ -213,10 +246,25 @@ fn names(line: &str, path: &str) -> bool {
 fn an_upward_import_is_found() {
     let one = |name: &str, text: &str| violations(name, text).len();
     assert_eq!(one("wal/mod.rs", "use crate::pages::Page;"), 1);
-    assert_eq!(one("wal/mod.rs", "use crate::disk::Disk;\nuse crate::base::Lsn;"), 0);
-    assert_eq!(one("wal/a/b.rs", "fn f() { crate::sql::parse::parse(1) }"), 1);
+    assert_eq!(
+        one(
+            "wal/mod.rs",
+            "use crate::disk::Disk;\nuse crate::base::Lsn;"
+        ),
+        0
+    );
+    assert_eq!(
+        one("wal/a/b.rs", "fn f() { crate::sql::parse::parse(1) }"),
+        1
+    );
     assert_eq!(one("wal/mod.rs", "use crate::{base::Lsn, txn::Txn};"), 1);
-    assert_eq!(one("wal/mod.rs", "use crate::{\n    base::{Lsn, Result},\n    txn::Txn,\n};"), 1);
+    assert_eq!(
+        one(
+            "wal/mod.rs",
+            "use crate::{\n    base::{Lsn, Result},\n    txn::Txn,\n};"
+        ),
+        1
+    );
     assert_eq!(one("types/mod.rs", "use crate::disk::Disk;"), 1);
     assert_eq!(one("disk/mod.rs", "use crate::types::Type;"), 1);
     assert_eq!(one("txn/mod.rs", "use crate::types::Type;"), 1);
@@ -226,7 +274,13 @@ fn an_upward_import_is_found() {
     assert_eq!(one("session/x.rs", "use crate::database::Database;"), 0);
     assert_eq!(one("database.rs", "use crate::session::Session;"), 1);
     assert_eq!(one("database.rs", "use crate::table::Catalog;"), 0);
-    assert_eq!(one("wire/x.rs", "use crate::session::Session;\nuse pgwire::api::Type;"), 0);
+    assert_eq!(
+        one(
+            "wire/x.rs",
+            "use crate::session::Session;\nuse pgwire::api::Type;"
+        ),
+        0
+    );
     assert_eq!(one("main.rs", "use walnut::wire::serve;"), 0);
     assert_eq!(one("sql/mod.rs", "use walnut::wire::serve;"), 1);
     assert_eq!(one("misc/mod.rs", ""), 1, "an unknown folder is no layer");
@@ -245,9 +299,21 @@ fn a_library_in_the_wrong_layer_is_found() {
     assert_eq!(one("wal/mod.rs", "use std::{fs, io};"), 1);
     assert_eq!(one("wal/mod.rs", "let f = std::fs::read(p);"), 1);
     assert_eq!(one("disk/real.rs", "use std::fs::File;"), 0);
-    assert_eq!(one("wal/mod.rs", "#[cfg(test)]\nmod tests {\n use std::fs;\n}\n"), 0);
-    assert_eq!(one("wal/mod.rs", "#[cfg(test)]\nmod tests {\n}\nuse std::fs;\n"), 1);
-    assert_eq!(one("wal/mod.rs", "#[cfg(test)]\nmod tests;\nuse std::fs;\n"), 1);
+    assert_eq!(
+        one(
+            "wal/mod.rs",
+            "#[cfg(test)]\nmod tests {\n use std::fs;\n}\n"
+        ),
+        0
+    );
+    assert_eq!(
+        one("wal/mod.rs", "#[cfg(test)]\nmod tests {\n}\nuse std::fs;\n"),
+        1
+    );
+    assert_eq!(
+        one("wal/mod.rs", "#[cfg(test)]\nmod tests;\nuse std::fs;\n"),
+        1
+    );
     assert_eq!(one("wal/tests/disk.rs", "use std::fs;"), 0);
     assert_eq!(one("session/mod.rs", "use pgwire::messages;"), 1);
     assert_eq!(one("sql/bind/mod.rs", "use sqlparser::ast;"), 1);

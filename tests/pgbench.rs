@@ -23,7 +23,10 @@ impl Bench {
             skip("pgbench is not installed");
             return None;
         };
-        Some(Bench { server: Server::start(), pgbench })
+        Some(Bench {
+            server: Server::start(),
+            pgbench,
+        })
     }
 
     fn run(&self, args: &[&str]) -> String {
@@ -48,9 +51,17 @@ impl Bench {
             let line = output.lines().find(|l| l.starts_with(before));
             let line = line.unwrap_or_else(|| panic!("no line {before:?} in\n{output}"));
             let digits = line[before.len()..].trim_start();
-            digits.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+            digits
+                .split(|c: char| !c.is_ascii_digit())
+                .next()
+                .unwrap()
+                .parse()
+                .unwrap()
         };
-        assert!(number("number of transactions actually processed:") > 0, "{output}");
+        assert!(
+            number("number of transactions actually processed:") > 0,
+            "{output}"
+        );
         assert_eq!(number("number of failed transactions:"), 0, "{output}");
         assert!(!output.contains("aborted"), "{output}");
     }
@@ -68,7 +79,10 @@ impl Bench {
             .await
             .unwrap();
         let sums: [i64; 4] = std::array::from_fn(|i| row.get(i));
-        assert!(sums.iter().all(|s| *s == sums[0]), "a, b, t, history: {sums:?}");
+        assert!(
+            sums.iter().all(|s| *s == sums[0]),
+            "a, b, t, history: {sums:?}"
+        );
     }
 }
 
@@ -101,7 +115,17 @@ async fn simple_update_keeps_accounts_and_history_equal() {
     bench.initialise(&[]);
     for protocol in ["simple", "extended", "prepared"] {
         for clients in setting("WALNUT_PGBENCH_CLIENTS", "1,16").split(',') {
-            bench.load(&["-n", "-M", protocol, "-c", clients, "-j", "2", "-b", "simple-update"]);
+            bench.load(&[
+                "-n",
+                "-M",
+                protocol,
+                "-c",
+                clients,
+                "-j",
+                "2",
+                "-b",
+                "simple-update",
+            ]);
         }
     }
     let client = bench.server.connect().await;
@@ -115,7 +139,11 @@ async fn simple_update_keeps_accounts_and_history_equal() {
         .await
         .unwrap();
     assert_eq!(row.get::<_, i64>(0), row.get::<_, i64>(1));
-    assert_eq!(row.get::<_, i32>(2), 0, "simple-update leaves the branches alone");
+    assert_eq!(
+        row.get::<_, i32>(2),
+        0,
+        "simple-update leaves the branches alone"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

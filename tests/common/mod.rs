@@ -104,7 +104,17 @@ impl Server {
             std::os::unix::fs::chown(dir.path(), Some(uid), Some(gid)).unwrap();
         }
         let out = as_postgres(Command::new(initdb))
-            .args(["--locale=C", "-E", "UTF8", "-U", "postgres", "-A", "trust", "-N", "-D"])
+            .args([
+                "--locale=C",
+                "-E",
+                "UTF8",
+                "-U",
+                "postgres",
+                "-A",
+                "trust",
+                "-N",
+                "-D",
+            ])
             .arg(dir.path().join("data"))
             .output()
             .unwrap();
@@ -113,7 +123,12 @@ impl Server {
     }
 
     fn launch(engine: Engine, dir: TempDir) -> Server {
-        let mut server = Server { engine, port: 0, dir, child: None };
+        let mut server = Server {
+            engine,
+            port: 0,
+            dir,
+            child: None,
+        };
         let mut last = String::new();
         for _ in 0..5 {
             server.port = free_port();
@@ -159,9 +174,16 @@ impl Server {
     /// Runs the server on its directory and port until it accepts a session.
     fn try_run(&mut self) -> Result<(), Refused> {
         assert!(self.child.is_none(), "already running");
-        let log = File::options().create(true).append(true).open(self.log()).unwrap();
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log())
+            .unwrap();
         let mut command = self.command(&self.data(), self.port);
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
         let mut child = command.spawn().unwrap();
         let start = Instant::now();
         loop {
@@ -170,7 +192,10 @@ impl Server {
                 return Ok(());
             }
             if let Some(status) = child.try_wait().unwrap() {
-                return Err(Refused { code: status.code(), output: self.log_tail() });
+                return Err(Refused {
+                    code: status.code(),
+                    output: self.log_tail(),
+                });
             }
             if start.elapsed() > START_LIMIT {
                 let _ = child.kill();
@@ -199,7 +224,10 @@ impl Server {
                     thread::sleep(Duration::from_millis(50));
                 }
                 Err(refused) => {
-                    panic!("does not start again ({:?}): {}", refused.code, refused.output)
+                    panic!(
+                        "does not start again ({:?}): {}",
+                        refused.code, refused.output
+                    )
                 }
             }
         }
@@ -226,7 +254,10 @@ impl Server {
             if start.elapsed() > STOP_LIMIT {
                 child.kill().unwrap();
                 child.wait().unwrap();
-                panic!("still running {STOP_LIMIT:?} after the signal: {}", self.log_tail());
+                panic!(
+                    "still running {STOP_LIMIT:?} after the signal: {}",
+                    self.log_tail()
+                );
             }
             thread::sleep(Duration::from_millis(5));
         }
@@ -242,7 +273,10 @@ impl Server {
     pub fn start_refused(&self, data: &Path, port: u16) -> Refused {
         let mut command = self.command(data, port);
         let out = run(&mut command, "", Duration::from_secs(20));
-        Refused { code: out.status.code(), output: text(&out) }
+        Refused {
+            code: out.status.code(),
+            output: text(&out),
+        }
     }
 
     pub fn log_tail(&self) -> String {
@@ -253,7 +287,10 @@ impl Server {
 
     /// `host=… port=…` for libpq and tokio-postgres.
     pub fn conninfo(&self) -> String {
-        format!("host=127.0.0.1 port={} user=postgres dbname=postgres", self.port)
+        format!(
+            "host=127.0.0.1 port={} user=postgres dbname=postgres",
+            self.port
+        )
     }
 
     pub fn config(&self) -> Config {
@@ -346,7 +383,11 @@ pub fn run(command: &mut Command, stdin: &str, limit: Duration) -> Output {
             }
             thread::sleep(Duration::from_millis(2));
         };
-        Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+        Output {
+            status,
+            stdout: stdout.join().unwrap(),
+            stderr: stderr.join().unwrap(),
+        }
     })
 }
 
@@ -359,13 +400,22 @@ fn read_all(from: &mut impl Read) -> Vec<u8> {
 /// Runs a command that must succeed.
 pub fn run_ok(command: &mut Command, stdin: &str) -> String {
     let out = run(command, stdin, COMMAND_LIMIT);
-    assert!(out.status.success(), "{command:?}: {}\n{}", out.status, text(&out));
+    assert!(
+        out.status.success(),
+        "{command:?}: {}\n{}",
+        out.status,
+        text(&out)
+    );
     text(&out)
 }
 
 /// Standard output and standard error of a finished command.
 pub fn text(out: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr)
+    )
 }
 
 /// A port nobody listens on, below the range from which the kernel gives outgoing connections

@@ -15,7 +15,9 @@ pub type Message = (u8, Vec<u8>);
 impl Raw {
     pub fn connect(port: u16) -> Option<Raw> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .ok()?;
         stream.set_nodelay(true).ok()?;
         Some(Raw { stream })
     }
