@@ -36,10 +36,10 @@ pub mod btree;
 pub mod database;
 pub mod disk;
 pub mod pages;
-
+pub mod session;
 pub mod sql;
 pub mod table;
 pub mod txn;
 pub mod types;
 pub mod wal;
-
+pub mod wire;

@@ -1,1 +1,206 @@
-fn main() {}
+//! The command line.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+use walnut::base::{Error, Result};
+use walnut::database::{Database, Options};
+use walnut::wire::{Config, Server};
+
+/// PostgreSQL in a nutshell: a Postgres-wire-compatible database in one binary.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves a data directory (what happens without a command, too)
+    Serve(Serve),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// The data directory; made if it does not exist
+    #[arg(
+        long,
+        env = "WALNUT_DATA",
+        default_value = "./walnut-data",
+        value_name = "DIR"
+    )]
+    data: PathBuf,
+
+    /// The host name or address to listen on
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDR")]
+    listen: String,
+
+    #[arg(long, default_value_t = 5432, value_name = "N")]
+    port: u16,
+
+    /// Where to put the Unix socket [default: the data directory, so `psql -h DIR` finds it]
+    #[arg(long, value_name = "DIR")]
+    socket_dir: Option<PathBuf>,
+
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    max_connections: u16,
+
+    /// Listen beyond this machine although there are no passwords yet: anyone who reaches the
+    /// port can read and change everything
+    #[arg(long)]
+    insecure_listen: bool,
+
+    /// The longest message accepted from a client
+    #[arg(long, default_value_t = (1 << 30) - 1, value_name = "BYTES", hide = true)]
+    message_bytes_max: usize,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    let serve = match cli.command {
+        Some(Command::Serve(serve)) => serve,
+        None => cli.serve,
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&Error::io("start the runtime", error)),
+    };
+    let result = runtime.block_on(run(serve));
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &Error) -> ExitCode {
+    let report = error.report();
+    match report.hint {
+        Some(hint) => eprintln!("walnut: {} ({hint})", report.message),
+        None => eprintln!("walnut: {}", report.message),
+    }
+    ExitCode::FAILURE
+}
+
+async fn run(serve: Serve) -> Result<()> {
+    let addresses = addresses(&serve).await?;
+    let stop = stop_signal()?;
+    let (database, recovered) = Database::open(&serve.data, Options::default())?;
+    tracing::info!("{recovered}");
+    let is_default_dir = serve.socket_dir.is_none();
+    let socket_dir = serve.socket_dir.unwrap_or_else(|| serve.data.clone());
+    let config = Config {
+        addresses,
+        port: serve.port,
+        socket_dir: Some(std::path::absolute(&socket_dir).unwrap_or(socket_dir)),
+        max_connections: serve.max_connections.into(),
+        allow_remote: serve.insecure_listen,
+        message_bytes_max: serve.message_bytes_max,
+        data_directory: std::path::absolute(&serve.data).unwrap_or(serve.data),
+    };
+    let server = bind(config.clone(), is_default_dir, &database).await?;
+    announce(&config, &server);
+    tokio::select! {
+        () = server.run(stop) => {}
+        error = database.wait_poisoned() => {
+            // Nothing may run any more: recovery decides what was committed.
+            eprintln!("walnut: {error}");
+            std::process::exit(1);
+        }
+    }
+    let closing = tokio::task::spawn_blocking(move || database.shutdown());
+    closing
+        .await
+        .map_err(|e| Error::io("shut down", e.into()))??;
+    tracing::info!("shut down");
+    Ok(())
+}
+
+/// A data directory may lie too deep for a Unix socket; then TCP has to do, unless a directory
+/// was asked for.
+async fn bind(config: Config, may_skip: bool, database: &Arc<Database>) -> Result<Server> {
+    let without = Config {
+        socket_dir: None,
+        ..config.clone()
+    };
+    let long = config
+        .socket_dir
+        .as_ref()
+        .is_some_and(|d| d.as_os_str().len() > 90);
+    match may_skip && long {
+        true => {
+            tracing::warn!("no Unix socket: the path of the data directory is too long for one");
+            Server::bind(without, database.clone()).await
+        }
+        false => Server::bind(config, database.clone()).await,
+    }
+}
+
+/// The addresses to listen on; beyond this machine only if the operator insists.
+async fn addresses(serve: &Serve) -> Result<Vec<SocketAddr>> {
+    let what = || format!("listen on {}", serve.listen);
+    let found = tokio::net::lookup_host((serve.listen.as_str(), serve.port)).await;
+    let found: Vec<_> = found.map_err(|e| Error::io(what(), e))?.collect();
+    let is_remote = |a: &SocketAddr| !a.ip().to_canonical().is_loopback();
+    if found.iter().any(is_remote) && !serve.insecure_listen {
+        return Err(Error::io(
+            what(),
+            std::io::Error::other(
+                "there are no passwords yet, so only this machine may connect; \
+                 --insecure-listen opens it to everyone",
+            ),
+        ));
+    }
+    Ok(found)
+}
+
+fn announce(config: &Config, server: &Server) {
+    for address in server.addresses() {
+        let (host, port) = (address.ip(), address.port());
+        tracing::info!("ready: psql -h {host} -p {port} -U postgres");
+    }
+    if let Some(dir) = &config.socket_dir {
+        let dir = dir.display();
+        tracing::info!("ready: psql -h {dir} -p {} -U postgres", config.port);
+    }
+}
+
+/// Ready at the first SIGINT or SIGTERM; a second one ends the process at once.
+fn stop_signal() -> Result<impl Future<Output = ()>> {
+    let register = |kind| signal(kind).map_err(|e| Error::io("wait for signals", e));
+    let mut interrupt = register(SignalKind::interrupt())?;
+    let mut terminate = register(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping");
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            std::process::exit(1);
+        });
+    })
+}

@@ -118,6 +118,12 @@ pub enum ExprKind {
     },
     /// A subquery as an expression. In `rel`, `Outer { level: 1 }` is the row at hand here.
     Subquery(Box<Subquery>),
+    /// A subquery that has been planned: its place in the plan's list, and the left operand of
+    /// ANY/ALL. Only `plan` makes it.
+    SubPlan {
+        index: usize,
+        left: Option<Box<Expr>>,
+    },
 }
 
 #[derive(Clone)]
@@ -150,6 +156,11 @@ pub enum Rel {
     Unit,
     /// A stored table: one datum per column of the definition, dropped columns included.
     Table {
+        table: Arc<TableDef>,
+    },
+    /// A stored table whose row is followed by its row id (bigint) and its bytes (bytea), for
+    /// statements that lock or change what they read. Only `plan` makes it.
+    TableRows {
         table: Arc<TableDef>,
     },
     /// A system relation computed from the catalog and the session.

@@ -55,7 +55,7 @@ impl TableScan {
 pub struct IndexScan {
     index: Scan,
     rows: Reader,
-    row: Option<Value>,
+    row: Option<(RowId, Value)>,
 }
 
 pub fn index_scan(
@@ -72,6 +72,73 @@ pub fn index_scan(
         rows: txn.base.reader(table.tree)?,
         row: None,
     })
+}
+
+/// Opens scans of one table at the statement's snapshot, as often as a plan asks for them and
+/// after the call that made it is over.
+pub struct TableReader {
+    rows: Reader,
+    indexes: Vec<(TreeId, Reader)>,
+}
+
+/// A reader of a table and some of its indexes.
+pub fn reader(txn: &Txn, table: &TableDef, indexes: &[Arc<IndexDef>]) -> Result<TableReader> {
+    let index = |index: &Arc<IndexDef>| Ok((index.tree, txn.base.reader(index.tree)?));
+    Ok(TableReader {
+        rows: txn.base.reader(table.tree)?,
+        indexes: indexes.iter().map(index).collect::<Result<_>>()?,
+    })
+}
+
+impl TableReader {
+    pub fn scan(&self) -> TableScan {
+        TableScan {
+            scan: self.rows.scan(Bound::Unbounded, Bound::Unbounded, false),
+        }
+    }
+
+    /// As the function [`index_scan`].
+    pub fn index_scan(
+        &self,
+        index: &IndexDef,
+        range: &KeyRange,
+        backward: bool,
+    ) -> Result<IndexScan> {
+        let (lower, upper) = (bytes(&range.lower), bytes(&range.upper));
+        Ok(IndexScan {
+            index: self.index(index)?.scan(lower, upper, backward),
+            rows: self.rows.clone(),
+            row: None,
+        })
+    }
+
+    /// As the function [`get_unique`].
+    pub fn get_unique(
+        &self,
+        table: &TableDef,
+        index: &IndexDef,
+        key: &[Datum],
+    ) -> Result<Option<(RowId, Value)>> {
+        let Some(key) = unique_key(table, index, key) else {
+            return Ok(None);
+        };
+        let Some(value) = self.index(index)?.get(&key)? else {
+            return Ok(None);
+        };
+        let row = row_id(&value)?;
+        match self.rows.get(&value)? {
+            Some(bytes) => Ok(Some((row, bytes))),
+            None => Err(dangling(row)),
+        }
+    }
+
+    fn index(&self, index: &IndexDef) -> Result<&Reader> {
+        let found = self.indexes.iter().find(|(tree, _)| *tree == index.tree);
+        found.map(|(_, reader)| reader).ok_or_else(|| {
+            let message = format!("index \"{}\" was not opened", index.name);
+            Error::new(SqlState::INTERNAL_ERROR, message)
+        })
+    }
 }
 
 fn bytes(bound: &Bound<Key>) -> Bound<&[u8]> {
@@ -96,11 +163,14 @@ impl IndexScan {
             return Ok(None);
         };
         let row = row_id(value)?;
-        self.row = self.rows.get(value)?;
-        match &self.row {
-            Some(bytes) => Ok(Some((row, bytes))),
-            None => Err(dangling(row)),
-        }
+        let bytes = self.rows.get(value)?.ok_or_else(|| dangling(row))?;
+        self.row = Some((row, bytes));
+        Ok(self.current())
+    }
+
+    /// What [`Self::next`] gave last.
+    pub fn current(&self) -> Option<(RowId, &[u8])> {
+        self.row.as_ref().map(|(row, bytes)| (*row, &**bytes))
     }
 }
 

@@ -28,8 +28,8 @@ mod txn;
 mod verify;
 
 pub use access::{
-    IndexScan, Locked, LockedRow, RowLock, TableLock, TableScan, delete, failing_row, get_unique,
-    index_scan, insert, lock_row, lock_table, lock_unique, scan, update,
+    IndexScan, Locked, LockedRow, RowLock, TableLock, TableReader, TableScan, delete, failing_row,
+    get_unique, index_scan, insert, lock_row, lock_table, lock_unique, reader, scan, update,
 };
 pub use def::{
     Catalog, CheckDef, ColumnDef, ForeignKeyDef, IndexColumn, IndexDef, TableDef, TableState,

@@ -159,6 +159,7 @@ fn is_range(lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> bool {
 }
 
 /// Looks single keys up as a [`Scan`] sees them.
+#[derive(Clone)]
 pub struct Reader {
     pages: Arc<Pages>,
     root: Option<PageId>,
@@ -179,6 +180,12 @@ impl Reader {
             own,
             snapshot,
         }
+    }
+
+    /// The entries of a range, as the transaction itself would have scanned them.
+    pub fn scan(&self, lower: Bound<&[u8]>, upper: Bound<&[u8]>, backward: bool) -> Scan {
+        let (pages, snapshot) = (self.pages.clone(), self.snapshot.clone());
+        Scan::new(pages, self.root, snapshot, self.own.clone(), lower, upper, backward)
     }
 
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>> {

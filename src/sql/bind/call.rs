@@ -63,7 +63,8 @@ impl Binder<'_> {
             [schema, _] if !schema_exists(self.cx.catalog, &schema.name) => Err(Error::new(
                 SqlState::INVALID_SCHEMA_NAME,
                 format!("schema \"{}\" does not exist", schema.name),
-            )),
+            )
+            .at(at)),
             _ => Err(Error::new(
                 SqlState::UNDEFINED_FUNCTION,
                 format!("function {} does not exist", dotted(&call.name)),

@@ -64,6 +64,11 @@ pub(super) fn children<B>(
             }
             rel_exprs(&mut subquery.rel, 1, f)?;
         }
+        ExprKind::SubPlan { left, .. } => {
+            if let Some(left) = left {
+                f(left, 0)?;
+            }
+        }
     }
     ControlFlow::Continue(())
 }
@@ -75,7 +80,7 @@ fn rel_exprs<B>(
     f: &mut dyn FnMut(&mut Expr, usize) -> ControlFlow<B>,
 ) -> ControlFlow<B> {
     match rel {
-        Rel::Unit | Rel::Table { .. } | Rel::System { .. } => {}
+        Rel::Unit | Rel::Table { .. } | Rel::TableRows { .. } | Rel::System { .. } => {}
         Rel::Values { rows, .. } => {
             for expr in rows.iter_mut().flatten() {
                 f(expr, depth)?;

@@ -882,10 +882,6 @@ pub(super) const ERRORS: &[(&str, &str)] = &[
         "42804 UNION types integer and date cannot be matched @30",
     ),
     (
-        "select sum(a) over () from t group by zz",
-        r#"42703 column "zz" does not exist @39"#,
-    ),
-    (
         "select e + e from u",
         "42883 operator does not exist: date + date @10",
     ),
@@ -946,10 +942,6 @@ pub(super) const ERRORS: &[(&str, &str)] = &[
         "42883 function count(integer, text) does not exist @8",
     ),
     (
-        "select ctid, a.x from t a",
-        "42703 column a.x does not exist @14",
-    ),
-    (
         "select t.a.b from t",
         r#"42P01 missing FROM-clause entry for table "a" @8"#,
     ),
@@ -968,5 +960,138 @@ pub(super) const ERRORS: &[(&str, &str)] = &[
     (
         "select 1 where 1",
         "42804 argument of WHERE must be type boolean, not type integer @16",
+    ),
+];
+
+/// Statements whose shape matters more than their columns.
+pub(super) const SHAPES: &[(&str, &str)] = &[
+    (
+        "select (select (select t.b || u.e::text from w where w.x = t.a) from u where u.a = t.a) from t",
+        "",
+    ),
+    (
+        "select t.a, (select count(*) from u where u.a = t.a) n from t group by t.a having exists (select 1 from w where w.x = t.a)",
+        "",
+    ),
+    (
+        "select max(b), (select max(u.e) from u where u.a = t.a) from t group by a order by 2, max(c)",
+        "",
+    ),
+    (
+        "select t.a from t, lateral (select u.a as q from u where u.a = t.a limit 1) s, lateral (select s.q + t.a as r) z where z.r > 1",
+        "",
+    ),
+    (
+        "select * from t x left join lateral (select x.a, w.y from w where w.x = x.a) y on y.a = x.a",
+        "",
+    ),
+    (
+        "select (select y.b from t x, lateral (select x.b, u.a) y limit 1) from u",
+        "",
+    ),
+    (
+        "select (select z.e from w, (t cross join lateral (select u.e, t.a) z)) from u",
+        "",
+    ),
+    (
+        "select * from w, (t join lateral (select w.x, t.b) s on s.x = t.a)",
+        "",
+    ),
+    (
+        "select (with q as (select t.a as n) select sum(n) from q) from t",
+        "",
+    ),
+    (
+        "with q as (select a from t) select (select (select max(q.a) from q) from u limit 1) from t",
+        "",
+    ),
+    (
+        "select (with q as (select t.b as n) select (select n from q, w limit 1)) from t",
+        "",
+    ),
+    (
+        "select * from t full join u using (a) full join w on w.x = t.a where a > 1",
+        "",
+    ),
+    ("select * from w join (t join u using (a)) on a = x", ""),
+    (
+        "select x.a from t x join u using (a) join t y using (a) where y.b = 'x'",
+        "",
+    ),
+    (
+        "select distinct on (b) b, a + 1 from t order by b, c desc limit 2",
+        "",
+    ),
+    (
+        "select distinct a % 2, count(*) from t group by a % 2, b",
+        "",
+    ),
+    ("select generate_series(1, a) + 1 from t order by 1", ""),
+    ("select b, generate_series(1, max(a)) from t group by b", ""),
+    ("select unnest(z), x from w", ""),
+    (
+        "select a from t where a = any (select a from u) and a <> all (select x from w)",
+        "",
+    ),
+    ("select a from t where a in (select v from w)", ""),
+    ("select a from t where b = any (array['x', d])", ""),
+    ("values (1, 'x'), (2, 'y') order by column1 + 1 limit 1", ""),
+    (
+        "select a, b from t union all (select a, 'x' from u order by e limit 1) order by b desc, 1 offset 1",
+        "",
+    ),
+    (
+        "insert into t(a, b) select x, y from w union select 1, 'z'",
+        "",
+    ),
+    (
+        "insert into t(b, a) select 'x', a from u order by e limit 1 returning b, a + 1",
+        "",
+    ),
+    ("insert into u values (1), (2)", ""),
+    ("insert into t(b, a) select 'x', a from u limit 1", ""),
+    ("select 'x' as c, null as d union select b, c from t order by 1", ""),
+    ("insert into w(z) values ('{1,2}'), (array[1])", ""),
+    (
+        "with q as (select * from t) insert into t select a + 1, b from q",
+        "",
+    ),
+    (
+        "update t set b = (select max(e) from u where u.a = t.a)::text, c = s.n from (select x, count(*) n from w group by x) s where s.x = t.a returning t.a, s.n",
+        "",
+    ),
+    (
+        "delete from t x using u, w where x.a = u.a and w.x = u.a returning x.*, w.y",
+        "",
+    ),
+    (
+        "select a from t where exists (select 1 from u where u.a = t.a for update)",
+        "",
+    ),
+    ("select b, d from t for no key update of t", ""),
+    ("select case (select 1) when 1 then b end from t", ""),
+    (
+        "select count(*) from (select a from t order by b limit 3) s",
+        "",
+    ),
+    ("select sum(x) from (values (1), (2.5)) v(x)", ""),
+    ("select a from t where (a, b) in ((1, 'x'), (2, 'y'))", ""),
+    (
+        "select z[1:1] is null from (select '{1}'::int[] z) q where false or z is not null",
+        "",
+    ),
+    (
+        "select array_agg(x order by y) filter (where v > 0), min(z) from w",
+        "",
+    ),
+    (
+        "select g, n from generate_series(1, 3) with ordinality as q(g, n), t where n = a",
+        "",
+    ),
+    ("select upper(s) from upper('x') s", ""),
+    ("select current_schema, version() from now()", ""),
+    (
+        "select relname, n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace where relkind in ('r', 'i') and n.nspname !~ '^pg_' and pg_catalog.pg_table_is_visible(c.oid) order by 1, 2",
+        "",
     ),
 ];

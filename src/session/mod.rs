@@ -1,0 +1,284 @@
+//! A session: one client's settings, prepared statements, portals and transaction.
+//!
+//! The life of a message: the wire layer decodes it and calls [`Session::handle`]; `simple` splits
+//! a query string into statements, `extended` keeps prepared statements and portals; both come
+//! down to `run`, which decides by the kind of the statement whether the session itself carries it
+//! out (`commands`, `cursors`) or the SQL engine. Replies go to a [`Client`], which buffers them.
+//!
+//! Invariants:
+//! - S1: a transaction exists only in the states Implicit and InBlock (see `block`).
+//! - S2: a portal never outlives the transaction it was made in.
+//! - S3: the tag of COMMIT, and ReadyForQuery after an implicit transaction, are buffered only
+//!   after the transaction is durable.
+//! - S4: after an error in the extended protocol nothing is done until Sync.
+//! - S5: neither an error's text nor a locked or returned row is buffered before all that the
+//!   transaction has seen is durable.
+//!
+//! Nothing here knows bytes on the wire.
+
+mod block;
+mod client;
+mod commands;
+mod copy;
+mod cursors;
+mod definitions;
+mod extended;
+mod identifiers;
+mod plans;
+mod portal;
+mod request;
+mod run;
+mod settings;
+mod simple;
+mod statement;
+mod timer;
+mod transaction;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use client::{Client, CopyInput, Formats, Reply, Status};
+pub use definitions::SERVER_VERSION;
+pub use request::{Bind, Request, Target, checked_text};
+
+use crate::base::error::Severity;
+use crate::base::{CancelFlag, Error, Report, Result, SqlState};
+use crate::database::Database;
+use crate::session::block::Block;
+use crate::session::plans::PlanCache;
+use crate::session::portal::Portals;
+use crate::session::settings::Settings;
+use crate::session::statement::Statements;
+use crate::session::timer::Timer;
+use crate::sql::context::{SessionInfo, StatementContext};
+use crate::table::Txn;
+use crate::types::Datum;
+
+/// Who is connected.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub user: String,
+    pub database: String,
+    pub backend_pid: i32,
+    pub client_address: Option<String>,
+}
+
+pub struct Session {
+    database: Arc<Database>,
+    settings: Settings,
+    /// The client is to be told of changed settings before the next ReadyForQuery.
+    report_due: bool,
+    /// What is often asked of the settings.
+    quick: Quick,
+    cx: StatementContext,
+    block: Block,
+    txn: Option<Txn>,
+    /// The transaction has run a statement: too late to make it READ WRITE.
+    has_queried: bool,
+    /// How many transactions have ended: tells whether one ended during a statement.
+    ended: u64,
+    statements: Statements,
+    portals: Portals,
+    plans: PlanCache,
+    /// S4: an error was sent, Sync has not come yet.
+    skipping: bool,
+    /// Messages of the extended protocol have come since the last Sync.
+    in_batch: bool,
+    timer: Option<Timer>,
+    no_params: Arc<[Datum]>,
+}
+
+/// Settings that every statement looks at, in the form it needs.
+#[derive(Debug, Default)]
+struct Quick {
+    read_only: bool,
+    default_read_only: bool,
+    default_isolation: String,
+    statement_timeout: Option<Duration>,
+    idle_in_transaction_timeout: Option<Duration>,
+    idle_timeout: Option<Duration>,
+    client_min_messages: String,
+    /// Changes whenever a setting changes that plans depend on.
+    plans_key: String,
+    generation: u64,
+}
+
+impl Session {
+    /// A session for a client that has been let in. `facts` are settings of the server; `options`
+    /// are the settings asked for at startup.
+    pub fn new(
+        database: Arc<Database>,
+        identity: Identity,
+        cancel: Arc<CancelFlag>,
+        facts: &[(&'static str, String)],
+        options: &[(String, String)],
+    ) -> Result<Session> {
+        let mut facts = facts.to_vec();
+        facts.push(("session_authorization", identity.user.clone()));
+        let mut settings = Settings::new(&facts);
+        for (name, value) in options {
+            settings.set_at_startup(name, value)?;
+        }
+        let info = SessionInfo {
+            user: identity.user,
+            database: identity.database,
+            search_path: Vec::new(),
+            backend_pid: identity.backend_pid,
+            client_address: identity.client_address,
+            server_version: SERVER_VERSION,
+            settings: Vec::new(),
+        };
+        let mut session = Session {
+            database,
+            cx: StatementContext {
+                session: Arc::new(info),
+                format: Arc::new(settings.format()),
+                cancel,
+            },
+            settings,
+            report_due: true,
+            quick: Quick::default(),
+            block: Block::Idle,
+            txn: None,
+            has_queried: false,
+            ended: 0,
+            statements: Statements::default(),
+            portals: Portals::default(),
+            plans: PlanCache::default(),
+            skipping: false,
+            in_batch: false,
+            timer: None,
+            no_params: Arc::from([]),
+        };
+        session.apply_settings();
+        Ok(session)
+    }
+
+    /// Tells a new client the values of the reported settings.
+    pub fn greet<C: Client>(&mut self, client: &mut C) {
+        self.settings
+            .report(|name, value| client.send(Reply::ParameterStatus { name, value }));
+        self.report_due = false;
+    }
+
+    /// Buffers ReadyForQuery, after the settings that have changed.
+    pub fn ready<C: Client>(&mut self, client: &mut C) {
+        self.apply_settings();
+        if self.report_due {
+            self.greet(client);
+        }
+        client.send(Reply::Ready(self.block.status()));
+    }
+
+    /// Handles one message. The wire layer flushes after Query, Sync and Flush.
+    pub async fn handle<C: Client>(&mut self, request: Request<'_>, client: &mut C) {
+        match request {
+            Request::Sync => self.sync(client).await,
+            _ if self.skipping => {}
+            Request::Query(text) => self.query(text, client).await,
+            Request::Flush => {}
+            request => self.extended(request, client).await,
+        }
+    }
+
+    /// A message that could not be decoded fails like a statement. `extended`: it belongs to the
+    /// extended protocol, so what follows it is skipped until Sync.
+    pub async fn reject<C: Client>(&mut self, error: Error, extended: bool, client: &mut C) {
+        if self.skipping {
+            return;
+        }
+        self.fail(error, None, client).await;
+        match extended {
+            true => self.skipping = true,
+            false => self.ready(client),
+        }
+    }
+
+    /// How long the client may keep silent now, and what to tell it then.
+    pub fn idle_limit(&self) -> Option<(Duration, Report)> {
+        let fatal = |code, message: &str| Report::new(Severity::Fatal, code, message);
+        match self.block.status() {
+            Status::Idle if self.quick.idle_timeout.is_none() => None,
+            Status::Idle => self.quick.idle_timeout.map(|limit| {
+                let code = SqlState::IDLE_SESSION_TIMEOUT;
+                (
+                    limit,
+                    fatal(code, "terminating connection due to idle-session timeout"),
+                )
+            }),
+            _ => self.quick.idle_in_transaction_timeout.map(|limit| {
+                let code = SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT;
+                let message = "terminating connection due to idle-in-transaction timeout";
+                (limit, fatal(code, message))
+            }),
+        }
+    }
+
+    /// Ends the transaction because of an error and tells the client. `text` is the statement
+    /// that the error's position points into.
+    async fn fail<C: Client>(&mut self, error: Error, text: Option<&str>, client: &mut C) {
+        let mut error = self
+            .timer
+            .take()
+            .map_or_else(|| error.clone(), |t| t.explain(&error));
+        if let Some(txn) = &self.txn
+            && let Err(worse) = txn.wait_shown().await
+        {
+            error = worse;
+        }
+        let next = self.block.after_error();
+        self.end_now();
+        self.block = next;
+        let report = error.report();
+        client.send(Reply::Error {
+            report: &report,
+            text,
+        });
+    }
+
+    fn notice<C: Client>(&self, report: &Report, client: &mut C) {
+        let wanted = match self.quick.client_min_messages.as_str() {
+            "error" => false,
+            "warning" => report.severity == Severity::Warning,
+            _ => true,
+        };
+        if wanted {
+            client.send(Reply::Notice(report));
+        }
+    }
+
+    /// Brings everything derived from the settings up to date.
+    fn apply_settings(&mut self) {
+        if !self.settings.take_changed() {
+            return;
+        }
+        self.report_due = true;
+        let settings = &self.settings;
+        let limit = |name| match settings.integer(name) {
+            0 => None,
+            ms => Some(Duration::from_millis(ms)),
+        };
+        let plan_settings = ["search_path", "DateStyle", "TimeZone", "bytea_output"];
+        let plans_key = plan_settings.map(|name| settings.raw(name)).join("\0");
+        let plans_changed = plans_key != self.quick.plans_key;
+        self.quick = Quick {
+            read_only: settings.is_on("transaction_read_only"),
+            default_read_only: settings.is_on("default_transaction_read_only"),
+            default_isolation: settings.raw("default_transaction_isolation").to_owned(),
+            statement_timeout: limit("statement_timeout"),
+            idle_in_transaction_timeout: limit("idle_in_transaction_session_timeout"),
+            idle_timeout: limit("idle_session_timeout"),
+            client_min_messages: settings.raw("client_min_messages").to_owned(),
+            plans_key,
+            generation: self.quick.generation + u64::from(plans_changed),
+        };
+        let now = self.cx.format.now;
+        let mut format = settings.format();
+        format.now = now;
+        self.cx.format = Arc::new(format);
+        let info = Arc::make_mut(&mut self.cx.session);
+        info.search_path = settings.search_path(&info.user);
+        let all = settings.all().into_iter();
+        info.settings = all.map(|(name, value, _)| (name, value)).collect();
+    }
+}

@@ -1,0 +1,200 @@
+//! Running one statement, whichever protocol it came by.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+
+use crate::base::CancelFlag;
+use crate::base::{Error, Result, SqlState};
+use crate::session::Session;
+use crate::session::block::{Block, not_in_blocks};
+use crate::session::client::{Client, Formats};
+use crate::session::portal::Source;
+use crate::session::statement::{Class, Statement, writes};
+use crate::session::timer::Timer;
+use crate::sql::ast;
+use crate::sql::exec::blocking;
+use crate::sql::ir::Field;
+use crate::sql::{CopyIn, CopyOut, Outcome, execute};
+use crate::types::Datum;
+
+/// What running a statement has come to.
+pub(super) enum Progress {
+    Rows(Source),
+    /// With its command tag.
+    Done(Cow<'static, str>),
+    CopyIn(CopyIn),
+    CopyOut(CopyOut),
+}
+
+/// How many rows are sent between looks at the cancel flag and at other tasks.
+const ROWS_PER_TURN: u64 = 256;
+
+impl Session {
+    /// Starts a statement. `alone`: it is not one of several in a query string.
+    pub(super) async fn start<C: Client>(
+        &mut self,
+        statement: &Statement,
+        params: Arc<[Datum]>,
+        alone: bool,
+        client: &mut C,
+    ) -> Result<Progress> {
+        self.apply_settings();
+        self.check_not_aborted(statement)?;
+        match statement.class {
+            Class::Empty => Ok(Progress::Done("".into())),
+            Class::Transaction => {
+                let ast::Statement::Transaction(command) = &*statement.ast else {
+                    return Err(Error::new(
+                        SqlState::INTERNAL_ERROR,
+                        "not a transaction command",
+                    ));
+                };
+                let tag = self.transaction_command(command, client).await?;
+                Ok(Progress::Done(tag))
+            }
+            Class::Session => Box::pin(self.session_command(statement, client)).await,
+            Class::Engine => self.start_engine(statement, params, alone, client).await,
+        }
+    }
+
+    async fn start_engine<C: Client>(
+        &mut self,
+        statement: &Statement,
+        params: Arc<[Datum]>,
+        alone: bool,
+        client: &mut C,
+    ) -> Result<Progress> {
+        self.enter();
+        self.check_place(&statement.ast, alone)?;
+        if self.quick.read_only
+            && let Some(what) = writes(&statement.ast)
+        {
+            return Err(Error::new(
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+                format!("cannot execute {what} in a read-only transaction"),
+            ));
+        }
+        self.has_queried = true;
+        let Some(prepared) = &statement.prepared else {
+            return Err(Error::new(
+                SqlState::INTERNAL_ERROR,
+                "the statement is not prepared",
+            ));
+        };
+        let txn = self.txn.get_or_insert_with(|| self.database.begin());
+        let work = execute(prepared, params, txn, &self.cx);
+        let outcome = while_connected(work, &self.cx.cancel, client).await?;
+        Ok(match outcome {
+            Outcome::Rows(rows) => {
+                // S5
+                txn.wait_shown().await?;
+                Progress::Rows(Source::Engine(rows))
+            }
+            Outcome::Done { tag, notices } => {
+                notices
+                    .iter()
+                    .for_each(|notice| self.notice(notice, client));
+                Progress::Done(tag.into())
+            }
+            Outcome::CopyIn(copy) => Progress::CopyIn(copy),
+            Outcome::CopyOut(copy) => Progress::CopyOut(copy),
+        })
+    }
+
+    /// 25001 for what must be a transaction of its own, 25P01 for what must not.
+    fn check_place(&self, statement: &ast::Statement, alone: bool) -> Result<()> {
+        let what = match statement {
+            ast::Statement::Vacuum { .. } => "VACUUM",
+            ast::Statement::CreateIndex(index) if index.concurrently => "CREATE INDEX CONCURRENTLY",
+            ast::Statement::LockTable { .. } if self.block != Block::InBlock && alone => {
+                return Err(crate::session::block::only_in_blocks("LOCK TABLE"));
+            }
+            _ => return Ok(()),
+        };
+        if self.block == Block::InBlock || !alone {
+            return Err(not_in_blocks(what));
+        }
+        if self.has_queried {
+            return Err(Error::new(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                format!("{what} cannot be executed within a pipeline"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Sends rows until there are no more or `limit` is reached: how many, and whether all.
+    pub(super) async fn send_rows<C: Client>(
+        &self,
+        source: &mut Source,
+        fields: &[Field],
+        formats: &Formats,
+        limit: Option<u64>,
+        client: &mut C,
+    ) -> Result<(u64, bool)> {
+        let heavy = source.is_heavy();
+        let mut sent = 0;
+        loop {
+            let turn = limit.map_or(ROWS_PER_TURN, |limit| ROWS_PER_TURN.min(limit - sent));
+            let (count, at_end) = blocking(heavy, || {
+                self.send_some_rows(source, fields, formats, turn, client)
+            })?;
+            sent += count;
+            if at_end || limit == Some(sent) {
+                return Ok((sent, at_end));
+            }
+            self.cx.cancel.check()?;
+            if client.is_full() {
+                client.flush().await?;
+            }
+            tokio::task::consume_budget().await;
+        }
+    }
+
+    /// Sends rows until `most` have gone or the buffer is full: how many, and whether these were
+    /// the last.
+    fn send_some_rows<C: Client>(
+        &self,
+        source: &mut Source,
+        fields: &[Field],
+        formats: &Formats,
+        most: u64,
+        client: &mut C,
+    ) -> Result<(u64, bool)> {
+        let mut sent = 0;
+        while sent < most && !client.is_full() {
+            let Some(row) = source.next()? else {
+                return Ok((sent, true));
+            };
+            client.send_row(row, fields, formats, &self.cx.format)?;
+            sent += 1;
+        }
+        Ok((sent, false))
+    }
+
+    /// Starts `statement_timeout`, unless it runs already.
+    pub(super) fn start_timer(&mut self) {
+        if let Some(limit) = self.quick.statement_timeout
+            && self.timer.is_none()
+        {
+            self.timer = Some(Timer::start(limit, self.cx.cancel.clone()));
+        }
+    }
+}
+
+/// Awaits `work`, and cancels it if the client goes away meanwhile. It is never dropped half-way.
+pub(super) async fn while_connected<T, C: Client>(
+    work: impl Future<Output = Result<T>>,
+    cancel: &CancelFlag,
+    client: &mut C,
+) -> Result<T> {
+    let mut work = pin!(work);
+    tokio::select! {
+        biased;
+        result = &mut work => return result,
+        () = client.gone() => cancel.cancel(),
+    }
+    work.await
+}

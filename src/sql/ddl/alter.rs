@@ -1,0 +1,291 @@
+//! ALTER TABLE.
+
+use std::sync::Arc;
+
+use crate::base::{Error, Result, SqlState};
+use crate::sql::ast::{AlterAction, AlterTable, ColumnDef, ConstraintKind, Expr, Ident};
+use crate::sql::bind::bind_default;
+use crate::sql::ddl::constraint::{contains_nulls, has_rows};
+use crate::sql::ddl::{Ddl, names};
+use crate::sql::expr::{ExprContext, eval, to_text};
+use crate::sql::plan::{columns_of, plan_expr, uses_volatile};
+use crate::sql::prepared::{bind_context, checks, eval_context};
+use crate::table::TableDef;
+use crate::table::ddl::{drop_index, replace};
+use crate::types::Format;
+
+impl Ddl<'_> {
+    pub(super) async fn alter_table(&mut self, alter: &AlterTable) -> Result<String> {
+        let tag = "ALTER TABLE".to_owned();
+        if alter.if_exists && self.find(&alter.table)?.is_none() {
+            let name = alter
+                .table
+                .parts
+                .last()
+                .map_or("", |part| part.name.as_str());
+            let message = format!("relation \"{name}\" does not exist, skipping");
+            self.notice(SqlState::UNDEFINED_TABLE, message);
+            return Ok(tag);
+        }
+        let mut table = self.lock(&alter.table).await?;
+        for action in &alter.actions {
+            table = self.alter(table, action).await?;
+        }
+        Ok(tag)
+    }
+
+    async fn alter(&mut self, table: Arc<TableDef>, action: &AlterAction) -> Result<Arc<TableDef>> {
+        match action {
+            AlterAction::AddConstraint(constraint) => self.add_constraint(table, constraint).await,
+            AlterAction::AddColumn {
+                column,
+                if_not_exists,
+            } => self.add_column(table, column, *if_not_exists).await,
+            AlterAction::DropColumn {
+                column,
+                if_exists,
+                cascade,
+            } => self.drop_column(table, column, *if_exists, *cascade),
+            AlterAction::DropConstraint {
+                name,
+                if_exists,
+                cascade,
+            } => self.drop_constraint(table, &name.name, *if_exists, *cascade),
+            AlterAction::SetDefault { column, default } => {
+                self.set_default(&table, column, default.as_ref())
+            }
+            AlterAction::SetNotNull { column, not_null } => {
+                let place = existing(&table, column)?;
+                if *not_null {
+                    return self.set_not_null(&table, &[place]);
+                }
+                let mut keys = table.primary_key().into_iter().flat_map(|key| &key.columns);
+                if keys.any(|key| key.column == place) {
+                    let message = format!("column \"{}\" is in a primary key", column.name);
+                    return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
+                }
+                let mut changed = TableDef::clone(&table);
+                changed.columns[place].not_null = false;
+                replace(self.txn, changed)
+            }
+            AlterAction::RenameColumn { from, to } => self.rename_column(&table, from, to),
+            AlterAction::RenameTable { to } => {
+                if names::is_relation(&self.txn.catalog(), &table.schema, &to.name) {
+                    let message = format!("relation \"{}\" already exists", to.name);
+                    return Err(Error::new(SqlState::DUPLICATE_TABLE, message));
+                }
+                let mut changed = TableDef::clone(&table);
+                changed.name = to.name.clone();
+                replace(self.txn, changed)
+            }
+            AlterAction::Unsupported(what) => Err(Error::unsupported(format!("{what} is"))),
+        }
+    }
+
+    async fn add_column(
+        &mut self,
+        table: Arc<TableDef>,
+        column: &ColumnDef,
+        if_not_exists: bool,
+    ) -> Result<Arc<TableDef>> {
+        let name = &column.name.name;
+        if table.column(name).is_some() {
+            let message = already_there(&table, name);
+            if if_not_exists {
+                self.notice(SqlState::DUPLICATE_COLUMN, format!("{message}, skipping"));
+                return Ok(table);
+            }
+            return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
+        }
+        if table.columns.len() == crate::table::row::COLUMNS_MAX {
+            return Err(Error::new(
+                SqlState::TOO_MANY_COLUMNS,
+                "tables can have at most 1600 columns",
+            ));
+        }
+        let mut def = self.column(column, &table.name)?;
+        let is_key = |kind: &ConstraintKind| matches!(kind, ConstraintKind::PrimaryKey(_));
+        let required = def.not_null || column.constraints.iter().any(|c| is_key(&c.kind));
+        def.missing = match &column.default {
+            Some((expr, _)) => self.missing_value(&def, expr)?,
+            None => None,
+        };
+        if required && def.missing.is_none() && has_rows(self, &table)? {
+            return Err(contains_nulls(&table, name));
+        }
+        def.not_null = required;
+        let mut changed = TableDef::clone(&table);
+        changed.columns.push(def);
+        let mut table = replace(self.txn, changed)?;
+        for constraint in &column.constraints {
+            table = self.add_constraint(table, constraint).await?;
+        }
+        Ok(table)
+    }
+
+    /// What rows that are there already have in a new column: the default, computed once.
+    fn missing_value(
+        &self,
+        column: &crate::table::ColumnDef,
+        default: &Expr,
+    ) -> Result<Option<String>> {
+        let catalog = self.txn.catalog();
+        let cx = bind_context(self.cx, &catalog);
+        let bound = bind_default(default, &column.name, column.ty, column.typmod, &cx)?;
+        if uses_volatile(&bound) {
+            return Err(Error::unsupported(
+                "adding a column with a volatile default is",
+            ));
+        }
+        let expr = plan_expr(bound, eval_context(&cx))?;
+        let value = eval(&expr, &[], &ExprContext::new(eval_context(&cx)))?;
+        // The catalog keeps values in the form of the default settings.
+        let format = Format::default();
+        Ok((!value.is_null()).then(|| to_text(&value, column.ty, &format)))
+    }
+
+    fn drop_column(
+        &mut self,
+        table: Arc<TableDef>,
+        column: &Ident,
+        if_exists: bool,
+        cascade: bool,
+    ) -> Result<Arc<TableDef>> {
+        let place = match existing(&table, column) {
+            Ok(place) => place,
+            Err(e) if if_exists => {
+                let message = format!("{}, skipping", e.report().message);
+                self.notice(SqlState::UNDEFINED_COLUMN, message);
+                return Ok(table);
+            }
+            Err(e) => return Err(e),
+        };
+        let what = format!("column {} of table {}", column.name, table.name);
+        self.drop_references(&table, &[place], &what, cascade)?;
+        let mut table = self.newest(&table);
+        let with_column =
+            |index: &&Arc<crate::table::IndexDef>| index.columns.iter().any(|c| c.column == place);
+        while let Some(index) = table.indexes.iter().find(with_column) {
+            let oid = index.oid;
+            table = drop_index(self.txn, &table, oid)?;
+        }
+        let catalog = self.txn.catalog();
+        let bound = checks(&table, &bind_context(self.cx, &catalog))?;
+        let mut changed = TableDef::clone(&table);
+        let mut keep = bound
+            .iter()
+            .map(|check| !columns_of(&check.condition).contains(&place));
+        changed.checks.retain(|_| keep.next().unwrap_or(true));
+        changed
+            .foreign_keys
+            .retain(|key| !key.columns.contains(&place));
+        let dropped = &mut changed.columns[place];
+        dropped.dropped = true;
+        dropped.not_null = false;
+        dropped.default = None;
+        dropped.name = format!("........pg.dropped.{}........", place + 1);
+        replace(self.txn, changed)
+    }
+
+    fn drop_constraint(
+        &mut self,
+        table: Arc<TableDef>,
+        name: &str,
+        if_exists: bool,
+        cascade: bool,
+    ) -> Result<Arc<TableDef>> {
+        let index = table
+            .indexes
+            .iter()
+            .find(|index| index.constraint && index.name == name);
+        if let Some(index) = index {
+            let (oid, columns) = (index.oid, index.columns.clone());
+            let columns: Vec<usize> = columns.iter().map(|c| c.column).collect();
+            let what = format!("constraint {name} on table {}", table.name);
+            self.drop_references(&table, &columns, &what, cascade)?;
+            let table = self.newest(&table);
+            return drop_index(self.txn, &table, oid);
+        }
+        if !names::is_constraint(&table, name) {
+            let message = format!(
+                "constraint \"{name}\" of relation \"{}\" does not exist",
+                table.name
+            );
+            if if_exists {
+                self.notice(SqlState::UNDEFINED_OBJECT, format!("{message}, skipping"));
+                return Ok(table);
+            }
+            return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
+        }
+        let mut changed = TableDef::clone(&table);
+        changed.checks.retain(|check| check.name != name);
+        changed.foreign_keys.retain(|key| key.name != name);
+        replace(self.txn, changed)
+    }
+
+    fn set_default(
+        &mut self,
+        table: &Arc<TableDef>,
+        column: &Ident,
+        default: Option<&(Expr, String)>,
+    ) -> Result<Arc<TableDef>> {
+        let place = existing(table, column)?;
+        let mut changed = TableDef::clone(table);
+        let def = &mut changed.columns[place];
+        def.default = match default {
+            Some((expr, text)) => {
+                let catalog = self.txn.catalog();
+                let cx = bind_context(self.cx, &catalog);
+                bind_default(expr, &def.name, def.ty, def.typmod, &cx)?;
+                Some(text.clone())
+            }
+            None => None,
+        };
+        replace(self.txn, changed)
+    }
+
+    fn rename_column(
+        &mut self,
+        table: &Arc<TableDef>,
+        from: &Ident,
+        to: &Ident,
+    ) -> Result<Arc<TableDef>> {
+        let Some(place) = table.column(&from.name) else {
+            let message = format!("column \"{}\" does not exist", from.name);
+            return Err(Error::new(SqlState::UNDEFINED_COLUMN, message));
+        };
+        if table.column(&to.name).is_some() {
+            let message = already_there(table, &to.name);
+            return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
+        }
+        let catalog = self.txn.catalog();
+        let bound = checks(table, &bind_context(self.cx, &catalog))?;
+        // Conditions are kept as text, which would go on naming the old column.
+        if bound
+            .iter()
+            .any(|check| columns_of(&check.condition).contains(&place))
+        {
+            return Err(Error::unsupported("renaming a column that a CHECK uses is"));
+        }
+        let mut changed = TableDef::clone(table);
+        changed.columns[place].name = to.name.clone();
+        replace(self.txn, changed)
+    }
+}
+
+fn already_there(table: &TableDef, column: &str) -> String {
+    format!(
+        "column \"{column}\" of relation \"{}\" already exists",
+        table.name
+    )
+}
+
+fn existing(table: &TableDef, column: &Ident) -> Result<usize> {
+    table.column(&column.name).ok_or_else(|| {
+        let message = format!(
+            "column \"{}\" of relation \"{}\" does not exist",
+            column.name, table.name
+        );
+        Error::new(SqlState::UNDEFINED_COLUMN, message)
+    })
+}

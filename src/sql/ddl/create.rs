@@ -1,0 +1,253 @@
+//! CREATE TABLE and CREATE TABLE AS.
+
+use std::sync::Arc;
+
+use crate::base::{Error, Result, SqlState};
+use crate::sql::ast::{self, ConstraintKind, CreateTable, Ident, Name};
+use crate::sql::bind::{bind_default, resolve_type};
+use crate::sql::ddl::names::{self, new_name};
+use crate::sql::ddl::{Ddl, constraint};
+use crate::sql::exec::blocking;
+use crate::sql::prepared::{bind_context, prepare_inner, start_inner};
+use crate::table::ddl::{NewTable, create_table};
+use crate::table::{ColumnDef, TableDef, insert};
+use crate::types::{Category, Type};
+
+/// PostgreSQL's columns of every table, whose names are taken.
+const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "ctid", "xmin", "cmin", "xmax", "cmax"];
+
+/// What CREATE TABLE AS says before AS.
+pub(super) struct Target<'a> {
+    pub name: &'a Name,
+    pub if_not_exists: bool,
+    pub columns: &'a [Ident],
+}
+
+impl Ddl<'_> {
+    pub(super) async fn create_table(&mut self, create: &CreateTable) -> Result<String> {
+        let tag = "CREATE TABLE".to_owned();
+        if create.temporary {
+            return Err(Error::unsupported("temporary tables are"));
+        }
+        let catalog = self.txn.catalog();
+        let (schema, name) = new_name(&create.name, &catalog, &self.cx.session)?;
+        if create.if_not_exists && names::is_relation(&catalog, &schema, &name) {
+            let message = format!("relation \"{name}\" already exists, skipping");
+            self.notice(SqlState::DUPLICATE_TABLE, message);
+            return Ok(tag);
+        }
+        check_options(&create.options)?;
+        let mut columns = Vec::new();
+        for column in &create.columns {
+            let def = self.column(column, &name)?;
+            add_column(&mut columns, def, &column.name)?;
+        }
+        let constraints: Vec<&ast::TableConstraint> = create
+            .columns
+            .iter()
+            .flat_map(|column| &column.constraints)
+            .chain(&create.constraints)
+            .collect();
+        primary_key_is_not_null(&constraints, &name, &mut columns)?;
+        let new = NewTable {
+            schema,
+            name,
+            columns,
+            checks: Vec::new(),
+            unlogged: create.unlogged,
+            options: create.options.clone(),
+        };
+        let mut table = create_table(self.txn, new, &self.cx.cancel).await?;
+        self.txn.begin_statement().await?;
+        // CHECKs first: they are named before anything else, as in PostgreSQL.
+        let is_check = |c: &&&ast::TableConstraint| matches!(c.kind, ConstraintKind::Check(..));
+        for constraint in constraints.iter().filter(is_check) {
+            table = self.add_constraint(table, constraint).await?;
+        }
+        for constraint in constraints.iter().filter(|c| !is_check(c)) {
+            table = self.add_constraint(table, constraint).await?;
+        }
+        Ok(tag)
+    }
+
+    /// A column's definition, its default checked.
+    pub(super) fn column(&self, column: &ast::ColumnDef, table: &str) -> Result<ColumnDef> {
+        let name = &column.name.name;
+        if SYSTEM_COLUMNS.contains(&name.as_str()) {
+            let message = format!("column name \"{name}\" conflicts with a system column name");
+            return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
+        }
+        if let Some(collation) = &column.collation {
+            let collation = collation.parts.last().map_or("", |part| part.name.as_str());
+            if !matches!(collation, "C" | "POSIX" | "default") {
+                return Err(Error::unsupported(format!("collation \"{collation}\" is")));
+            }
+        }
+        let (ty, typmod) = resolve_type(&column.ty)?;
+        if ty.category() == Category::Pseudo || ty == Type::Unknown {
+            let message = format!("column \"{name}\" has pseudo-type {}", ty.sql_name());
+            return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
+        }
+        if column.null && column.not_null {
+            let message = format!(
+                "conflicting NULL/NOT NULL declarations for column \"{name}\" of table \"{table}\""
+            );
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(column.name.position));
+        }
+        let mut default = None;
+        if let Some((expr, text)) = &column.default {
+            let catalog = self.txn.catalog();
+            bind_default(expr, name, ty, typmod, &bind_context(self.cx, &catalog))?;
+            default = Some(text.clone());
+        }
+        Ok(ColumnDef {
+            name: name.clone(),
+            ty,
+            typmod,
+            not_null: column.not_null,
+            default,
+            dropped: false,
+            missing: None,
+        })
+    }
+
+    pub(super) async fn create_table_as(
+        &mut self,
+        target: Target<'_>,
+        query: &ast::Query,
+        with_data: bool,
+    ) -> Result<String> {
+        let tag = "CREATE TABLE AS".to_owned();
+        let catalog = self.txn.catalog();
+        let (schema, name) = new_name(target.name, &catalog, &self.cx.session)?;
+        if target.if_not_exists && names::is_relation(&catalog, &schema, &name) {
+            let message = format!("relation \"{name}\" already exists, skipping");
+            self.notice(SqlState::DUPLICATE_TABLE, message);
+            return Ok(tag);
+        }
+        let (prepared, catalog) = prepare_inner(query, self.txn, self.cx).await?;
+        let fields = prepared.fields.as_deref().unwrap_or_default();
+        if target.columns.len() > fields.len() {
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "too many column names were specified",
+            ));
+        }
+        let mut columns = Vec::new();
+        for (place, field) in fields.iter().enumerate() {
+            let given = target.columns.get(place);
+            let name = given.map_or(&field.name, |ident| &ident.name).clone();
+            if field.ty.category() == Category::Pseudo {
+                let message = format!("column \"{name}\" has pseudo-type {}", field.ty.sql_name());
+                return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
+            }
+            let ident = Ident {
+                name: name.clone(),
+                position: 0,
+            };
+            let def = ColumnDef {
+                name,
+                ty: field.ty,
+                typmod: field.typmod,
+                not_null: false,
+                default: None,
+                dropped: false,
+                missing: None,
+            };
+            add_column(&mut columns, def, &ident)?;
+        }
+        // The query's rows are those from before the table was there.
+        let mut rows = start_inner(&prepared, &catalog, self.txn, self.cx).await?;
+        let new = NewTable {
+            schema,
+            name,
+            columns,
+            checks: Vec::new(),
+            unlogged: false,
+            options: Vec::new(),
+        };
+        let table = create_table(self.txn, new, &self.cx.cancel).await?;
+        if !with_data {
+            return Ok(tag);
+        }
+        let heavy = rows.is_heavy();
+        let mut count = 0u64;
+        while let Some(row) = blocking(heavy, || rows.next())? {
+            insert(self.txn, &table, row, &self.cx.cancel).await?;
+            count += 1;
+            if count.is_multiple_of(256) {
+                self.cx.cancel.check()?;
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(format!("SELECT {count}"))
+    }
+
+    /// A table's newest definition.
+    pub(super) fn newest(&self, table: &Arc<TableDef>) -> Arc<TableDef> {
+        let catalog = self.txn.catalog();
+        let newest = catalog.tables.get(&table.oid);
+        Arc::clone(newest.unwrap_or(table))
+    }
+}
+
+fn add_column(columns: &mut Vec<ColumnDef>, column: ColumnDef, name: &Ident) -> Result<()> {
+    if columns.iter().any(|c| c.name == column.name) {
+        let message = format!("column \"{}\" specified more than once", column.name);
+        return Err(Error::new(SqlState::DUPLICATE_COLUMN, message).at(name.position));
+    }
+    if columns.len() == crate::table::row::COLUMNS_MAX {
+        return Err(Error::new(
+            SqlState::TOO_MANY_COLUMNS,
+            "tables can have at most 1600 columns",
+        ));
+    }
+    columns.push(column);
+    Ok(())
+}
+
+fn primary_key_is_not_null(
+    constraints: &[&ast::TableConstraint],
+    table: &str,
+    columns: &mut [ColumnDef],
+) -> Result<()> {
+    let mut seen = false;
+    for constraint in constraints {
+        let ConstraintKind::PrimaryKey(key) = &constraint.kind else {
+            continue;
+        };
+        if std::mem::replace(&mut seen, true) {
+            return Err(constraint::multiple_primary_keys(table));
+        }
+        for ident in key {
+            // A name that does not exist is reported when the key is made.
+            if let Some(column) = columns.iter_mut().find(|c| c.name == ident.name) {
+                column.not_null = true;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Storage parameters have no effect here, but misspelled ones are told.
+fn check_options(options: &[(String, String)]) -> Result<()> {
+    for (name, _) in options {
+        let base = name.strip_prefix("toast.").unwrap_or(name);
+        let known = matches!(
+            base,
+            "fillfactor"
+                | "parallel_workers"
+                | "user_catalog_table"
+                | "toast_tuple_target"
+                | "vacuum_truncate"
+                | "vacuum_index_cleanup"
+                | "log_autovacuum_min_duration"
+                | "oids"
+        ) || base.starts_with("autovacuum_");
+        if !known {
+            let message = format!("unrecognized parameter \"{name}\"");
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        }
+    }
+    Ok(())
+}

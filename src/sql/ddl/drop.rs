@@ -1,0 +1,248 @@
+//! DROP and TRUNCATE.
+
+use std::sync::Arc;
+
+use crate::base::{Error, Oid, Result, SqlState};
+use crate::sql::ast::{Name, ObjectKind};
+use crate::sql::ddl::Ddl;
+use crate::table::ddl::{drop_index, drop_table, replace, truncate};
+use crate::table::{Catalog, IndexDef, TableDef, TableLock, lock_table};
+
+type FoundIndex = (Arc<TableDef>, Arc<IndexDef>);
+
+impl Ddl<'_> {
+    pub(super) async fn drop(
+        &mut self,
+        kind: ObjectKind,
+        names: &[Name],
+        if_exists: bool,
+        cascade: bool,
+    ) -> Result<String> {
+        let what = match kind {
+            ObjectKind::Table => "table",
+            ObjectKind::Index => "index",
+            ObjectKind::View => "view",
+            ObjectKind::Sequence => "sequence",
+            ObjectKind::Schema => return Err(Error::unsupported("DROP SCHEMA is")),
+        };
+        let mut tables = Vec::new();
+        for name in names {
+            let missing = match kind {
+                ObjectKind::Index => self.drop_index_named(name).await?,
+                ObjectKind::Table => {
+                    let table = self.lock_for_drop(name).await?;
+                    let missing = table.is_none();
+                    tables.extend(table);
+                    missing
+                }
+                _ => true,
+            };
+            if !missing {
+                continue;
+            }
+            let last = name.parts.last().map_or("", |part| part.name.as_str());
+            self.refuse_other_kind(name, what)?;
+            let message = format!("{what} \"{last}\" does not exist");
+            let code = match kind {
+                ObjectKind::Index => SqlState::UNDEFINED_OBJECT,
+                _ => SqlState::UNDEFINED_TABLE,
+            };
+            if !if_exists {
+                return Err(Error::new(code, message));
+            }
+            // PostgreSQL's notices of this kind carry the code of success.
+            self.notice(
+                SqlState::SUCCESSFUL_COMPLETION,
+                format!("{message}, skipping"),
+            );
+        }
+        self.drop_tables(tables, cascade)?;
+        Ok(format!("DROP {}", what.to_ascii_uppercase()))
+    }
+
+    /// The relation of that name, if there is one.
+    pub(super) fn find(&self, name: &Name) -> Result<Option<Arc<TableDef>>> {
+        let catalog = self.txn.catalog();
+        let parts: Vec<&str> = name.parts.iter().map(|part| part.name.as_str()).collect();
+        Ok(match parts[..] {
+            [table] => catalog.find(&self.cx.session.search_path, table).cloned(),
+            [schema, table] | [_, schema, table] => catalog.table(schema, table).cloned(),
+            _ => None,
+        })
+    }
+
+    fn find_index(&self, name: &Name) -> Option<FoundIndex> {
+        let catalog = self.txn.catalog();
+        let parts: Vec<&str> = name.parts.iter().map(|part| part.name.as_str()).collect();
+        let found = match parts[..] {
+            [index] => {
+                let mut path = self.cx.session.search_path.iter();
+                path.find_map(|schema| catalog.index(schema, index))
+            }
+            [schema, index] | [_, schema, index] => catalog.index(schema, index),
+            _ => None,
+        };
+        found.map(|(table, index)| (Arc::clone(table), Arc::clone(index)))
+    }
+
+    /// A name that means something of another kind is told apart from one that means nothing.
+    fn refuse_other_kind(&self, name: &Name, what: &str) -> Result<()> {
+        let last = name.parts.last().map_or("", |part| part.name.as_str());
+        let hint = if self.find(name)?.is_some() {
+            "Use DROP TABLE to remove a table."
+        } else if self.find_index(name).is_some() {
+            "Use DROP INDEX to remove an index."
+        } else {
+            return Ok(());
+        };
+        let article = if what == "index" { "an" } else { "a" };
+        let message = format!("\"{last}\" is not {article} {what}");
+        Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message).with_hint(hint))
+    }
+
+    async fn lock_for_drop(&mut self, name: &Name) -> Result<Option<Arc<TableDef>>> {
+        while let Some(table) = self.find(name)? {
+            lock_table(self.txn, table.oid, TableLock::Exclusive, &self.cx.cancel).await?;
+            if let Some(now) = self.find(name)?
+                && now.oid == table.oid
+            {
+                return Ok(Some(now));
+            }
+        }
+        Ok(None)
+    }
+
+    fn drop_tables(&mut self, mut tables: Vec<Arc<TableDef>>, cascade: bool) -> Result<()> {
+        tables.dedup_by_key(|table| table.oid);
+        let dropped: Vec<Oid> = tables.iter().map(|table| table.oid).collect();
+        for table in &tables {
+            let all: Vec<usize> = (0..table.columns.len()).collect();
+            let what = format!("table {}", table.name);
+            self.drop_references_except(table, &all, &what, cascade, &dropped)?;
+        }
+        for table in &tables {
+            let table = self.newest(table);
+            drop_table(self.txn, &table)?;
+        }
+        Ok(())
+    }
+
+    /// Drops the foreign keys of other tables that refer to these columns, or refuses to.
+    pub(super) fn drop_references(
+        &mut self,
+        table: &Arc<TableDef>,
+        columns: &[usize],
+        what: &str,
+        cascade: bool,
+    ) -> Result<()> {
+        self.drop_references_except(table, columns, what, cascade, &[table.oid])
+    }
+
+    fn drop_references_except(
+        &mut self,
+        table: &Arc<TableDef>,
+        columns: &[usize],
+        what: &str,
+        cascade: bool,
+        except: &[Oid],
+    ) -> Result<()> {
+        let catalog = self.txn.catalog();
+        for (other, key) in references(&catalog, table.oid) {
+            let touched = key.references.iter().any(|column| columns.contains(column));
+            if !touched || except.contains(&other.oid) {
+                continue;
+            }
+            let constraint = format!("constraint {} on table {}", key.name, other.name);
+            if !cascade {
+                let message = format!("cannot drop {what} because other objects depend on it");
+                return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                    .with_detail(format!("{constraint} depends on {what}"))
+                    .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
+            }
+            self.notice(
+                SqlState::SUCCESSFUL_COMPLETION,
+                format!("drop cascades to {constraint}"),
+            );
+            let mut changed = TableDef::clone(&self.newest(other));
+            changed.foreign_keys.retain(|k| k.oid != key.oid);
+            replace(self.txn, changed)?;
+        }
+        Ok(())
+    }
+
+    /// Whether there was no index of that name.
+    async fn drop_index_named(&mut self, name: &Name) -> Result<bool> {
+        loop {
+            let Some((table, index)) = self.find_index(name) else {
+                return Ok(true);
+            };
+            lock_table(self.txn, table.oid, TableLock::Exclusive, &self.cx.cancel).await?;
+            let Some((table, now)) = self.find_index(name).filter(|(_, i)| i.oid == index.oid)
+            else {
+                continue;
+            };
+            if now.constraint {
+                let object = format!("constraint {} on table {}", now.name, table.name);
+                let message = format!(
+                    "cannot drop index {} because {object} requires it",
+                    now.name
+                );
+                return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                    .with_hint(format!("You can drop {object} instead.")));
+            }
+            drop_index(self.txn, &table, now.oid)?;
+            return Ok(false);
+        }
+    }
+
+    pub(super) async fn truncate(&mut self, names: &[Name], cascade: bool) -> Result<String> {
+        let mut tables: Vec<Arc<TableDef>> = Vec::new();
+        for name in names {
+            let table = self.lock(name).await?;
+            if !tables.iter().any(|t| t.oid == table.oid) {
+                tables.push(table);
+            }
+        }
+        let catalog = self.txn.catalog();
+        for table in &tables {
+            for (other, _) in references(&catalog, table.oid) {
+                if tables.iter().any(|t| t.oid == other.oid) {
+                    continue;
+                }
+                if cascade {
+                    return Err(Error::unsupported("TRUNCATE … CASCADE is"));
+                }
+                return Err(Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "cannot truncate a table referenced in a foreign key constraint",
+                )
+                .with_detail(format!(
+                    "Table \"{}\" references \"{}\".",
+                    other.name, table.name
+                ))
+                .with_hint(format!(
+                    "Truncate table \"{}\" at the same time, or use TRUNCATE ... CASCADE.",
+                    other.name
+                )));
+            }
+        }
+        for table in &tables {
+            truncate(self.txn, table)?;
+        }
+        Ok("TRUNCATE TABLE".to_owned())
+    }
+}
+
+/// The foreign keys that refer to a table, with the tables they belong to.
+fn references(
+    catalog: &Catalog,
+    table: Oid,
+) -> impl Iterator<Item = (&Arc<TableDef>, &crate::table::ForeignKeyDef)> {
+    catalog.tables.values().flat_map(move |other| {
+        let keys = other
+            .foreign_keys
+            .iter()
+            .filter(move |key| key.table == table);
+        keys.map(move |key| (other, key))
+    })
+}

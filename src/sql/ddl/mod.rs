@@ -1,0 +1,113 @@
+//! Definitions: CREATE, ALTER, DROP and TRUNCATE, and the maintenance statements that have
+//! nothing to do here.
+//!
+//! G1: a table is locked exclusively before its definition or its rows as a whole change, and
+//!     its definition is looked up again under the lock.
+//! G2: the snapshot that rows are checked at is taken under the lock, so that it shows all there is.
+
+mod alter;
+mod constraint;
+mod create;
+mod drop;
+mod index;
+mod names;
+
+use std::sync::Arc;
+
+use crate::base::error::Severity;
+use crate::base::{Error, Report, Result, SqlState};
+use crate::sql::ast::{Name, Statement};
+use crate::sql::bind::resolve_table;
+use crate::sql::context::StatementContext;
+use crate::sql::prepared::{Outcome, bind_context};
+use crate::table::{TableDef, TableLock, Txn, lock_table};
+
+/// One definition statement at work.
+struct Ddl<'a> {
+    txn: &'a mut Txn,
+    cx: &'a StatementContext,
+    notices: Vec<Report>,
+}
+
+/// Runs a definition or maintenance statement.
+pub(super) async fn execute(
+    statement: &Statement,
+    txn: &mut Txn,
+    cx: &StatementContext,
+) -> Result<Outcome> {
+    let mut ddl = Ddl {
+        txn,
+        cx,
+        notices: Vec::new(),
+    };
+    let tag = match statement {
+        Statement::CreateTable(create) => ddl.create_table(create).await?,
+        Statement::CreateTableAs {
+            name,
+            if_not_exists,
+            columns,
+            query,
+            with_data,
+        } => {
+            let target = create::Target {
+                name,
+                if_not_exists: *if_not_exists,
+                columns,
+            };
+            ddl.create_table_as(target, query, *with_data).await?
+        }
+        Statement::CreateIndex(create) => ddl.create_index(create).await?,
+        Statement::AlterTable(alter) => ddl.alter_table(alter).await?,
+        Statement::Drop {
+            kind,
+            names,
+            if_exists,
+            cascade,
+        } => ddl.drop(*kind, names, *if_exists, *cascade).await?,
+        Statement::Truncate {
+            tables, cascade, ..
+        } => ddl.truncate(tables, *cascade).await?,
+        Statement::Vacuum { tables } => ddl.maintain(tables, "VACUUM")?,
+        Statement::Analyze { tables } => ddl.maintain(tables, "ANALYZE")?,
+        _ => return Err(Error::unsupported("this statement is")),
+    };
+    Ok(Outcome::Done {
+        tag,
+        notices: ddl.notices,
+    })
+}
+
+impl Ddl<'_> {
+    fn notice(&mut self, code: SqlState, message: String) {
+        self.notices
+            .push(Report::new(Severity::Notice, code, message));
+    }
+
+    /// The table of that name, which must exist.
+    fn resolve(&self, name: &Name) -> Result<Arc<TableDef>> {
+        let catalog = self.txn.catalog();
+        resolve_table(name, &bind_context(self.cx, &catalog)).cloned()
+    }
+
+    /// The table of that name, locked exclusively (G1), with a snapshot taken after (G2).
+    async fn lock(&mut self, name: &Name) -> Result<Arc<TableDef>> {
+        loop {
+            let table = self.resolve(name)?;
+            let cancel = &self.cx.cancel;
+            lock_table(self.txn, table.oid, TableLock::Exclusive, cancel).await?;
+            let now = self.resolve(name)?;
+            if now.oid == table.oid {
+                self.txn.begin_statement().await?;
+                return Ok(now);
+            }
+        }
+    }
+
+    /// Nothing needs doing, but the tables must exist.
+    fn maintain(&mut self, tables: &[Name], tag: &str) -> Result<String> {
+        for name in tables {
+            self.resolve(name)?;
+        }
+        Ok(tag.to_owned())
+    }
+}

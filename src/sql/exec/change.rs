@@ -1,0 +1,189 @@
+//! UPDATE and DELETE: target rows are found first, then each is locked and changed in its newest
+//! version, if that still meets the filter (PostgreSQL's documentation, 13.2.1).
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+
+use crate::base::{Result, RowId};
+use crate::sql::exec::insert::{Changed, breathe, returned};
+use crate::sql::exec::lock::lock_mode;
+use crate::sql::exec::lookup::unique_key;
+use crate::sql::exec::{Run, blocking, check_row, nulls, open};
+use crate::sql::expr::{eval, is_true};
+use crate::sql::ir::Expr;
+use crate::sql::plan::{ChangePlan, Target};
+use crate::table::{self, IndexDef, Locked, RowLock, Txn, row};
+use crate::txn::LockWait;
+use crate::types::Datum;
+
+/// A row to change, as the statement's snapshot shows it.
+struct Found {
+    id: RowId,
+    seen: Box<[u8]>,
+    from: Vec<Datum>,
+}
+
+/// Runs an UPDATE or DELETE.
+pub(crate) async fn change(plan: &ChangePlan, run: &Run, txn: &mut Txn) -> Result<Changed> {
+    match &plan.target {
+        Target::Unique { index, key } => change_unique(plan, index, key, run, txn).await,
+        Target::Scan => change_found(plan, run, txn).await,
+    }
+}
+
+/// How target rows are locked.
+fn row_lock<'r>(plan: &ChangePlan, run: &'r Run) -> RowLock<'r> {
+    RowLock {
+        mode: lock_mode(plan.strength),
+        wait: LockWait::Wait,
+        cancel: &run.statement.cancel,
+    }
+}
+
+async fn change_unique(
+    plan: &ChangePlan,
+    index: &Arc<IndexDef>,
+    key: &[Expr],
+    run: &Run,
+    txn: &mut Txn,
+) -> Result<Changed> {
+    let mut changed = Changed::default();
+    let Some(key) = unique_key(index, &plan.table, key, &run.context())? else {
+        return Ok(changed);
+    };
+    let lock = row_lock(plan, run);
+    let Some((id, locked)) = table::lock_unique(txn, &plan.table, index, &key, lock).await? else {
+        return Ok(changed);
+    };
+    let mut old = nulls(plan.table.columns.len());
+    decode(plan, &locked.bytes, &mut old)?;
+    if passes(plan, &old, run)? {
+        change_row(plan, id, &locked.bytes, &mut old, run, txn, &mut changed).await?;
+    }
+    Ok(changed)
+}
+
+async fn change_found(plan: &ChangePlan, run: &Run, txn: &mut Txn) -> Result<Changed> {
+    let found = blocking(plan.plan.heavy, || find(plan, run))?;
+    let mut changed = Changed::default();
+    let columns = plan.table.columns.len();
+    let mut old = nulls(columns);
+    for mut target in found {
+        let lock = row_lock(plan, run);
+        let locked = table::lock_row(txn, &plan.table, target.id, &target.seen, lock).await?;
+        let Locked::Row(locked) = locked else {
+            continue;
+        };
+        old.truncate(columns);
+        decode(plan, &locked.bytes, &mut old)?;
+        old.append(&mut target.from);
+        if locked.changed && !passes(plan, &old, run)? {
+            continue;
+        }
+        change_row(
+            plan,
+            target.id,
+            &locked.bytes,
+            &mut old,
+            run,
+            txn,
+            &mut changed,
+        )
+        .await?;
+        breathe(changed.count, run).await?;
+    }
+    Ok(changed)
+}
+
+/// The target rows at the snapshot, each once.
+fn find(plan: &ChangePlan, run: &Run) -> Result<Vec<Found>> {
+    let cx = run.context();
+    let columns = plan.table.columns.len();
+    let mut input = open(&plan.plan.root);
+    let mut row = nulls(plan.plan.width);
+    let mut found = Vec::new();
+    // Without FROM no row can come twice.
+    let joined = plan.plan.width > columns + 2;
+    let mut seen_ids = FxHashSet::default();
+    while input.next(&cx, &mut row)? {
+        let (Datum::Int8(id), Datum::Bytea(seen)) = (&row[columns], &row[columns + 1]) else {
+            continue;
+        };
+        let id = RowId(id.cast_unsigned());
+        if joined && !seen_ids.insert(id) {
+            continue;
+        }
+        found.push(Found {
+            id,
+            seen: seen.clone(),
+            from: row[columns + 2..].to_vec(),
+        });
+    }
+    Ok(found)
+}
+
+fn decode(plan: &ChangePlan, bytes: &[u8], out: &mut [Datum]) -> Result<()> {
+    let columns = plan.table.columns.iter().enumerate();
+    let live: Vec<usize> = columns
+        .filter(|(_, c)| !c.dropped)
+        .map(|(i, _)| i)
+        .collect();
+    row::decode(&plan.table, bytes, &live, out)
+}
+
+fn passes(plan: &ChangePlan, row: &[Datum], run: &Run) -> Result<bool> {
+    match &plan.filter {
+        Some(filter) => is_true(filter, row, &run.context()),
+        None => Ok(true),
+    }
+}
+
+/// Changes one locked row. `row` is its newest version, followed by the FROM row.
+async fn change_row(
+    plan: &ChangePlan,
+    id: RowId,
+    bytes: &[u8],
+    row: &mut [Datum],
+    run: &Run,
+    txn: &mut Txn,
+    changed: &mut Changed,
+) -> Result<()> {
+    let columns = plan.table.columns.len();
+    let cancel = &run.statement.cancel;
+    match &plan.assignments {
+        Some(assignments) => {
+            assign_new(plan, assignments, row, run)?;
+            table::update(txn, &plan.table, id, bytes, &row[..columns], cancel).await?;
+        }
+        None => table::delete(txn, &plan.table, id, bytes, cancel).await?,
+    }
+    if let Some(returning) = &plan.returning {
+        changed.returned.push(returned(returning, row, run)?);
+    }
+    changed.count += 1;
+    Ok(())
+}
+
+/// Turns the old row into the new one: all new values are computed from the old.
+fn assign_new(
+    plan: &ChangePlan,
+    assignments: &[(usize, Expr)],
+    row: &mut [Datum],
+    run: &Run,
+) -> Result<()> {
+    let cx = run.context();
+    let mut values: smallvec::SmallVec<[Datum; 4]> = smallvec::SmallVec::new();
+    for (_, expr) in assignments {
+        values.push(eval(expr, row, &cx)?.into_owned());
+    }
+    for ((column, _), value) in assignments.iter().zip(values) {
+        row[*column] = value;
+    }
+    check_row(
+        &plan.table,
+        &plan.checks,
+        &row[..plan.table.columns.len()],
+        &cx,
+    )
+}

@@ -1,0 +1,98 @@
+//! Which session a cancel request is for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::base::sync::Mutex;
+use crate::base::{CancelFlag, Error, Result, SqlState};
+
+#[derive(Default)]
+pub(super) struct Sessions {
+    by_pid: Mutex<HashMap<i32, Entry>>,
+}
+
+struct Entry {
+    secret: i32,
+    cancel: Arc<CancelFlag>,
+}
+
+/// A session's place among the others; dropping it takes the session out.
+pub(super) struct Registration {
+    sessions: Arc<Sessions>,
+    pub pid: i32,
+    pub secret: i32,
+    pub cancel: Arc<CancelFlag>,
+}
+
+impl Sessions {
+    /// Gives a session a process number and a secret, both random.
+    pub(super) fn register(self: &Arc<Self>) -> Result<Registration> {
+        let cancel = Arc::new(CancelFlag::default());
+        let mut by_pid = self.by_pid.lock();
+        loop {
+            let (pid, secret) = (random()? & i32::MAX, random()?);
+            if pid == 0 || by_pid.contains_key(&pid) {
+                continue;
+            }
+            let entry = Entry {
+                secret,
+                cancel: cancel.clone(),
+            };
+            by_pid.insert(pid, entry);
+            drop(by_pid);
+            return Ok(Registration {
+                sessions: self.clone(),
+                pid,
+                secret,
+                cancel,
+            });
+        }
+    }
+
+    /// A wrong key is ignored: the asker is not told which sessions there are.
+    pub(super) fn cancel(&self, pid: i32, secret: i32) {
+        if let Some(entry) = self.by_pid.lock().get(&pid)
+            && entry.secret == secret
+        {
+            entry.cancel.cancel();
+        }
+    }
+
+    pub(super) fn cancel_all(&self) {
+        for entry in self.by_pid.lock().values() {
+            entry.cancel.cancel();
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.sessions.by_pid.lock().remove(&self.pid);
+    }
+}
+
+fn random() -> Result<i32> {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| Error::new(SqlState::INTERNAL_ERROR, format!("no random numbers: {e}")))?;
+    Ok(i32::from_ne_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_right_key_cancels_and_only_its_session() {
+        let sessions = Arc::new(Sessions::default());
+        let (a, b) = (sessions.register().unwrap(), sessions.register().unwrap());
+        sessions.cancel(a.pid, a.secret ^ 1);
+        sessions.cancel(b.pid ^ 1, a.secret);
+        assert!(a.cancel.check().is_ok());
+        sessions.cancel(a.pid, a.secret);
+        assert!(a.cancel.check().is_err());
+        assert!(b.cancel.check().is_ok());
+        drop(a);
+        assert_eq!(sessions.by_pid.lock().len(), 1);
+    }
+}
