@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::{Error, Result, SqlState};
 use crate::session::Session;
-use crate::session::block::{Block, not_in_blocks, only_in_blocks_warning};
+use crate::session::block::{Block, not_in_blocks, only_in_blocks, only_in_blocks_warning};
 use crate::session::client::Client;
 use crate::session::cursors::Cursor;
 use crate::session::portal::{Fixed, Source};
@@ -74,6 +74,11 @@ impl Session {
                 is_move,
             } => self.fetch(cursor, *direction, *is_move, client).await,
             S::Close { cursor } => self.close_cursor(cursor.as_deref()),
+            S::LockTable { .. } if self.block != Block::InBlock => {
+                Err(only_in_blocks("LOCK TABLE"))
+            }
+            S::LockTable { .. } => Err(Error::unsupported("LOCK TABLE is")),
+            S::Checkpoint => Err(Error::unsupported("CHECKPOINT is")),
             _ => Err(Error::new(
                 SqlState::INTERNAL_ERROR,
                 "not a session command",

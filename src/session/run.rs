@@ -103,14 +103,11 @@ impl Session {
         })
     }
 
-    /// 25001 for what must be a transaction of its own, 25P01 for what must not.
+    /// 25001 for what must be a transaction of its own.
     fn check_place(&self, statement: &ast::Statement, alone: bool) -> Result<()> {
         let what = match statement {
             ast::Statement::Vacuum { .. } => "VACUUM",
             ast::Statement::CreateIndex(index) if index.concurrently => "CREATE INDEX CONCURRENTLY",
-            ast::Statement::LockTable { .. } if self.block != Block::InBlock && alone => {
-                return Err(crate::session::block::only_in_blocks("LOCK TABLE"));
-            }
             _ => return Ok(()),
         };
         if self.block == Block::InBlock || !alone {
@@ -127,7 +124,7 @@ impl Session {
 
     /// Sends rows until there are no more or `limit` is reached: how many, and whether all.
     pub(super) async fn send_rows<C: Client>(
-        &self,
+        &mut self,
         source: &mut Source,
         fields: &[Field],
         formats: &Formats,

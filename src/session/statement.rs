@@ -128,7 +128,9 @@ pub(super) fn classify(statement: &ast::Statement) -> Class {
         | S::Deallocate { .. }
         | S::Declare { .. }
         | S::Fetch { .. }
-        | S::Close { .. } => Class::Session,
+        | S::Close { .. }
+        | S::LockTable { .. }
+        | S::Checkpoint => Class::Session,
         _ => Class::Engine,
     }
 }
