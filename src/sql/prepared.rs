@@ -218,7 +218,9 @@ impl Prepared {
             &bind_context(cx, &catalog),
         )?;
         let shape = |fields: &Option<Vec<Field>>| -> Option<Vec<(Type, i32)>> {
-            fields.as_ref().map(|fields| fields.iter().map(|f| (f.ty, f.typmod)).collect())
+            fields
+                .as_ref()
+                .map(|fields| fields.iter().map(|f| (f.ty, f.typmod)).collect())
         };
         if shape(&again.fields) != shape(&self.fields) {
             return Err(Error::new(
@@ -268,8 +270,15 @@ async fn execute_locked(
                 None
             };
             let lines = explain::explain(inner, options, measured)?;
-            let rows = lines.into_iter().map(|line| vec![Datum::Text(line)]).collect();
-            Ok(Outcome::Rows(Rows::ready(&prepared, rows, "EXPLAIN".to_owned())))
+            let rows = lines
+                .into_iter()
+                .map(|line| vec![Datum::Text(line)])
+                .collect();
+            Ok(Outcome::Rows(Rows::ready(
+                &prepared,
+                rows,
+                "EXPLAIN".to_owned(),
+            )))
         }
         Kind::Copy => match &prepared.statement {
             Statement::Copy(statement) => copy::start(statement, txn, cx).await,
@@ -337,7 +346,11 @@ pub(super) async fn run_change(
                 txn.begin_point_statement();
                 Run::new(&plan.plan, params, cx, catalog)
             };
-            (insert(plan, &run, txn).await?, "INSERT 0", plan.returning.is_some())
+            (
+                insert(plan, &run, txn).await?,
+                "INSERT 0",
+                plan.returning.is_some(),
+            )
         }
         Kind::Change(plan) => {
             let run = match plan.target {
@@ -351,7 +364,11 @@ pub(super) async fn run_change(
                 Some(_) => "UPDATE",
                 None => "DELETE",
             };
-            (change(plan, &run, txn).await?, verb, plan.returning.is_some())
+            (
+                change(plan, &run, txn).await?,
+                verb,
+                plan.returning.is_some(),
+            )
         }
         _ => return Ok(Outcome::done("")),
     };

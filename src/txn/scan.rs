@@ -185,7 +185,15 @@ impl Reader {
     /// The entries of a range, as the transaction itself would have scanned them.
     pub fn scan(&self, lower: Bound<&[u8]>, upper: Bound<&[u8]>, backward: bool) -> Scan {
         let (pages, snapshot) = (self.pages.clone(), self.snapshot.clone());
-        Scan::new(pages, self.root, snapshot, self.own.clone(), lower, upper, backward)
+        Scan::new(
+            pages,
+            self.root,
+            snapshot,
+            self.own.clone(),
+            lower,
+            upper,
+            backward,
+        )
     }
 
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>> {

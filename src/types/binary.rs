@@ -18,6 +18,8 @@ const SIGN_NEGATIVE: u16 = 0x4000;
 const SIGN_NAN: u16 = 0xc000;
 const SIGN_POS_INFINITY: u16 = 0xd000;
 const SIGN_NEG_INFINITY: u16 = 0xf000;
+/// What PostgreSQL sends as the scale of an infinity.
+const INFINITY_SCALE: u16 = 0x20;
 const SCALE_MASK: u16 = 0x3fff;
 /// More dimensions than this PostgreSQL does not take either.
 const DIMENSIONS_MAX: i32 = 6;
@@ -284,8 +286,8 @@ fn send_numeric(value: &Numeric, out: &mut Vec<u8>) {
     };
     let decimal = match value {
         Numeric::NaN => return header([0, 0, SIGN_NAN, 0]),
-        Numeric::PosInfinity => return header([0, 0, SIGN_POS_INFINITY, 0]),
-        Numeric::NegInfinity => return header([0, 0, SIGN_NEG_INFINITY, 0]),
+        Numeric::PosInfinity => return header([0, 0, SIGN_POS_INFINITY, INFINITY_SCALE]),
+        Numeric::NegInfinity => return header([0, 0, SIGN_NEG_INFINITY, INFINITY_SCALE]),
         Numeric::Finite(decimal) => decimal,
     };
     let (digits, scale) = parts(decimal);
@@ -349,5 +351,89 @@ fn send_array(element: Type, array: &Array, out: &mut Vec<u8>) {
             let size = out.len() - start - 4;
             out[start..start + 4].copy_from_slice(&word(size));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{binary_in, binary_out};
+    use crate::types::{Format, Type, compare, text_in};
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn values_survive_their_binary_form_and_have_postgresqls_bytes() {
+        let format = Format::default();
+        for (ty, text, bytes) in [
+            (Type::Bool, "t", "01"),
+            (Type::Int4, "-2", "fffffffe"),
+            (Type::Float8, "1.5", "3ff8000000000000"),
+            (Type::Numeric, "12345.678", "00030001000000030001092 91a7c"),
+            (Type::Numeric, "-0.0001", "0001ffff400000040001"),
+            (Type::Numeric, "0.00", "0000000000000002"),
+            (Type::Numeric, "100000000", "00010002000000000001"),
+            (Type::Numeric, "NaN", "00000000c0000000"),
+            (Type::Numeric, "Infinity", "00000000d0000020"),
+            (Type::Date, "2000-01-02", "00000001"),
+            (
+                Type::Timestamptz,
+                "2000-01-01 00:00:01+00",
+                "00000000000f4240",
+            ),
+            (Type::Text, "é", "c3a9"),
+            (
+                Type::Int4Array,
+                "{1,NULL}",
+                "00000001000000010000001700000002000000010000000400000001ffffffff",
+            ),
+            (Type::TextArray, "{}", "000000000000000000000019"),
+        ] {
+            let value = text_in(ty, -1, text, &format).unwrap();
+            let mut out = Vec::new();
+            binary_out(ty, &value, &mut out);
+            assert_eq!(hex(&out), bytes.replace(' ', ""), "{text}");
+            let back = binary_in(ty, -1, &out).unwrap();
+            assert!(compare(ty, &value, &back).is_eq(), "{text}");
+        }
+    }
+
+    #[test]
+    fn bad_bytes_are_reported_and_never_panic() {
+        let code = |ty, bytes: &[u8]| binary_in(ty, -1, bytes).unwrap_err().sqlstate().to_string();
+        assert_eq!(code(Type::Int4, &[0, 0, 1]), "08P01");
+        assert_eq!(code(Type::Int4, &[0; 5]), "22P03");
+        assert_eq!(code(Type::Text, b"a\xff"), "22021");
+        assert_eq!(code(Type::Text, b"a\0"), "22021");
+        assert_eq!(
+            code(Type::Date, &i32::MAX.wrapping_sub(1).to_be_bytes()),
+            "22008"
+        );
+        assert_eq!(
+            code(Type::Numeric, &[0, 1, 0, 0, 0, 1, 0, 0, 0, 1]),
+            "22P03"
+        );
+        assert_eq!(
+            code(Type::Numeric, &[0, 1, 0, 0, 0, 0, 0, 0, 0x27, 0x10]),
+            "22P03"
+        );
+        let mut array = hex_bytes("0000000100000000000000177fffffff00000001");
+        assert_eq!(code(Type::Int4Array, &array), "22P03");
+        array[11] = 25;
+        assert_eq!(code(Type::Int4Array, &array), "42804");
+        for ty in Type::all() {
+            for len in 0..40 {
+                for fill in [0, 1, 0x7f, 0xff] {
+                    let _ = binary_in(ty, -1, &vec![fill; len]);
+                }
+            }
+        }
+    }
+
+    fn hex_bytes(hex: &str) -> Vec<u8> {
+        (0..hex.len() / 2)
+            .map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap())
+            .collect()
     }
 }

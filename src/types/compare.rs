@@ -101,3 +101,78 @@ fn compare_arrays(element: Type, a: &Array, b: &Array) -> Ordering {
     }
     a.elements.len().cmp(&b.elements.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cmp::Ordering;
+    use std::hash::{DefaultHasher, Hasher};
+
+    use super::{compare, hash};
+    use crate::types::{Datum, Format, Type, text_in};
+
+    fn read(ty: Type, text: &str) -> Datum {
+        text_in(ty, -1, text, &Format::default()).unwrap()
+    }
+
+    fn hashed(ty: Type, value: &Datum) -> u64 {
+        let mut state = DefaultHasher::new();
+        hash(ty, value, &mut state);
+        state.finish()
+    }
+
+    #[test]
+    fn equal_values_hash_alike_whatever_their_form() {
+        let long = "1".repeat(60);
+        for (ty, a, b) in [
+            (Type::Numeric, "1.0", "1.00"),
+            (
+                Type::Numeric,
+                "1e60",
+                "1000000000000000000000000000000000000000000000000000000000000.0",
+            ),
+            (Type::Numeric, "0", "0.000"),
+            (Type::Numeric, "NaN", "nan"),
+            (Type::Numeric, &format!("{long}.5"), &format!("{long}.5000")),
+            (Type::Float8, "-0", "0"),
+            (Type::Float8, "NaN", "nan"),
+            (Type::Bpchar, "a", "a  "),
+            (Type::NumericArray, "{1.0,NULL}", "{1.00,NULL}"),
+        ] {
+            let (a, b) = (read(ty, a), read(ty, b));
+            assert!(compare(ty, &a, &b).is_eq());
+            assert_eq!(hashed(ty, &a), hashed(ty, &b));
+        }
+        assert!(compare(Type::Text, &read(Type::Text, "a"), &read(Type::Text, "a ")).is_ne());
+    }
+
+    #[test]
+    fn values_are_in_the_order_of_postgresqls_btree() {
+        for (ty, ascending) in [
+            (
+                Type::Float8,
+                &["-Infinity", "-1", "0", "1", "Infinity", "NaN"][..],
+            ),
+            (
+                Type::Numeric,
+                &["-Infinity", "-1", "0", "0.1", "1e30", "Infinity", "NaN"],
+            ),
+            (Type::Text, &["", "B", "a", "b", "é"]),
+            (Type::Bool, &["f", "t"]),
+            (
+                Type::Date,
+                &["-infinity", "0001-01-01 BC", "2024-01-01", "infinity"],
+            ),
+            (
+                Type::Int4Array,
+                &["{}", "{1}", "{1,2}", "{1,NULL}", "{2}", "{NULL}"],
+            ),
+            (Type::Char, &["a", "\\377"]),
+        ] {
+            for pair in ascending.windows(2) {
+                let (a, b) = (read(ty, pair[0]), read(ty, pair[1]));
+                assert_eq!(compare(ty, &a, &b), Ordering::Less, "{pair:?}");
+                assert_eq!(compare(ty, &b, &a), Ordering::Greater, "{pair:?}");
+            }
+        }
+    }
+}

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use crate::base::{Error, Result, SqlState};
 use crate::types::numeric::Numeric;
-use crate::types::text::write_u64;
+use crate::types::text::{floor_boundary, write_u64};
 use crate::types::{Datum, Format, Type};
 
 pub use crate::types::zone::{Zone, offset_at, offset_of_local, time_zone};
@@ -365,7 +365,7 @@ impl Unit {
     /// PostgreSQL tells words apart by their first ten letters.
     fn from_name(name: &str) -> Option<Unit> {
         let lower = name.to_ascii_lowercase();
-        let word = &lower[..lower.floor_char_boundary(10)];
+        let word = floor_boundary(&lower, 10);
         Some(match word {
             "us" | "usec" | "usecond" | "useconds" | "usecs" | "microsecon" => Unit::Microsecond,
             "ms" | "msec" | "msecond" | "mseconds" | "msecs" | "millisecon" => Unit::Millisecond,
@@ -457,8 +457,17 @@ fn not_supported(unit: &str, ty: Type) -> Error {
 /// `date_part` of a date is that of the timestamp at its midnight.
 pub fn extract(field: &str, ty: Type, value: &Datum, format: &Format) -> Result<Datum> {
     let numeric = |n: Numeric| Ok(Datum::Numeric(Box::new(n)));
-    let unit = Unit::from_extract_name(field).ok_or_else(|| not_recognized(field, ty))?;
-    if !unit.is_of(ty) {
+    let unit = Unit::from_extract_name(field).ok_or_else(|| match field {
+        // PostgreSQL knows the words.
+        "now" | "today" | "tomorrow" | "yesterday" | "allballs" | "infinity" | "-infinity" => {
+            not_supported(field, ty)
+        }
+        _ => not_recognized(field, ty),
+    })?;
+    // PostgreSQL finds a zone's parts null, not missing, in an infinite timestamp.
+    let is_infinite_timestamp =
+        ty == Type::Timestamp && matches!(value, Datum::Timestamp(micros) if is_infinite(*micros));
+    if !unit.is_of(ty) && !is_infinite_timestamp {
         return Err(not_supported(field, ty));
     }
     let micros = match value {
@@ -598,4 +607,115 @@ fn truncate(unit: Unit, micros: i64) -> Result<i64> {
     };
     timestamp_in_range(i128::from(day) * i128::from(DAY_MICROS))
         .ok_or_else(|| out_of_range("timestamp"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Civil, date_trunc, extract, time_zone};
+    use crate::base::Result;
+    use crate::types::{Datum, Format, Type, text_in, text_out};
+
+    fn shown(ty: Type, result: Result<Datum>, format: &Format) -> String {
+        match result {
+            Ok(Datum::Null) => "null".to_owned(),
+            Ok(value) => {
+                let mut out = Vec::new();
+                text_out(ty, &value, format, &mut out);
+                String::from_utf8(out).unwrap()
+            }
+            Err(error) => format!("{} {}", error.sqlstate(), error.report().message),
+        }
+    }
+
+    fn part(field: &str, ty: Type, text: &str) -> String {
+        let format = Format {
+            time_zone: time_zone("Asia/Kolkata").unwrap(),
+            ..Format::default()
+        };
+        let value = text_in(ty, -1, text, &format).unwrap();
+        shown(Type::Numeric, extract(field, ty, &value, &format), &format)
+    }
+
+    #[test]
+    fn the_calendar_counts_every_day_once() {
+        let mut expected = Civil::from_days(-800_000);
+        for days in -800_000..800_000 {
+            let civil = Civil::from_days(days);
+            assert_eq!(civil, expected);
+            assert_eq!(civil.days(), days);
+            expected.day += 1;
+            if expected.day > super::days_in_month(expected.year, expected.month) {
+                expected.day = 1;
+                expected.month += 1;
+            }
+            if expected.month > 12 {
+                expected.month = 1;
+                expected.year += 1;
+            }
+        }
+        assert_eq!(Civil::new(2000, 1, 1).days(), 0);
+    }
+
+    #[test]
+    fn parts_have_postgresqls_scale() {
+        let ts = "2024-02-29 13:14:15.123456";
+        for (field, value) in [
+            ("second", "15.123456"),
+            ("milliseconds", "15123.456"),
+            ("microseconds", "15123456"),
+            ("epoch", "1709212455.123456"),
+            ("julian", "2460370.55156392888888888889"),
+            ("week", "9"),
+            ("doy", "60"),
+            ("isodow", "4"),
+            ("century", "21"),
+            ("hour", "13"),
+        ] {
+            assert_eq!(part(field, Type::Timestamp, ts), value, "{field}");
+        }
+        assert_eq!(part("timezone", Type::Timestamptz, ts), "19800");
+        assert_eq!(part("timezone_minute", Type::Timestamptz, ts), "30");
+        assert_eq!(part("epoch", Type::Date, "2024-02-29"), "1709164800");
+        assert_eq!(part("century", Type::Date, "0001-01-01 BC"), "-1");
+        assert_eq!(part("year", Type::Timestamp, "-infinity"), "-Infinity");
+        assert_eq!(part("day", Type::Timestamp, "infinity"), "null");
+        assert_eq!(
+            part("hour", Type::Date, "2024-02-29"),
+            "0A000 unit \"hour\" not supported for type date"
+        );
+        assert_eq!(
+            part("foo", Type::Timestamp, ts),
+            "22023 unit \"foo\" not recognized for type timestamp without time zone"
+        );
+    }
+
+    #[test]
+    fn truncation_follows_the_clock_of_the_zone() {
+        let format = Format {
+            time_zone: time_zone("America/New_York").unwrap(),
+            ..Format::default()
+        };
+        let trunc = |unit, ty, text| {
+            let value = text_in(ty, -1, text, &format).unwrap();
+            shown(ty, date_trunc(unit, ty, &value, &format), &format)
+        };
+        let tz = Type::Timestamptz;
+        assert_eq!(
+            trunc("day", tz, "2024-03-10 12:00"),
+            "2024-03-10 00:00:00-05"
+        );
+        assert_eq!(
+            trunc("hour", tz, "2024-03-10 12:34"),
+            "2024-03-10 12:00:00-04"
+        );
+        let ts = Type::Timestamp;
+        assert_eq!(trunc("week", ts, "2024-03-10"), "2024-03-04 00:00:00");
+        assert_eq!(trunc("century", ts, "2000-12-31"), "1901-01-01 00:00:00");
+        assert_eq!(trunc("decade", ts, "1999-12-31"), "1990-01-01 00:00:00");
+        assert_eq!(trunc("foo", ts, "infinity"), "infinity");
+        assert_eq!(
+            trunc("dow", ts, "2024-01-01"),
+            "22023 unit \"dow\" not recognized for type timestamp without time zone"
+        );
+    }
 }

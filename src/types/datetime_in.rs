@@ -19,10 +19,8 @@ const JULIAN_ZERO: i64 = -2_451_545;
 const UNIX_EPOCH_DAY: i32 = -10_957;
 
 pub(super) fn date_in(s: &str, format: &Format) -> Result<i32> {
-    if let Some((days, rest)) = iso_date(s.as_bytes()) {
-        if rest.is_empty() {
-            return Ok(days);
-        }
+    if let Some((days, [])) = iso_date(s.as_bytes()) {
+        return Ok(days);
     }
     match read(s, format).map_err(|wrong| wrong.into_error(Type::Date, s))? {
         Moment::Infinity => Ok(DATE_INFINITY),
@@ -333,8 +331,9 @@ impl Cursor<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Keyword {
     Month(i64),
-    /// Days of the week, `at`, `on`.
+    /// `at`, `on`.
     Ignored,
+    Weekday,
     Am,
     Pm,
     Ad,
@@ -383,13 +382,14 @@ fn keyword(word: &str) -> Option<Keyword> {
         "dec" | "december" => K::Month(12),
         "sun" | "sunday" | "mon" | "monday" | "tue" | "tues" | "tuesday" | "wed" | "weds"
         | "wednesday" | "thu" | "thur" | "thurs" | "thursday" | "fri" | "friday" | "sat"
-        | "saturday" | "at" | "on" => K::Ignored,
+        | "saturday" => K::Weekday,
+        "at" | "on" => K::Ignored,
         "am" => K::Am,
         "pm" => K::Pm,
         "ad" => K::Ad,
         "bc" => K::Bc,
         "epoch" => K::Epoch,
-        "infinity" | "+infinity" => K::Infinity,
+        "infinity" => K::Infinity,
         "-infinity" => K::NegInfinity,
         "now" => K::Now,
         "today" => K::Today,
@@ -421,6 +421,7 @@ const TIME: u32 = HOUR | MINUTE | SECOND;
 const ZONE: u32 = 128;
 const HALF: u32 = 256;
 const ERA: u32 = 512;
+const WEEKDAY: u32 = 1024;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Half {
@@ -503,6 +504,14 @@ fn leading_number(text: &str) -> Read<(i64, &str)> {
     Ok((i64::from(value), &text[len..]))
 }
 
+/// The same where nothing means 0, as in `10:`.
+fn number_or_zero(text: &str) -> Read<(i64, &str)> {
+    match text.bytes().next() {
+        Some(b'0'..=b'9') => leading_number(text),
+        _ => Ok((0, text)),
+    }
+}
+
 /// Microseconds of `.25`.
 fn parse_fraction(text: &str) -> Read<i64> {
     let digits = text.strip_prefix('.').ok_or(Wrong::Format)?;
@@ -523,12 +532,12 @@ fn parse_offset(text: &str) -> Read<i32> {
         Wrong::Field => Wrong::ZoneOffset,
         other => other,
     };
-    let (mut hour, mut rest) = leading_number(unsigned).map_err(range)?;
+    let (mut hour, mut rest) = number_or_zero(unsigned).map_err(range)?;
     let (mut minute, mut second) = (0, 0);
     if let Some(minutes) = rest.strip_prefix(':') {
-        (minute, rest) = leading_number(minutes).map_err(range)?;
+        (minute, rest) = number_or_zero(minutes).map_err(range)?;
         if let Some(seconds) = rest.strip_prefix(':') {
-            (second, rest) = leading_number(seconds).map_err(range)?;
+            (second, rest) = number_or_zero(seconds).map_err(range)?;
         }
     } else if rest.is_empty() && unsigned.len() > 2 {
         (hour, minute) = (hour / 100, hour % 100);
@@ -638,14 +647,14 @@ impl Reader<'_> {
         }
         let (first, rest) = leading_number(text)?;
         let rest = rest.strip_prefix(':').ok_or(Wrong::Format)?;
-        let (second, rest) = leading_number(rest)?;
+        let (second, rest) = number_or_zero(rest)?;
         (self.hour, self.minute, self.second, self.micros) = (first, second, 0, 0);
         if rest.starts_with('.') {
             // Two numbers and a fraction are minutes and seconds.
             self.micros = parse_fraction(rest)?;
             (self.hour, self.minute, self.second) = (0, first, second);
         } else if let Some(rest) = rest.strip_prefix(':') {
-            let (third, rest) = leading_number(rest)?;
+            let (third, rest) = number_or_zero(rest)?;
             self.second = third;
             if !rest.is_empty() {
                 self.micros = parse_fraction(rest)?;
@@ -836,6 +845,7 @@ impl Reader<'_> {
         };
         Ok(match keyword {
             Keyword::Ignored => 0,
+            Keyword::Weekday => WEEKDAY,
             Keyword::Month(month) => {
                 // `2 January`: the number before was the day after all.
                 let is_day = self.knows(MONTH)
@@ -885,9 +895,7 @@ impl Reader<'_> {
             }
             Keyword::Label(label) => {
                 let is_followed = matches!(next, Some(Shape::Number | Shape::Time | Shape::Date));
-                if self.label.is_some()
-                    || (label == Label::Time && !(self.knows(DATE) && is_followed))
-                {
+                if label == Label::Time && !(self.knows(DATE) && is_followed) {
                     return Err(Wrong::Format);
                 }
                 self.label = Some(label);
@@ -916,9 +924,6 @@ impl Reader<'_> {
     }
 
     fn finish(mut self) -> Read<Moment> {
-        if self.label.is_some() {
-            return Err(Wrong::Format);
-        }
         if let Some(special) = self.special {
             return Ok(special);
         }
@@ -967,5 +972,146 @@ impl Reader<'_> {
             return Err(Wrong::Field);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::types::datetime::time_zone;
+    use crate::types::{DateOrder, Format, Type, text_in, text_out};
+
+    fn echo(ty: Type, s: &str, format: &Format) -> String {
+        match text_in(ty, -1, s, format) {
+            Ok(value) => {
+                let mut out = Vec::new();
+                text_out(ty, &value, format, &mut out);
+                String::from_utf8(out).unwrap()
+            }
+            Err(error) => format!("{} {}", error.sqlstate(), error.report().message),
+        }
+    }
+
+    #[test]
+    fn dates_are_read_in_every_usual_form() {
+        let format = Format::default();
+        for (input, output) in [
+            ("2024-01-31", "2024-01-31"),
+            ("20240131", "2024-01-31"),
+            ("240131", "2024-01-31"),
+            ("Jan 2, 2024", "2024-01-02"),
+            ("2 Jan 2024", "2024-01-02"),
+            (
+                "99-Jan-02",
+                "22008 date/time field value out of range: \"99-Jan-02\"",
+            ),
+            ("1/2/2024", "2024-01-02"),
+            ("1/2/69", "2069-01-02"),
+            ("1/2/70", "1970-01-02"),
+            ("2024.123", "2024-05-02"),
+            ("J2451187", "1999-01-08"),
+            ("March 15, 44 BC", "0044-03-15 BC"),
+            ("0001-01-01 BC", "0001-01-01 BC"),
+            ("4714-11-24 BC", "4714-11-24 BC"),
+            ("5874897-12-31", "5874897-12-31"),
+            ("-infinity", "-infinity"),
+            ("epoch", "1970-01-01"),
+            ("Fri Feb 7 1997", "1997-02-07"),
+            ("today", "2000-01-01"),
+            ("tomorrow", "2000-01-02"),
+            (
+                "2024-02-30",
+                "22008 date/time field value out of range: \"2024-02-30\"",
+            ),
+            (
+                "5874898-01-01",
+                "22008 date out of range: \"5874898-01-01\"",
+            ),
+            ("", "22007 invalid input syntax for type date: \"\""),
+        ] {
+            assert_eq!(echo(Type::Date, input, &format), output, "{input}");
+        }
+    }
+
+    #[test]
+    fn the_date_order_tells_day_from_month() {
+        let read = |date_order, s| {
+            let format = Format {
+                date_order,
+                ..Format::default()
+            };
+            echo(Type::Date, s, &format)
+        };
+        assert_eq!(read(DateOrder::Mdy, "1/2/2024"), "2024-01-02");
+        assert_eq!(read(DateOrder::Dmy, "1/2/2024"), "2024-02-01");
+        assert_eq!(read(DateOrder::Ymd, "24/2/1"), "2024-02-01");
+        let error = text_in(Type::Date, -1, "13/13/2024", &Format::default()).unwrap_err();
+        assert_eq!(
+            error.report().hint.as_deref(),
+            Some("Perhaps you need a different \"datestyle\" setting.")
+        );
+    }
+
+    #[test]
+    fn timestamps_are_read_with_their_zones() {
+        let format = Format {
+            time_zone: time_zone("America/New_York").unwrap(),
+            ..Format::default()
+        };
+        for (input, output) in [
+            (
+                "2024-01-31 10:20:30.1234567",
+                "2024-01-31 10:20:30.123457-05",
+            ),
+            ("2024-01-31T10:20:30Z", "2024-01-31 05:20:30-05"),
+            ("20240131T102030.5+0530", "2024-01-30 23:50:30.5-05"),
+            ("Jan 2, 2024 3:04 PM PST", "2024-01-02 18:04:00-05"),
+            ("2024-06-01 10:00 Asia/Kolkata", "2024-06-01 00:30:00-04"),
+            ("2024-06-01 10:00 utc+3", "2024-06-01 09:00:00-04"),
+            ("2010-06-01 10:00 MSK", "2010-06-01 03:00:00-04"),
+            // Skipped by the clock, and shown twice by it.
+            ("2024-03-10 02:30", "2024-03-10 03:30:00-04"),
+            ("2024-11-03 01:30", "2024-11-03 01:30:00-05"),
+            ("1800-01-01", "1800-01-01 00:00:00-04:56:02"),
+            ("50000-07-01", "50000-07-01 00:00:00-04"),
+            ("2024-01-01 24:00", "2024-01-02 00:00:00-05"),
+            (
+                "2024-01-01 10:00+16",
+                "22009 time zone displacement out of range: \"2024-01-01 10:00+16\"",
+            ),
+            (
+                "2024-01-01 0:0 foo/bar",
+                "22023 time zone \"foo/bar\" not recognized",
+            ),
+            (
+                "2024-01-01 foo",
+                "22007 invalid input syntax for type timestamp with time zone: \"2024-01-01 foo\"",
+            ),
+        ] {
+            assert_eq!(echo(Type::Timestamptz, input, &format), output, "{input}");
+        }
+        assert_eq!(
+            echo(Type::Timestamp, "2024-01-31 10:20+05", &format),
+            "2024-01-31 10:20:00"
+        );
+        assert_eq!(
+            echo(Type::Timestamp, "294277-01-01", &format),
+            "22008 timestamp out of range: \"294277-01-01\""
+        );
+    }
+
+    #[test]
+    fn the_short_way_agrees_with_the_tokens() {
+        let format = Format::default();
+        for s in [
+            "2024-02-29 23:59:59.5",
+            "0099-12-31 00:00:00",
+            "9999-01-01 01:02:03.000001",
+        ] {
+            // A blank at the end makes a text too unusual for the short way.
+            assert_eq!(
+                echo(Type::Timestamp, s, &format),
+                echo(Type::Timestamp, &format!("{s} "), &format)
+            );
+        }
     }
 }

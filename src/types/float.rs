@@ -42,6 +42,7 @@ impl Float for f64 {
         let fraction = bits & ((1 << 52) - 1);
         match (bits >> 52) & 0x7ff {
             0 => (fraction, -1074),
+            #[expect(clippy::cast_possible_truncation, reason = "11 bits")]
             exponent => (fraction | 1 << 52, exponent as i32 - 1075),
         }
     }
@@ -101,9 +102,14 @@ pub(super) fn float_in<F: Float>(text: &str) -> Result<F> {
             .take_while(|b| !matches!(b, b'e' | b'E'))
             .any(|b| matches!(b, b'1'..=b'9'));
     if value.is_infinite() || underflow {
+        // As PostgreSQL has it: the number alone for one type, the whole text for the other.
+        let shown = match F::DIGITS {
+            <f64 as Float>::DIGITS => number,
+            _ => text,
+        };
         return Err(Error::new(
             SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
-            format!("\"{number}\" is out of range for type {}", F::NAME),
+            format!("\"{shown}\" is out of range for type {}", F::NAME),
         ));
     }
     if number.len() < trimmed.len() {
@@ -181,6 +187,11 @@ struct Digits {
 }
 
 impl Digits {
+    #[expect(clippy::cast_possible_truncation, reason = "at most 20")]
+    fn count(&self) -> i32 {
+        self.len as i32
+    }
+
     fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
@@ -227,6 +238,12 @@ fn scientific<F: Float>(value: F, places: Option<usize>) -> (Digits, i32) {
 /// does not (`1e23` prints as `9.999999999999999e+22`).
 fn shortest<F: Float>(value: F) -> (Digits, i32) {
     let (digits, exponent) = scientific(value, None);
+    let even = even_of_tie(value, digits.len)
+        .filter(|(digits, exponent)| reads_back(value, digits, *exponent))
+        .filter(|(digits, exponent)| !is_half_way(value, digits, *exponent));
+    if let Some(even) = even {
+        return even;
+    }
     if !is_half_way(value, &digits, exponent) {
         return (digits, exponent);
     }
@@ -242,11 +259,38 @@ fn shortest<F: Float>(value: F) -> (Digits, i32) {
 
 fn reads_back<F: Float>(value: F, digits: &Digits, exponent: i32) -> bool {
     let text = String::from_utf8_lossy(digits.as_slice());
-    let shift = exponent - digits.len as i32 + 1;
+    let shift = exponent - digits.count() + 1;
     let magnitude: f64 = value.into();
     format!("{text}e{shift}")
         .parse::<F>()
         .is_ok_and(|read| Into::<f64>::into(read) == magnitude.abs())
+}
+
+/// Where the float itself is half way between two decimals of `len` digits: the even one, which
+/// PostgreSQL prints (Rust prints the greater).
+fn even_of_tie<F: Float>(value: F, len: usize) -> Option<(Digits, i32)> {
+    let (mantissa, e) = value.decompose();
+    let twos = mantissa.trailing_zeros();
+    let fraction_digits = u32::try_from(-(e + twos as i32)).ok().filter(|n| *n > 0)?;
+    // All digits of the float: an odd number times a power of five ends in 5.
+    let all = u128::from(mantissa >> twos).checked_mul(5u128.checked_pow(fraction_digits)?)?;
+    if all.ilog10() as usize != len {
+        return None;
+    }
+    let half = all / 10;
+    let even = half + half % 2;
+    let mut digits = Digits {
+        bytes: [0; 20],
+        len: 0,
+    };
+    let mut rest = &mut digits.bytes[..];
+    write!(rest, "{even}").ok()?;
+    digits.len = 20 - rest.len();
+    let exponent = digits.count() - fraction_digits.cast_signed();
+    while digits.len > 1 && digits.bytes[digits.len - 1] == b'0' {
+        digits.len -= 1;
+    }
+    Some((digits, exponent))
 }
 
 /// The decimal is exactly between the float and a neighbour: D × 10^k = (2m ± 1) × 2^(e-1).
@@ -256,7 +300,7 @@ fn is_half_way<F: Float>(value: F, digits: &Digits, exponent: i32) -> bool {
     for byte in digits.as_slice() {
         decimal = decimal * 10 + u128::from(byte - b'0');
     }
-    let k = exponent - digits.len as i32 + 1;
+    let k = exponent - digits.count() + 1;
     // Compare odd parts and powers of two, with the fives on the side where they multiply.
     let fives = |count: i32| u32::try_from(count).ok().and_then(|n| 5u128.checked_pow(n));
     let twos = decimal.trailing_zeros() as i32;

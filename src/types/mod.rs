@@ -12,7 +12,8 @@
 //!   dates; [`Format`] holds the session settings that text forms depend on.
 //!
 //! Invariants:
-//! - T1: `text_in(text_out(v)) == v` for every value and format, and the same for the binary form.
+//! - T1: `text_in(text_out(v)) == v` where `extra_float_digits` is positive, and the same for the
+//!   binary form.
 //! - T2: `compare(a, b) == Equal` implies equal hashes.
 //! - T3: a function that takes a type and a datum of another type panics: that is a bug of the
 //!   caller, which never comes from a client's bytes.

@@ -190,11 +190,9 @@ impl Numeric {
         };
         let (digits, scale) = parts(decimal);
         // Both operands are exact doubles, so the quotient is correctly rounded.
-        if let (Some(digits), 0..=22) = (digits.to_i64(), scale) {
-            if digits.unsigned_abs() < 1 << 53 {
-                #[expect(clippy::cast_possible_truncation, reason = "0..=22")]
-                return digits as f64 / 10f64.powi(scale as i32);
-            }
+        let small = digits.to_i64().filter(|n| n.unsigned_abs() < 1 << 53);
+        if let (Some(digits), Ok(scale @ 0..=22)) = (small, i32::try_from(scale)) {
+            return digits as f64 / 10f64.powi(scale);
         }
         format!("{digits}e-{scale}")
             .parse()
@@ -725,4 +723,121 @@ pub(super) fn overflow() -> Error {
 
 pub(super) fn division_by_zero() -> Error {
     Error::new(SqlState::DIVISION_BY_ZERO, "division by zero")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Numeric;
+    use crate::base::Result;
+
+    fn n(text: &str) -> Numeric {
+        Numeric::parse(text).unwrap()
+    }
+
+    /// Applies an operation to two texts.
+    fn op(f: fn(&Numeric, &Numeric) -> Result<Numeric>, a: &str, b: &str) -> String {
+        match f(&n(a), &n(b)) {
+            Ok(result) => result.to_string(),
+            Err(error) => error.report().message,
+        }
+    }
+
+    #[test]
+    fn texts_keep_their_scale() {
+        for (input, output) in [
+            (" 1.50 ", "1.50"),
+            (".5", "0.5"),
+            ("5.", "5"),
+            ("-0.00", "0.00"),
+            ("1.5e3", "1500"),
+            ("12e-3", "0.012"),
+            ("00012.500", "12.500"),
+            ("-inf", "-Infinity"),
+            (
+                "123456789012345678901234567890.12",
+                "123456789012345678901234567890.12",
+            ),
+        ] {
+            assert_eq!(n(input).to_string(), output);
+        }
+        for wrong in ["", ".", "1.2.3", "1e", "1_0", "0x10", "-NaN", "1 2"] {
+            let report = Numeric::parse(wrong).unwrap_err().report();
+            assert_eq!(
+                report.message,
+                format!("invalid input syntax for type numeric: \"{wrong}\"")
+            );
+        }
+        assert!(Numeric::parse("1e131071").is_ok());
+        for wrong in ["1e131072", "1e-16384", "1e99999999999"] {
+            let report = Numeric::parse(wrong).unwrap_err().report();
+            assert_eq!(report.message, "value overflows numeric format");
+        }
+    }
+
+    #[test]
+    fn quotients_have_postgresqls_scale() {
+        for (a, b, quotient) in [
+            ("1", "3", "0.33333333333333333333"),
+            ("10", "3", "3.3333333333333333"),
+            ("2", "3", "0.66666666666666666667"),
+            ("100000", "3", "33333.333333333333"),
+            ("1.00", "0.0003", "3333.3333333333333333"),
+            ("0", "5", "0.00000000000000000000"),
+            ("-7", "2", "-3.5000000000000000"),
+            ("1", "0", "division by zero"),
+            ("NaN", "0", "NaN"),
+            ("Infinity", "-2", "-Infinity"),
+            ("1", "Infinity", "0"),
+        ] {
+            assert_eq!(op(Numeric::div, a, b), quotient, "{a} / {b}");
+        }
+    }
+
+    #[test]
+    fn sums_products_and_remainders_have_postgresqls_scale() {
+        assert_eq!(op(Numeric::add, "1.50", "2.25000"), "3.75000");
+        assert_eq!(op(Numeric::sub, "1", "1.000"), "0.000");
+        assert_eq!(op(Numeric::add, "Infinity", "-Infinity"), "NaN");
+        assert_eq!(op(Numeric::mul, "1.50", "-2.0"), "-3.000");
+        assert_eq!(op(Numeric::mul, "0", "Infinity"), "NaN");
+        assert_eq!(op(Numeric::rem, "-7.5", "2"), "-1.5");
+        assert_eq!(op(Numeric::rem, "5", "Infinity"), "5");
+        assert_eq!(op(Numeric::div_trunc, "-7.5", "2"), "-3");
+        assert_eq!(
+            op(Numeric::mul, "1e100000", "1e100000"),
+            "value overflows numeric format"
+        );
+    }
+
+    #[test]
+    fn rounding_is_away_from_zero() {
+        assert_eq!(n("2.5").round(0).unwrap().to_string(), "3");
+        assert_eq!(n("-2.5").round(0).unwrap().to_string(), "-3");
+        assert_eq!(n("155").round(-1).unwrap().to_string(), "160");
+        assert_eq!(n("1.5").round(3).unwrap().to_string(), "1.500");
+        assert_eq!(n("-1.59").trunc(1).unwrap().to_string(), "-1.5");
+        assert_eq!(n("-1.5").floor().to_string(), "-2");
+        assert_eq!(n("-1.5").ceil().to_string(), "-1");
+        assert_eq!(n("-0.5").to_i64(), Some(-1));
+        assert_eq!(n("9223372036854775807.5").to_i64(), None);
+        assert_eq!(n("1.500").trim_scale().to_string(), "1.5");
+    }
+
+    #[test]
+    fn floats_become_numerics_of_fifteen_or_six_digits() {
+        assert_eq!(Numeric::from_f64(0.1).to_string(), "0.1");
+        assert_eq!(Numeric::from_f64(1e20).to_string(), "100000000000000000000");
+        assert_eq!(
+            Numeric::from_f64(1_234_567.123_456_789).to_string(),
+            "1234567.12345679"
+        );
+        assert_eq!(Numeric::from_f32(0.1).to_string(), "0.1");
+        assert_eq!(Numeric::from_f32(16777216.0).to_string(), "16777200");
+        assert_eq!(
+            Numeric::from_f64(f64::NEG_INFINITY).to_string(),
+            "-Infinity"
+        );
+        assert_eq!(n("0.1").to_f64(), 0.1);
+        assert_eq!(n("1e400").to_f64(), f64::INFINITY);
+    }
 }

@@ -70,7 +70,7 @@ impl Numeric {
             };
         }
         let (digits, from) = parts(decimal);
-        let bits = bits_for(scale + weight.max(0));
+        let bits = bits_for(scale + truncated(value * LOG10_E).max(0));
         let x = shifted(&digits, from, bits);
         Numeric::new(from_fixed(&exp_fixed(&x, bits), bits, scale), scale)
     }
@@ -94,8 +94,12 @@ impl Numeric {
         if self.is_nan() || number.is_nan() {
             return Ok(Numeric::NaN);
         }
-        check_logarithm(self)?;
+        // PostgreSQL looks at the base first only where both are finite.
+        if self.is_finite() && number.is_finite() || number.signum() != Some(-1) {
+            check_logarithm(self)?;
+        }
         check_logarithm(number)?;
+        check_logarithm(self)?;
         let (Numeric::Finite(base), Numeric::Finite(decimal)) = (self, number) else {
             return Ok(match (self.is_finite(), number.is_finite()) {
                 (true, _) => Numeric::PosInfinity,
@@ -127,10 +131,9 @@ impl Numeric {
             return special_power(self, exponent, &one);
         }
         check_power(self, exponent)?;
-        if exponent.is_integer() {
-            if let Some(n) = exponent.to_i64().and_then(|n| i32::try_from(n).ok()) {
-                return integer_power(self, i64::from(n), scale_of(exponent));
-            }
+        let integer = exponent.to_i64().filter(|_| exponent.is_integer());
+        if let Some(n) = integer.filter(|n| i32::try_from(*n).is_ok()) {
+            return integer_power(self, n);
         }
         if self.signum() == Some(0) {
             return Numeric::new(BigInt::zero(), MIN_SIG_DIGITS);
@@ -219,7 +222,8 @@ fn is_odd(n: &Numeric) -> bool {
     }
 }
 
-fn integer_power(base: &Numeric, exponent: i64, exponent_scale: i64) -> Result<Numeric> {
+/// Its scale depends on the base alone.
+fn integer_power(base: &Numeric, exponent: i64) -> Result<Numeric> {
     let Numeric::Finite(decimal) = base else {
         return Ok(Numeric::NaN);
     };
@@ -233,11 +237,10 @@ fn integer_power(base: &Numeric, exponent: i64, exponent_scale: i64) -> Result<N
     if weight > 131_072.0 {
         return Err(overflow());
     }
-    if weight + 1.0 < -(MAX_DISPLAY_SCALE as f64) {
-        return Numeric::new(BigInt::zero(), MAX_DISPLAY_SCALE);
+    let scale = result_scale(0, &[base]);
+    if weight + 1.0 < -(scale as f64) {
+        return Numeric::new(BigInt::zero(), scale);
     }
-    let scale = result_scale(truncated(weight), &[base]).max(exponent_scale);
-    let scale = scale.min(MAX_DISPLAY_SCALE);
     if digits.is_zero() {
         return match exponent {
             0 => Numeric::new(pow10(scale), scale),
@@ -357,14 +360,14 @@ fn exp_fixed(x: &BigInt, bits: i64) -> BigInt {
     let mut sum = BigInt::one() << bits_inside;
     let mut term = sum.clone();
     for n in 1u32.. {
-        term = (&term * &r >> bits_inside) / n;
+        term = ((&term * &r) >> bits_inside) / n;
         if term.is_zero() {
             break;
         }
         sum += &term;
     }
     for _ in 0..halvings {
-        sum = &sum * &sum >> bits_inside;
+        sum = (&sum * &sum) >> bits_inside;
     }
     let shift = k.to_i64().unwrap_or(0) - 2 * halvings;
     if shift >= 0 {
@@ -397,11 +400,11 @@ fn bit_length(n: &BigInt) -> i64 {
 
 /// z + z³/3 + z⁵/5 + …
 fn atanh_series(z: BigInt, bits: i64) -> BigInt {
-    let square = &z * &z >> bits;
+    let square = (&z * &z) >> bits;
     let mut sum = z.clone();
     let mut power = z;
     for n in (3u32..).step_by(2) {
-        power = power * &square >> bits;
+        power = (power * &square) >> bits;
         let term = &power / n;
         if term.is_zero() || term == BigInt::from(-1) {
             break;
@@ -416,4 +419,62 @@ fn ln2_fixed(bits: i64) -> BigInt {
     let bits_inside = bits + 16;
     let atanh = |n: u32| atanh_series((BigInt::one() << bits_inside) / n, bits_inside);
     (atanh(26) * 18 - atanh(4801) * 2 + atanh(8749) * 8) >> 16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Numeric;
+    use crate::base::Result;
+
+    fn shown(result: Result<Numeric>) -> String {
+        result.map_or_else(|error| error.report().message, |n| n.to_string())
+    }
+
+    fn n(text: &str) -> Numeric {
+        Numeric::parse(text).unwrap()
+    }
+
+    #[test]
+    fn functions_have_postgresqls_digits() {
+        assert_eq!(shown(n("2").sqrt()), "1.414213562373095");
+        assert_eq!(shown(n("0.0001").sqrt()), "0.01000000000000000");
+        assert_eq!(shown(n("1.0").exp()), "2.7182818284590452");
+        assert_eq!(shown(n("-5999").exp()).len(), 1002);
+        assert_eq!(shown(n("2").ln()), "0.6931471805599453");
+        assert_eq!(shown(n("1.0000001").ln()), "0.00000009999999500000033");
+        assert_eq!(shown(n("2").log10()), "0.3010299956639812");
+        assert_eq!(
+            shown(n("-1").sqrt()),
+            "cannot take square root of a negative number"
+        );
+        assert_eq!(shown(n("0").ln()), "cannot take logarithm of zero");
+        assert_eq!(shown(n("6000").exp()), "value overflows numeric format");
+    }
+
+    #[test]
+    fn powers_have_postgresqls_digits() {
+        for (base, exponent, power) in [
+            ("2", "3", "8.0000000000000000"),
+            ("2", "0.5", "1.4142135623730950"),
+            ("1.5", "-2", "0.4444444444444444"),
+            ("-2", "3", "-8.0000000000000000"),
+            ("0", "0", "1.0000000000000000"),
+            ("0.001", "100", "0.0000000000000000"),
+            ("0", "-1", "zero raised to a negative power is undefined"),
+            (
+                "-1",
+                "0.5",
+                "a negative number raised to a non-integer power yields a complex result",
+            ),
+            ("Infinity", "-1", "0"),
+            ("NaN", "0", "1"),
+            ("10", "1e9", "value overflows numeric format"),
+        ] {
+            assert_eq!(
+                shown(n(base).power(&n(exponent))),
+                power,
+                "{base} ^ {exponent}"
+            );
+        }
+    }
 }

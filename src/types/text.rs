@@ -117,7 +117,16 @@ pub(super) fn check_text(s: &str) -> Result<&str> {
 
 /// Cut to what a name holds, at a character boundary.
 pub(super) fn truncate_name(s: &str) -> &str {
-    &s[..s.floor_char_boundary(NAME_MAX)]
+    floor_boundary(s, NAME_MAX)
+}
+
+/// At most `max` bytes from the front, whole characters.
+pub(super) fn floor_boundary(s: &str, max: usize) -> &str {
+    let mut at = s.len().min(max);
+    while !s.is_char_boundary(at) {
+        at -= 1;
+    }
+    &s[..at]
 }
 
 fn int_in<I: TryFrom<i64>>(s: &str, ty: Type) -> Result<I> {
@@ -331,7 +340,6 @@ pub(super) fn write_u64(mut value: u64, out: &mut Vec<u8>) {
     let mut at = digits.len();
     loop {
         at -= 1;
-        #[expect(clippy::cast_possible_truncation, reason = "less than 10")]
         let digit = (value % 10) as u8;
         digits[at] = b'0' + digit;
         value /= 10;
@@ -340,4 +348,156 @@ pub(super) fn write_u64(mut value: u64, out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(&digits[at..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{text_in, text_out};
+    use crate::base::Error;
+    use crate::types::{ByteaOutput, Format, Type};
+
+    /// Reads and writes; an error as its code and message.
+    fn echo(ty: Type, s: &str) -> String {
+        echo_with(ty, s, &Format::default())
+    }
+
+    fn echo_with(ty: Type, s: &str, format: &Format) -> String {
+        match text_in(ty, -1, s, format) {
+            Ok(value) => {
+                let mut out = Vec::new();
+                text_out(ty, &value, format, &mut out);
+                String::from_utf8(out).unwrap()
+            }
+            Err(error) => show(&error),
+        }
+    }
+
+    fn show(error: &Error) -> String {
+        let report = error.report();
+        format!("{} {}", report.code, report.message)
+    }
+
+    #[test]
+    fn integers_are_read_as_postgresql_reads_them() {
+        assert_eq!(echo(Type::Int4, " -2147483648\t"), "-2147483648");
+        assert_eq!(
+            echo(Type::Int4, "abc"),
+            "22P02 invalid input syntax for type integer: \"abc\""
+        );
+        assert_eq!(
+            echo(Type::Int4, "99999999999"),
+            "22003 value \"99999999999\" is out of range for type integer"
+        );
+        // A number that only its sign puts out of range is read to its end first.
+        assert!(echo(Type::Int4, "2147483648x").starts_with("22P02"));
+        assert!(echo(Type::Int4, "2147483649x").starts_with("22003"));
+        assert_eq!(
+            echo(Type::Int8, "9223372036854775807"),
+            "9223372036854775807"
+        );
+        assert_eq!(echo(Type::Oid, "-1"), "4294967295");
+        assert!(echo(Type::Oid, "-2147483649").starts_with("22003"));
+    }
+
+    #[test]
+    fn booleans_are_unique_prefixes_of_their_words() {
+        for word in ["t", "TRUE", "y", "on", "1", " yes "] {
+            assert_eq!(echo(Type::Bool, word), "t");
+        }
+        for word in ["f", "of", "OFF", "n", "0"] {
+            assert_eq!(echo(Type::Bool, word), "f");
+        }
+        assert!(echo(Type::Bool, "o").starts_with("22P02"));
+        assert!(echo(Type::Bool, "").starts_with("22P02"));
+    }
+
+    #[test]
+    fn floats_are_written_shortest_as_postgresql_does() {
+        for (input, output) in [
+            ("1e20", "1e+20"),
+            ("1e15", "1e+15"),
+            ("123456789012345", "123456789012345"),
+            ("0.0001", "0.0001"),
+            ("0.00001", "1e-05"),
+            ("-0", "-0"),
+            ("nan", "NaN"),
+            ("-inf", "-Infinity"),
+            // Half way between two doubles, and a double half way between two decimals.
+            ("1e23", "9.999999999999999e+22"),
+            ("8.41e21", "8.409999999999999e+21"),
+            ("657843873701279.22", "657843873701279.2"),
+            ("5e-324", "5e-324"),
+        ] {
+            assert_eq!(echo(Type::Float8, input), output);
+        }
+        assert_eq!(echo(Type::Float4, "1234567"), "1.234567e+06");
+        assert_eq!(echo(Type::Float4, "0.1"), "0.1");
+        assert_eq!(
+            echo(Type::Float8, "1e400"),
+            "22003 \"1e400\" is out of range for type double precision"
+        );
+        let old = Format {
+            extra_float_digits: 0,
+            ..Format::default()
+        };
+        assert_eq!(echo_with(Type::Float8, "0.30000000000000004", &old), "0.3");
+        assert_eq!(echo_with(Type::Float4, "1e6", &old), "1e+06");
+    }
+
+    #[test]
+    fn bytes_have_two_forms() {
+        assert_eq!(echo(Type::Bytea, "\\xDE adBE ef"), "\\xdeadbeef");
+        assert_eq!(echo(Type::Bytea, "a\\\\b\\001"), "\\x615c6201");
+        assert_eq!(
+            echo(Type::Bytea, "\\xabc"),
+            "22023 invalid hexadecimal data: odd number of digits"
+        );
+        let escape = Format {
+            bytea_output: ByteaOutput::Escape,
+            ..Format::default()
+        };
+        assert_eq!(
+            echo_with(Type::Bytea, "\\x005c41ff", &escape),
+            "\\000\\\\A\\377"
+        );
+        assert_eq!(echo(Type::Char, "\\377"), "\\377");
+        assert_eq!(echo(Type::Char, "ab"), "a");
+    }
+
+    #[test]
+    fn arrays_are_quoted_where_postgresql_quotes() {
+        assert_eq!(
+            echo(
+                Type::TextArray,
+                "{a b, c ,\"d,e\",null,\"NULL\",\"\",x\\\\y}"
+            ),
+            "{\"a b\",c,\"d,e\",NULL,\"NULL\",\"\",\"x\\\\y\"}"
+        );
+        assert_eq!(echo(Type::Int4Array, " { 1 , 2 } "), "{1,2}");
+        assert_eq!(echo(Type::Int4Array, "{}"), "{}");
+        assert_eq!(echo(Type::Int4Array, "[1:2]={1,2}"), "{1,2}");
+        for (wrong, detail) in [
+            (
+                "1",
+                "Array value must start with \"{\" or dimension information.",
+            ),
+            ("{1,}", "Unexpected \"}\" character."),
+            ("{1", "Unexpected end of input."),
+            ("{1}x", "Junk after closing right brace."),
+            ("{\"1\"2}", "Unexpected array element."),
+        ] {
+            let error = text_in(Type::Int4Array, -1, wrong, &Format::default()).unwrap_err();
+            assert_eq!(
+                show(&error),
+                format!("22P02 malformed array literal: \"{wrong}\"")
+            );
+            assert_eq!(error.report().detail.as_deref(), Some(detail));
+        }
+    }
+
+    #[test]
+    fn texts_hold_no_nul() {
+        assert!(echo(Type::Text, "a\0b").starts_with("22021"));
+        assert_eq!(echo(Type::Name, &"é".repeat(40)), "é".repeat(31));
+    }
 }

@@ -407,6 +407,7 @@ const OID_MAX: usize = 2283;
 const NONE: u8 = u8::MAX;
 
 /// OID to row of [`TABLE`].
+#[expect(clippy::cast_possible_truncation, reason = "there are 43 rows")]
 static BY_OID: [u8; OID_MAX + 1] = {
     let mut by_oid = [NONE; OID_MAX + 1];
     let mut i = 0;
@@ -418,6 +419,7 @@ static BY_OID: [u8; OID_MAX + 1] = {
 };
 
 /// Row of an element type to row of its array type.
+#[expect(clippy::cast_possible_truncation, reason = "there are 43 rows")]
 static ARRAY_OF: [u8; TABLE.len()] = {
     let mut array_of = [NONE; TABLE.len()];
     let mut i = 0;
@@ -474,6 +476,10 @@ impl Type {
     }
 
     /// `pg_type.typlen`: -1 for variable length.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "a length that a type has, not its own"
+    )]
     pub fn len(self) -> i16 {
         self.row().4
     }

@@ -148,8 +148,8 @@ pub fn format_type(ty: Type, typmod: i32) -> String {
     }
     match ty {
         // `character` alone would mean `character(1)`.
-        Type::Bpchar if typmod < HEADER => "bpchar".to_owned(),
-        Type::Varchar | Type::Bpchar if typmod >= HEADER => {
+        Type::Bpchar if typmod < 0 => "bpchar".to_owned(),
+        Type::Varchar | Type::Bpchar if typmod > HEADER => {
             format!("{}({})", ty.sql_name(), typmod - HEADER)
         }
         Type::Numeric if typmod >= HEADER => {
@@ -192,14 +192,12 @@ pub fn typmod_in(ty: Type, args: &[i64]) -> Result<i32> {
 }
 
 fn length_typmod(name: &str, args: &[i64]) -> Result<i32> {
-    let message = match args {
-        &[length] if length < 1 => format!("length for type {name} must be at least 1"),
-        &[length] if length > LENGTH_MAX => {
+    let message = match *args {
+        [length] if length < 1 => format!("length for type {name} must be at least 1"),
+        [length] if length > LENGTH_MAX => {
             format!("length for type {name} cannot exceed {LENGTH_MAX}")
         }
-        &[length] => {
-            return Ok(i32::try_from(length).unwrap_or(0) + HEADER);
-        }
+        [length] => return Ok(i32::try_from(length).unwrap_or(0) + HEADER),
         _ => "invalid type modifier".to_owned(),
     };
     Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message))
@@ -215,4 +213,101 @@ fn numeric_typmod(precision: i64, scale: i64) -> Result<i32> {
         return Ok(i32::try_from(bits).unwrap_or(0) + HEADER);
     };
     Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{apply_typmod, format_type, typmod_in};
+    use crate::types::{Datum, Format, Type, text_in, text_out};
+
+    fn fit(ty: Type, args: &[i64], text: &str, explicit: bool) -> String {
+        let typmod = typmod_in(ty, args).unwrap();
+        let value = text_in(ty, -1, text, &Format::default()).unwrap();
+        match apply_typmod(ty, typmod, value, explicit) {
+            Ok(value) => {
+                let mut out = Vec::new();
+                text_out(ty, &value, &Format::default(), &mut out);
+                String::from_utf8(out).unwrap()
+            }
+            Err(error) => {
+                let report = error.report();
+                format!(
+                    "{} {} {}",
+                    report.code,
+                    report.message,
+                    report.detail.unwrap_or_default()
+                )
+            }
+        }
+    }
+
+    #[test]
+    fn texts_are_cut_only_where_blanks_go_or_a_cast_says_so() {
+        assert_eq!(fit(Type::Varchar, &[3], "éàü  ", false), "éàü");
+        assert_eq!(fit(Type::Varchar, &[3], "abcd", true), "abc");
+        assert_eq!(
+            fit(Type::Varchar, &[3], "abcd", false),
+            "22001 value too long for type character varying(3) "
+        );
+        assert_eq!(fit(Type::Bpchar, &[4], "é", false), "é   ");
+        assert_eq!(
+            fit(Type::Bpchar, &[1], "ab", false),
+            "22001 value too long for type character(1) "
+        );
+    }
+
+    #[test]
+    fn numerics_are_rounded_to_their_scale_and_limited_to_their_precision() {
+        assert_eq!(fit(Type::Numeric, &[5, 2], "1.005", false), "1.01");
+        assert_eq!(fit(Type::Numeric, &[5, -2], "12355", false), "12400");
+        assert_eq!(fit(Type::Numeric, &[3, 2], "NaN", false), "NaN");
+        assert_eq!(
+            fit(Type::Numeric, &[3, 2], "9.995", false),
+            "22003 numeric field overflow A field with precision 3, scale 2 must round to an \
+             absolute value less than 10^1."
+        );
+        assert_eq!(
+            fit(Type::Numeric, &[2, 2], "1", false),
+            "22003 numeric field overflow A field with precision 2, scale 2 must round to an \
+             absolute value less than 1."
+        );
+    }
+
+    #[test]
+    fn timestamps_are_rounded_away_from_2000() {
+        let ty = Type::Timestamp;
+        assert_eq!(
+            fit(ty, &[3], "2024-01-01 00:00:00.0005", false),
+            "2024-01-01 00:00:00.001"
+        );
+        assert_eq!(
+            fit(ty, &[0], "1999-12-31 23:59:59.5", false),
+            "1999-12-31 23:59:59"
+        );
+        assert_eq!(fit(ty, &[0], "infinity", false), "infinity");
+    }
+
+    #[test]
+    fn types_are_written_with_their_modifiers() {
+        let format = |ty, args: &[i64]| format_type(ty, typmod_in(ty, args).unwrap());
+        assert_eq!(format(Type::VarcharArray, &[10]), "character varying(10)[]");
+        assert_eq!(format(Type::Numeric, &[5, -2]), "numeric(5,-2)");
+        assert_eq!(
+            format(Type::Timestamptz, &[9]),
+            "timestamp(6) with time zone"
+        );
+        assert_eq!(format_type(Type::Bpchar, -1), "bpchar");
+        assert_eq!(format_type(Type::Char, -1), "\"char\"");
+        let message = |ty, args: &[i64]| typmod_in(ty, args).unwrap_err().report().message;
+        assert_eq!(
+            message(Type::Varchar, &[0]),
+            "length for type varchar must be at least 1"
+        );
+        assert_eq!(
+            message(Type::Text, &[3]),
+            "type modifier is not allowed for type \"text\""
+        );
+        let null = apply_typmod(Type::Varchar, 5, Datum::Null, false).unwrap();
+        assert!(null.is_null());
+    }
 }

@@ -278,10 +278,35 @@ pub fn time_zone(name: &str) -> Result<TimeZone> {
     if let Ok(zone) = TimeZone::get(name) {
         return Ok(zone);
     }
+    if let Some(zone) = posix_without_dst(name) {
+        return Ok(zone);
+    }
     if !name.contains(|c: char| c.is_ascii_digit()) {
         return Err(not_recognized());
     }
     TimeZone::posix(&name.to_ascii_uppercase()).map_err(|_| not_recognized())
+}
+
+/// `EST5`, `UTC-05:30`, `+03`: an abbreviation, perhaps empty, and hours west of UTC.
+fn posix_without_dst(name: &str) -> Option<TimeZone> {
+    let offset = name.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+    let (is_west, digits) = match offset.strip_prefix('-') {
+        Some(digits) => (false, digits),
+        None => (true, offset.strip_prefix('+').unwrap_or(offset)),
+    };
+    let mut seconds = 0;
+    for (i, part) in digits.split(':').enumerate() {
+        let is_number = (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+        let value: i32 = part.parse().ok().filter(|_| is_number)?;
+        seconds += match i {
+            0 => value * 3600,
+            1 if value < 60 => value * 60,
+            2 if value < 60 => value,
+            _ => return None,
+        };
+    }
+    let offset = Offset::from_seconds(if is_west { -seconds } else { seconds }).ok()?;
+    Some(TimeZone::fixed(offset))
 }
 
 /// Looks up an abbreviation in lower case.

@@ -63,7 +63,8 @@ impl Binder<'_> {
             [schema, _] if !schema_exists(self.cx.catalog, &schema.name) => Err(Error::new(
                 SqlState::INVALID_SCHEMA_NAME,
                 format!("schema \"{}\" does not exist", schema.name),
-            )),
+            )
+            .at(at)),
             _ => Err(Error::new(
                 SqlState::UNDEFINED_FUNCTION,
                 format!("function {} does not exist", dotted(&call.name)),
@@ -184,7 +185,7 @@ impl Binder<'_> {
     }
 
     /// A function in FROM. `s` holds the rows that it may refer to.
-    pub(super) fn from_call(
+    pub(super) fn call_in_from(
         &self,
         name: &ast::Name,
         args: &[ast::Expr],

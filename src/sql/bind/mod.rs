@@ -73,6 +73,9 @@ pub fn bind(
         ast::Statement::Insert(insert) => Bound::Insert(binder.insert(insert)?),
         ast::Statement::Update(update) => Bound::Update(binder.update(update)?),
         ast::Statement::Delete(delete) => Bound::Delete(binder.delete(delete)?),
+        ast::Statement::Unsupported(what) => {
+            return Err(Error::unsupported(format_args!("{what} is")));
+        }
         _ => {
             return Err(Error::new(
                 SqlState::INTERNAL_ERROR,
@@ -166,9 +169,9 @@ struct Binder<'a> {
     depth: Cell<usize>,
 }
 
-/// Deepest nesting of expressions and queries that is bound. A level takes up to 4 kB of stack in
-/// an unoptimized build, and threads have 2 MB; evaluation and dropping take less per level.
-const DEPTH_MAX: usize = 256;
+/// Deepest nesting of expressions and queries that is bound. A level takes up to 3 kB of stack in
+/// a build for debugging, and threads have 2 MB; evaluating and dropping take less per level.
+const DEPTH_MAX: usize = 400;
 
 impl<'a> Binder<'a> {
     fn new(cx: &'a BindContext<'a>, params: Params) -> Binder<'a> {

@@ -21,7 +21,6 @@ fn name_of(expr: &Expr) -> Option<(String, bool)> {
         ExprKind::Exists { .. } => strong("exists"),
         ExprKind::Array(_) | ExprKind::ArraySubquery(_) => strong("array"),
         ExprKind::Row(_) => strong("row"),
-        ExprKind::Bool(_) => Some(("bool".to_owned(), false)),
         ExprKind::Scalar(query) => query_name(query),
         ExprKind::Subscript { arg, .. } | ExprKind::Collate { arg, .. } => name_of(arg),
         ExprKind::Cast { arg, ty } => match name_of(arg) {

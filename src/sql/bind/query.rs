@@ -2,11 +2,11 @@
 
 use crate::base::{Error, Oid, Result, SqlState};
 use crate::sql::ast::{self, LockStrength, Position, QueryBody, SetOp};
-use crate::sql::bind::Binder;
-use crate::sql::bind::coerce::{column, common_type};
+use crate::sql::bind::coerce::{column, common_type, common_typmod};
 use crate::sql::bind::expr::typed;
 use crate::sql::bind::scope::{Column, Item, Namespace, Outside, Place, Scope};
 use crate::sql::bind::sort::Sorted;
+use crate::sql::bind::{Binder, Typed};
 use crate::sql::ir::{Expr, ExprKind, Field, Rel};
 use crate::types::Type;
 
@@ -242,35 +242,43 @@ impl Binder<'_> {
     pub(super) fn project(
         &self,
         output: Output,
-        f: impl Fn(usize, crate::sql::bind::Typed) -> Result<Expr>,
+        f: impl Fn(usize, Typed) -> Result<Expr>,
     ) -> Result<Rel> {
-        let (input, values) = match output.rel {
+        let Output { mut rel, columns } = output;
+        let mut typed_below: Vec<Option<(Type, i32)>> = vec![None; columns.len()];
+        for (i, c) in columns.iter().enumerate() {
+            if let Some(literal) = &c.literal {
+                let value = f(i, typed(literal.clone(), c.at))?;
+                typed_below[i] = Some(replace_literal(&mut rel, i, value));
+            }
+        }
+        let (input, values) = match rel {
             // A projection on a projection would compute every row twice.
-            Rel::Project { input, exprs } if exprs.len() == output.columns.len() => (input, exprs),
+            Rel::Project { input, exprs } => (input, exprs),
             rel => {
-                let value = |(i, c): (usize, &OutColumn)| match &c.literal {
-                    Some(literal) => literal.clone(),
-                    None => Expr {
-                        typmod: c.typmod,
-                        ..column(i, c.ty)
-                    },
+                let plain = |(i, c): (usize, &OutColumn)| {
+                    let (ty, typmod) = typed_below[i].unwrap_or((c.ty, c.typmod));
+                    let value = column(i, ty);
+                    Expr { typmod, ..value }
                 };
-                let values = output.columns.iter().enumerate().map(value).collect();
+                let values = columns.iter().enumerate().map(plain).collect();
                 (Box::new(rel), values)
             }
         };
-        let values = values.into_iter().zip(&output.columns).enumerate();
-        let exprs = values.map(|(i, (value, c))| f(i, typed(value, c.at)));
-        Ok(Rel::Project {
-            exprs: exprs.collect::<Result<_>>()?,
-            input,
-        })
+        let mut exprs: Vec<Expr> = Vec::with_capacity(values.len());
+        for ((i, value), c) in values.into_iter().enumerate().zip(&columns) {
+            exprs.push(match typed_below[i] {
+                Some(_) => value,
+                None => f(i, typed(value, c.at))?,
+            });
+        }
+        Ok(Rel::Project { input, exprs })
     }
 
     fn values(&self, rows: &[Vec<ast::Expr>], out: &Outside<'_>) -> Result<Output> {
         let scope = Scope::new(out, Namespace::default(), Place::Values);
         let width = rows.first().map_or(0, Vec::len);
-        let mut columns: Vec<Vec<crate::sql::bind::Typed>> = vec![Vec::new(); width];
+        let mut columns: Vec<Vec<Typed>> = vec![Vec::new(); width];
         for row in rows {
             check_row_length(row, width)?;
             for (column, expr) in columns.iter_mut().zip(row) {
@@ -285,7 +293,7 @@ impl Binder<'_> {
             described.push(OutColumn {
                 name: format!("column{}", i + 1),
                 ty,
-                typmod: crate::sql::bind::coerce::common_typmod(values.iter()),
+                typmod: common_typmod(values.iter()),
                 at,
                 table: Oid(0),
                 attnum: 0,
@@ -321,7 +329,7 @@ impl Binder<'_> {
             let mut targets = described.as_targets();
             let keys = tail.order_by.iter().map(|key| {
                 if !exprs && !is_output_name(&key.expr, &columns) {
-                    return Err(not_an_output(key.expr.position));
+                    return Err(not_an_output(self.expr(&key.expr, &scope)?.at));
                 }
                 self.sort_target(key, &mut targets, &scope)
             });
@@ -371,6 +379,29 @@ impl Binder<'_> {
         let offset = count(tail.offset, Place::Offset)?;
         let limit = count(tail.limit, Place::Limit)?;
         Ok((limit, offset))
+    }
+}
+
+/// Puts the typed value of a column in the place of the literal that waited for its type, and
+/// tells the projections above.
+fn replace_literal(rel: &mut Rel, i: usize, value: Expr) -> (Type, i32) {
+    let described = (value.ty, value.typmod);
+    match rel {
+        Rel::Sort { input, .. }
+        | Rel::Limit { input, .. }
+        | Rel::Distinct { input, .. }
+        | Rel::Lock { input, .. } => replace_literal(input, i, value),
+        Rel::Project { input, exprs } => match exprs[i].kind {
+            ExprKind::Column(below) => {
+                (exprs[i].ty, exprs[i].typmod) = replace_literal(input, below, value);
+                described
+            }
+            _ => {
+                exprs[i] = value;
+                described
+            }
+        },
+        _ => described,
     }
 }
 

@@ -37,6 +37,7 @@ pub(super) fn operator(
     let inputs: Vec<Type> = left.into_iter().chain([right]).collect();
     let candidates: Vec<Candidate<&'static Function>> = func::operators(symbol)
         .filter(|o| o.left.is_some() == left.is_some())
+        .filter(|o| !appends_array_to_text(symbol, (o.left, o.right), (left, right)))
         .map(|o| Candidate {
             what: o.function,
             args: o.left.into_iter().chain([o.right]).collect(),
@@ -65,6 +66,21 @@ pub(super) fn operator(
         right: args[args.len() - 1],
         returns: concrete.result(chosen.what.returns, at)?,
     })
+}
+
+/// `text || any` takes any value but an array (PostgreSQL's anynonarray).
+fn appends_array_to_text(
+    symbol: &str,
+    declared: (Option<Type>, Type),
+    given: (Option<Type>, Type),
+) -> bool {
+    let is_array = |ty: Type| ty.element().is_some();
+    symbol == "||"
+        && match declared {
+            (Some(Type::Text), Type::AnyElement) => is_array(given.1),
+            (Some(Type::AnyElement), Type::Text) => given.0.is_some_and(is_array),
+            _ => false,
+        }
 }
 
 /// A literal beside a typed operand is assumed to be of its type (10.2, rule 2a).
@@ -234,7 +250,6 @@ impl Concrete {
                 SqlState::DATATYPE_MISMATCH,
                 "could not determine polymorphic type because input has type unknown",
             )
-            .at(at)
         })
     }
 }

@@ -446,7 +446,7 @@ impl<'s> Scope<'s> {
                  referenced from this part of the query.",
                 column.name
             )),
-            None => system_column(&column.name).unwrap_or(error),
+            None => system_column(&column.name).unwrap_or(error).at(at),
         })
     }
 

@@ -137,11 +137,13 @@ impl Binder<'_> {
                 by_name(&name.name, place, targets, at)
             }
             Ast::Number(text) => by_number(text, place, targets, at).map(Some),
-            Ast::String(_) | Ast::Null | Ast::Bool(_) => match &expr.kind {
-                // A boolean is a cast in PostgreSQL's grammar, not a constant.
-                Ast::Bool(_) => Ok(None),
-                _ => Err(not_an_integer(place, at)),
-            },
+            Ast::Unary { op, arg } if op == "-" && matches!(arg.kind, Ast::Number(_)) => {
+                let Ast::Number(text) = &arg.kind else {
+                    return Ok(None);
+                };
+                by_number(&format!("-{text}"), place, targets, at).map(Some)
+            }
+            Ast::String(_) | Ast::Null | Ast::Bool(_) => Err(not_an_integer(place, at)),
             _ => Ok(None),
         }
     }

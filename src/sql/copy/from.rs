@@ -56,8 +56,10 @@ impl CopyIn {
     ) -> Result<CopyIn> {
         let (table, catalog) = locked_table(name, txn, cx).await?;
         let columns = column_list(&table, columns)?;
-        let names: Vec<String> =
-            columns.iter().map(|place| table.columns[*place].name.clone()).collect();
+        let names: Vec<String> = columns
+            .iter()
+            .map(|place| table.columns[*place].name.clone())
+            .collect();
         let bind_cx = bind_context(cx, &catalog);
         let mut defaults = Vec::new();
         for (place, column) in table.columns.iter().enumerate() {
@@ -140,7 +142,12 @@ impl CopyIn {
 
     fn next_line(&mut self, last: bool) -> Result<Option<Range<usize>>> {
         self.lines.next(last).map_err(|e| {
-            e.with_context(format!("COPY {}, line {}", self.table.name, self.line_number + 1))
+            let shown = if last { self.lines.rest() } else { &[] };
+            let (table, number) = (&self.table.name, self.line_number + 1);
+            e.with_context(match shown {
+                [] => format!("COPY {table}, line {number}"),
+                shown => format!("COPY {table}, line {number}: \"{}\"", shortened(shown)),
+            })
         })
     }
 
@@ -148,12 +155,12 @@ impl CopyIn {
         if !self.options.header_match {
             return Ok(());
         }
-        self.fields.read(self.lines.bytes(line.clone()), &self.options);
+        self.fields
+            .read(self.lines.bytes(line.clone()), &self.options);
         let (got, expected) = (self.fields.len(), self.columns.len());
         if got != expected {
-            let message = format!(
-                "wrong number of fields in header line: got {got}, expected {expected}"
-            );
+            let message =
+                format!("wrong number of fields in header line: got {got}, expected {expected}");
             return Err(self.with_line(bad(&message), &line));
         }
         for (place, column) in self.columns.iter().enumerate() {
@@ -186,8 +193,10 @@ impl CopyIn {
         if let Err(e) = std::str::from_utf8(bytes) {
             let bad = &bytes[e.valid_up_to()..];
             let shown: Vec<String> = bad.iter().take(1).map(|b| format!("0x{b:02x}")).collect();
-            let message =
-                format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" "));
+            let message = format!(
+                "invalid byte sequence for encoding \"UTF8\": {}",
+                shown.join(" ")
+            );
             let error = Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, message);
             let context = format!("COPY {}, line {}", self.table.name, self.line_number);
             return Err(error.with_context(context));
@@ -237,15 +246,17 @@ impl CopyIn {
             Ok(text) => read_value(def.ty, def.typmod, text, slot, &self.cx.format),
             Err(e) => {
                 let byte = bytes[e.valid_up_to()];
-                let message =
-                    format!("invalid byte sequence for encoding \"UTF8\": 0x{byte:02x}");
+                let message = format!("invalid byte sequence for encoding \"UTF8\": 0x{byte:02x}");
                 Err(Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, message))
             }
         };
         value.map_err(|e| {
             let shown = shortened(bytes);
             let (table, line) = (&self.table.name, self.line_number);
-            e.with_context(format!("COPY {table}, line {line}, column {}: \"{shown}\"", def.name))
+            e.with_context(format!(
+                "COPY {table}, line {line}, column {}: \"{shown}\"",
+                def.name
+            ))
         })
     }
 
@@ -266,9 +277,7 @@ async fn locked_table(
     cx: &StatementContext,
 ) -> Result<(Arc<TableDef>, Arc<Catalog>)> {
     loop {
-        let find = |catalog: &Catalog| {
-            resolve_table(name, &bind_context(cx, catalog)).cloned()
-        };
+        let find = |catalog: &Catalog| resolve_table(name, &bind_context(cx, catalog)).cloned();
         let table = find(&txn.catalog())?;
         lock_table(txn, table.oid, TableLock::Shared, &cx.cancel).await?;
         let catalog = txn.catalog();

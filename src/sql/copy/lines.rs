@@ -69,6 +69,11 @@ impl Lines {
         self.buffer.extend_from_slice(data);
     }
 
+    /// What has come of a line that is not whole yet.
+    pub(super) fn rest(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+
     pub(super) fn bytes(&self, line: Range<usize>) -> &[u8] {
         &self.buffer[line]
     }
@@ -228,12 +233,20 @@ mod tests {
             ("a\rb\r", false, &["a", "b"]),
             ("a\\\nb\nc", false, &["a\\\nb", "c"]),
             ("a\n\\.\nrest", false, &["a"]),
-            ("\"x\ny\",1\n2,\"\"\"\"\n", true, &["\"x\ny\",1", "2,\"\"\"\""]),
+            (
+                "\"x\ny\",1\n2,\"\"\"\"\n",
+                true,
+                &["\"x\ny\",1", "2,\"\"\"\""],
+            ),
             ("a\\.b\n\\.\n", true, &["a\\.b"]),
         ];
         for (text, csv, wanted) in cases {
             for size in 1..=text.len() {
-                assert_eq!(lines(text, csv, size).unwrap(), wanted, "{text:?} by {size}");
+                assert_eq!(
+                    lines(text, csv, size).unwrap(),
+                    wanted,
+                    "{text:?} by {size}"
+                );
             }
         }
     }
@@ -241,7 +254,10 @@ mod tests {
     #[test]
     fn line_ends_must_not_change() {
         let error = lines("a\nb\rc\n", false, 100).unwrap_err();
-        assert_eq!(error.report().message, "literal carriage return found in data");
+        assert_eq!(
+            error.report().message,
+            "literal carriage return found in data"
+        );
         let error = lines("a,\"b\n", true, 2).unwrap_err();
         assert_eq!(error.report().message, "unterminated CSV quoted field");
     }

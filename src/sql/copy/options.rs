@@ -27,7 +27,9 @@ impl Options {
             None => b'\t',
         };
         if matches!(delimiter, b'\n' | b'\r') {
-            return Err(invalid("COPY delimiter cannot be newline or carriage return"));
+            return Err(invalid(
+                "COPY delimiter cannot be newline or carriage return",
+            ));
         }
         let null = match &copy.null {
             Some(text) => text.clone(),
@@ -47,12 +49,17 @@ impl Options {
         for (given, what) in [
             (copy.quote.is_some(), "quote"),
             (copy.escape.is_some(), "escape"),
-            (!copy.force_quote.is_empty() || copy.force_quote_all, "force quote"),
+            (
+                !copy.force_quote.is_empty() || copy.force_quote_all,
+                "force quote",
+            ),
             (!copy.force_not_null.is_empty(), "force not null"),
             (!copy.force_null.is_empty(), "force null"),
         ] {
             if given && !csv {
-                return Err(unavailable(format!("COPY {what} available only in CSV mode")));
+                return Err(unavailable(format!(
+                    "COPY {what} available only in CSV mode"
+                )));
             }
         }
         let quote = match &copy.quote {
@@ -67,7 +74,9 @@ impl Options {
             None => quote,
         };
         if copy.from_stdin && (!copy.force_quote.is_empty() || copy.force_quote_all) {
-            return Err(unavailable("COPY force quote only available using COPY TO".to_owned()));
+            return Err(unavailable(
+                "COPY force quote only available using COPY TO".to_owned(),
+            ));
         }
         for (given, what) in [
             (!copy.force_not_null.is_empty(), "force not null"),

@@ -41,8 +41,11 @@ impl CopyOut {
         };
         let (prepared, catalog) = prepare_inner(&query, txn, cx).await?;
         let rows = start_inner(&prepared, &catalog, txn, cx).await?;
-        let columns: Vec<(String, Type)> =
-            rows.fields().iter().map(|field| (field.name.clone(), field.ty)).collect();
+        let columns: Vec<(String, Type)> = rows
+            .fields()
+            .iter()
+            .map(|field| (field.name.clone(), field.ty))
+            .collect();
         let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
         let force_quote = if statement.force_quote_all {
             vec![true; columns.len()]
@@ -102,7 +105,13 @@ impl CopyOut {
             self.value.clear();
             text_out(value, *ty, &self.cx.format, &mut self.value);
             if self.options.csv {
-                write_csv(&self.value, self.force_quote[place], alone, &self.options, out);
+                write_csv(
+                    &self.value,
+                    self.force_quote[place],
+                    alone,
+                    &self.options,
+                    out,
+                );
             } else {
                 write_text(&self.value, &self.options, out);
             }
@@ -118,12 +127,7 @@ impl CopyOut {
 }
 
 /// `SELECT columns FROM table`.
-fn table_query(
-    name: &Name,
-    columns: &[Ident],
-    txn: &Txn,
-    cx: &StatementContext,
-) -> Result<Query> {
+fn table_query(name: &Name, columns: &[Ident], txn: &Txn, cx: &StatementContext) -> Result<Query> {
     let catalog = txn.catalog();
     let table = resolve_table(name, &bind_context(cx, &catalog))?;
     let item = |place: usize| {

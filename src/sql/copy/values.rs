@@ -151,7 +151,10 @@ impl Fields {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "as PostgreSQL: only the low bits count")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "as PostgreSQL: only the low bits count"
+)]
 fn low_byte(value: u32) -> u8 {
     value as u8
 }
@@ -234,7 +237,10 @@ mod tests {
 
     #[test]
     fn text_fields_are_unescaped() {
-        assert_eq!(read("1\t\\N\ta\\tb\\\\", false, "\\N"), [some("1"), None, some("a\tb\\")]);
+        assert_eq!(
+            read("1\t\\N\ta\\tb\\\\", false, "\\N"),
+            [some("1"), None, some("a\tb\\")]
+        );
         assert_eq!(read("\\x41\\101\\q", false, "\\N"), [some("AAq")]);
         assert_eq!(read("", false, "\\N"), [some("")]);
         assert_eq!(read("\t", false, ""), [None, None]);
@@ -243,7 +249,10 @@ mod tests {
     #[test]
     fn csv_tells_empty_strings_from_nulls() {
         assert_eq!(read("1,,\"\"", true, ""), [some("1"), None, some("")]);
-        assert_eq!(read("\"a,b\"\"c\",x\"y\"z", true, ""), [some("a,b\"c"), some("xyz")]);
+        assert_eq!(
+            read("\"a,b\"\"c\",x\"y\"z", true, ""),
+            [some("a,b\"c"), some("xyz")]
+        );
     }
 
     #[test]

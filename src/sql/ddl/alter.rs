@@ -18,7 +18,11 @@ impl Ddl<'_> {
     pub(super) async fn alter_table(&mut self, alter: &AlterTable) -> Result<String> {
         let tag = "ALTER TABLE".to_owned();
         if alter.if_exists && self.find(&alter.table)?.is_none() {
-            let name = alter.table.parts.last().map_or("", |part| part.name.as_str());
+            let name = alter
+                .table
+                .parts
+                .last()
+                .map_or("", |part| part.name.as_str());
             let message = format!("relation \"{name}\" does not exist, skipping");
             self.notice(SqlState::UNDEFINED_TABLE, message);
             return Ok(tag);
@@ -30,11 +34,7 @@ impl Ddl<'_> {
         Ok(tag)
     }
 
-    async fn alter(
-        &mut self,
-        table: Arc<TableDef>,
-        action: &AlterAction,
-    ) -> Result<Arc<TableDef>> {
+    async fn alter(&mut self, table: Arc<TableDef>, action: &AlterAction) -> Result<Arc<TableDef>> {
         match action {
             AlterAction::AddConstraint(constraint) => self.add_constraint(table, constraint).await,
             AlterAction::AddColumn {
@@ -133,7 +133,9 @@ impl Ddl<'_> {
         let cx = bind_context(self.cx, &catalog);
         let bound = bind_default(default, &column.name, column.ty, column.typmod, &cx)?;
         if uses_volatile(&bound) {
-            return Err(Error::unsupported("adding a column with a volatile default is"));
+            return Err(Error::unsupported(
+                "adding a column with a volatile default is",
+            ));
         }
         let expr = plan_expr(bound, eval_context(&cx))?;
         let value = eval(&expr, &[], &ExprContext::new(eval_context(&cx)))?;
@@ -170,9 +172,13 @@ impl Ddl<'_> {
         let catalog = self.txn.catalog();
         let bound = checks(&table, &bind_context(self.cx, &catalog))?;
         let mut changed = TableDef::clone(&table);
-        let mut keep = bound.iter().map(|check| !columns_of(&check.condition).contains(&place));
+        let mut keep = bound
+            .iter()
+            .map(|check| !columns_of(&check.condition).contains(&place));
         changed.checks.retain(|_| keep.next().unwrap_or(true));
-        changed.foreign_keys.retain(|key| !key.columns.contains(&place));
+        changed
+            .foreign_keys
+            .retain(|key| !key.columns.contains(&place));
         let dropped = &mut changed.columns[place];
         dropped.dropped = true;
         dropped.not_null = false;
@@ -188,7 +194,10 @@ impl Ddl<'_> {
         if_exists: bool,
         cascade: bool,
     ) -> Result<Arc<TableDef>> {
-        let index = table.indexes.iter().find(|index| index.constraint && index.name == name);
+        let index = table
+            .indexes
+            .iter()
+            .find(|index| index.constraint && index.name == name);
         if let Some(index) = index {
             let (oid, columns) = (index.oid, index.columns.clone());
             let columns: Vec<usize> = columns.iter().map(|c| c.column).collect();
@@ -198,8 +207,10 @@ impl Ddl<'_> {
             return drop_index(self.txn, &table, oid);
         }
         if !names::is_constraint(&table, name) {
-            let message =
-                format!("constraint \"{name}\" of relation \"{}\" does not exist", table.name);
+            let message = format!(
+                "constraint \"{name}\" of relation \"{}\" does not exist",
+                table.name
+            );
             if if_exists {
                 self.notice(SqlState::UNDEFINED_OBJECT, format!("{message}, skipping"));
                 return Ok(table);
@@ -250,7 +261,10 @@ impl Ddl<'_> {
         let catalog = self.txn.catalog();
         let bound = checks(table, &bind_context(self.cx, &catalog))?;
         // Conditions are kept as text, which would go on naming the old column.
-        if bound.iter().any(|check| columns_of(&check.condition).contains(&place)) {
+        if bound
+            .iter()
+            .any(|check| columns_of(&check.condition).contains(&place))
+        {
             return Err(Error::unsupported("renaming a column that a CHECK uses is"));
         }
         let mut changed = TableDef::clone(table);
@@ -260,13 +274,18 @@ impl Ddl<'_> {
 }
 
 fn already_there(table: &TableDef, column: &str) -> String {
-    format!("column \"{column}\" of relation \"{}\" already exists", table.name)
+    format!(
+        "column \"{column}\" of relation \"{}\" already exists",
+        table.name
+    )
 }
 
 fn existing(table: &TableDef, column: &Ident) -> Result<usize> {
     table.column(&column.name).ok_or_else(|| {
-        let message =
-            format!("column \"{}\" of relation \"{}\" does not exist", column.name, table.name);
+        let message = format!(
+            "column \"{}\" of relation \"{}\" does not exist",
+            column.name, table.name
+        );
         Error::new(SqlState::UNDEFINED_COLUMN, message)
     })
 }

@@ -29,8 +29,10 @@ impl Ddl<'_> {
         if let Some(name) = name
             && names::is_constraint(&table, name)
         {
-            let message =
-                format!("constraint \"{name}\" for relation \"{}\" already exists", table.name);
+            let message = format!(
+                "constraint \"{name}\" for relation \"{}\" already exists",
+                table.name
+            );
             return Err(Error::new(SqlState::DUPLICATE_OBJECT, message));
         }
         match &constraint.kind {
@@ -65,10 +67,6 @@ impl Ddl<'_> {
     ) -> Result<Arc<TableDef>> {
         let what = if primary { "primary key" } else { "unique" };
         let places = key_columns(&table, columns, what)?;
-        let mut table = table;
-        if primary {
-            table = self.set_not_null(&table, &places)?;
-        }
         let catalog = self.txn.catalog();
         let is_taken = |name: &str| names::is_relation(&catalog, &table.schema, name);
         let name = match name {
@@ -88,7 +86,12 @@ impl Ddl<'_> {
             primary,
             constraint: true,
         };
-        create_index(self.txn, &table, new, &self.cx.cancel).await
+        // Duplicates are reported before NULLs, as in PostgreSQL.
+        let table = create_index(self.txn, &table, new, &self.cx.cancel).await?;
+        if primary {
+            return self.set_not_null(&table, &places);
+        }
+        Ok(table)
     }
 
     /// Makes columns NOT NULL after a look at the rows.
@@ -257,8 +260,10 @@ fn key_columns(table: &TableDef, columns: &[Ident], what: &str) -> Result<Vec<us
             return Err(Error::new(SqlState::UNDEFINED_COLUMN, message).at(ident.position));
         };
         if places.contains(&place) {
-            let message =
-                format!("column \"{}\" appears twice in {what} constraint", ident.name);
+            let message = format!(
+                "column \"{}\" appears twice in {what} constraint",
+                ident.name
+            );
             return Err(Error::new(SqlState::DUPLICATE_COLUMN, message).at(ident.position));
         }
         places.push(place);
@@ -270,8 +275,10 @@ fn key_columns(table: &TableDef, columns: &[Ident], what: &str) -> Result<Vec<us
 fn referenced_columns(target: &TableDef, references: &[Ident]) -> Result<Vec<usize>> {
     if references.is_empty() {
         let Some(key) = target.primary_key() else {
-            let message =
-                format!("there is no primary key for referenced table \"{}\"", target.name);
+            let message = format!(
+                "there is no primary key for referenced table \"{}\"",
+                target.name
+            );
             return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
         };
         return Ok(key.columns.iter().map(|column| column.column).collect());
@@ -287,10 +294,17 @@ fn referenced_columns(target: &TableDef, references: &[Ident]) -> Result<Vec<usi
         };
         places.push(place);
     }
-    let is_key = target.indexes.iter().filter(|index| index.unique).any(|index| {
-        index.columns.len() == places.len()
-            && index.columns.iter().all(|column| places.contains(&column.column))
-    });
+    let is_key = target
+        .indexes
+        .iter()
+        .filter(|index| index.unique)
+        .any(|index| {
+            index.columns.len() == places.len()
+                && index
+                    .columns
+                    .iter()
+                    .all(|column| places.contains(&column.column))
+        });
     if !is_key {
         let message = format!(
             "there is no unique constraint matching given keys for referenced table \"{}\"",

@@ -138,8 +138,7 @@ impl Ddl<'_> {
             let given = target.columns.get(place);
             let name = given.map_or(&field.name, |ident| &ident.name).clone();
             if field.ty.category() == Category::Pseudo {
-                let message =
-                    format!("column \"{name}\" has pseudo-type {}", field.ty.sql_name());
+                let message = format!("column \"{name}\" has pseudo-type {}", field.ty.sql_name());
                 return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
             }
             let ident = Ident {

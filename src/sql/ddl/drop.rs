@@ -51,7 +51,10 @@ impl Ddl<'_> {
                 return Err(Error::new(code, message));
             }
             // PostgreSQL's notices of this kind carry the code of success.
-            self.notice(SqlState::SUCCESSFUL_COMPLETION, format!("{message}, skipping"));
+            self.notice(
+                SqlState::SUCCESSFUL_COMPLETION,
+                format!("{message}, skipping"),
+            );
         }
         self.drop_tables(tables, cascade)?;
         Ok(format!("DROP {}", what.to_ascii_uppercase()))
@@ -180,7 +183,10 @@ impl Ddl<'_> {
             };
             if now.constraint {
                 let object = format!("constraint {} on table {}", now.name, table.name);
-                let message = format!("cannot drop index {} because {object} requires it", now.name);
+                let message = format!(
+                    "cannot drop index {} because {object} requires it",
+                    now.name
+                );
                 return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
                     .with_hint(format!("You can drop {object} instead.")));
             }
@@ -233,7 +239,10 @@ fn references(
     table: Oid,
 ) -> impl Iterator<Item = (&Arc<TableDef>, &crate::table::ForeignKeyDef)> {
     catalog.tables.values().flat_map(move |other| {
-        let keys = other.foreign_keys.iter().filter(move |key| key.table == table);
+        let keys = other
+            .foreign_keys
+            .iter()
+            .filter(move |key| key.table == table);
         keys.map(move |key| (other, key))
     })
 }

@@ -35,7 +35,9 @@ impl Ddl<'_> {
         let name = match &create.name {
             Some(ident) => ident.name.clone(),
             None => {
-                let parts = columns.iter().map(|c| table.columns[c.column].name.as_str());
+                let parts = columns
+                    .iter()
+                    .map(|c| table.columns[c.column].name.as_str());
                 let parts = parts.collect::<Vec<_>>().join("_");
                 names::choose(&table.name, Some(&parts), "idx", is_taken)
             }

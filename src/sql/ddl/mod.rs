@@ -79,7 +79,8 @@ pub(super) async fn execute(
 
 impl Ddl<'_> {
     fn notice(&mut self, code: SqlState, message: String) {
-        self.notices.push(Report::new(Severity::Notice, code, message));
+        self.notices
+            .push(Report::new(Severity::Notice, code, message));
     }
 
     /// The table of that name, which must exist.

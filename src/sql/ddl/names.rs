@@ -61,7 +61,10 @@ pub(super) fn is_relation(catalog: &Catalog, schema: &str, name: &str) -> bool {
 pub(super) fn is_constraint(table: &TableDef, name: &str) -> bool {
     table.checks.iter().any(|check| check.name == name)
         || table.foreign_keys.iter().any(|key| key.name == name)
-        || table.indexes.iter().any(|index| index.constraint && index.name == name)
+        || table
+            .indexes
+            .iter()
+            .any(|index| index.constraint && index.name == name)
 }
 
 /// The schema and name of an object to be made.
@@ -121,7 +124,10 @@ mod tests {
     fn generated_names_are_postgresqls() {
         assert_eq!(choose("t", None, "pkey", |_| false), "t_pkey");
         assert_eq!(choose("t", Some("a_b"), "key", |_| false), "t_a_b_key");
-        assert_eq!(choose("t", Some("a"), "idx", |name| name == "t_a_idx"), "t_a_idx1");
+        assert_eq!(
+            choose("t", Some("a"), "idx", |name| name == "t_a_idx"),
+            "t_a_idx1"
+        );
         let long = "x".repeat(63);
         let name = choose(&long, Some(&"y".repeat(40)), "idx", |_| false);
         assert_eq!(name, format!("{}_{}_idx", "x".repeat(29), "y".repeat(29)));

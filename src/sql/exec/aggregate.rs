@@ -135,7 +135,8 @@ impl Gathering {
     }
 
     fn finish(mut self, call: &AggregateCall, cx: &ExprContext<'_>) -> Result<Datum> {
-        self.waiting.sort_by(|a, b| compare_keys(&call.order_by, &a.0, &b.0));
+        self.waiting
+            .sort_by(|a, b| compare_keys(&call.order_by, &a.0, &b.0));
         for (_, args) in &self.waiting {
             self.accumulator.add(&cx.eval, args)?;
         }
@@ -155,8 +156,9 @@ impl Operator for Aggregate {
         for (slot, key) in keys.iter_mut().zip(group.keys) {
             *slot = key;
         }
-        for (slot, (gathering, call)) in
-            results.iter_mut().zip(group.calls.into_iter().zip(&self.plan.calls))
+        for (slot, (gathering, call)) in results
+            .iter_mut()
+            .zip(group.calls.into_iter().zip(&self.plan.calls))
         {
             *slot = gathering.finish(call, cx)?;
         }

@@ -81,7 +81,16 @@ async fn change_found(plan: &ChangePlan, run: &Run, txn: &mut Txn) -> Result<Cha
         if locked.changed && !passes(plan, &old, run)? {
             continue;
         }
-        change_row(plan, target.id, &locked.bytes, &mut old, run, txn, &mut changed).await?;
+        change_row(
+            plan,
+            target.id,
+            &locked.bytes,
+            &mut old,
+            run,
+            txn,
+            &mut changed,
+        )
+        .await?;
         breathe(changed.count, run).await?;
     }
     Ok(changed)
@@ -116,7 +125,10 @@ fn find(plan: &ChangePlan, run: &Run) -> Result<Vec<Found>> {
 
 fn decode(plan: &ChangePlan, bytes: &[u8], out: &mut [Datum]) -> Result<()> {
     let columns = plan.table.columns.iter().enumerate();
-    let live: Vec<usize> = columns.filter(|(_, c)| !c.dropped).map(|(i, _)| i).collect();
+    let live: Vec<usize> = columns
+        .filter(|(_, c)| !c.dropped)
+        .map(|(i, _)| i)
+        .collect();
     row::decode(&plan.table, bytes, &live, out)
 }
 
@@ -168,5 +180,10 @@ fn assign_new(
     for ((column, _), value) in assignments.iter().zip(values) {
         row[*column] = value;
     }
-    check_row(&plan.table, &plan.checks, &row[..plan.table.columns.len()], &cx)
+    check_row(
+        &plan.table,
+        &plan.checks,
+        &row[..plan.table.columns.len()],
+        &cx,
+    )
 }

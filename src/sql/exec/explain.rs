@@ -148,14 +148,20 @@ fn write_node(node: &Line, measured: Option<&Measured>, options: &Options, out: 
         if options.timing {
             let (first, all) = (ms(measured.first), ms(measured.all));
             let rows = measured.rows;
-            title.push_str(&format!(" (actual time={first:.3}..{all:.3} rows={rows} loops=1)"));
+            title.push_str(&format!(
+                " (actual time={first:.3}..{all:.3} rows={rows} loops=1)"
+            ));
         } else {
             title.push_str(&format!(" (actual rows={} loops=1)", measured.rows));
         }
     }
     out.push(title);
     let indent = " ".repeat(2 + 6 * node.depth);
-    out.extend(node.details.iter().map(|detail| format!("{indent}{detail}")));
+    out.extend(
+        node.details
+            .iter()
+            .map(|detail| format!("{indent}{detail}")),
+    );
 }
 
 fn ms(duration: Duration) -> f64 {

@@ -68,7 +68,8 @@ impl Operator for IndexJoin {
                         return Ok(false);
                     }
                     self.matched = false;
-                    self.lookup.insert(Lookup::new(&plan.access, &plan.rows, row, cx)?)
+                    self.lookup
+                        .insert(Lookup::new(&plan.access, &plan.rows, row, cx)?)
                 }
             };
             while let Some((id, bytes)) = lookup.next(&plan.access, &plan.rows, false, reader)? {

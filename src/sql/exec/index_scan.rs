@@ -43,7 +43,9 @@ impl Operator for IndexScan {
         }
         let lookup = match &mut self.lookup {
             Some(lookup) => lookup,
-            None => self.lookup.insert(Lookup::new(&plan.access, rows, row, cx)?),
+            None => self
+                .lookup
+                .insert(Lookup::new(&plan.access, rows, row, cx)?),
         };
         let reader = run.reader(rows.table.oid)?;
         while let Some((id, bytes)) = lookup.next(&plan.access, rows, plan.backward, reader)? {

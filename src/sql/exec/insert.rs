@@ -47,7 +47,9 @@ pub(crate) async fn insert(plan: &InsertPlan, run: &Run, txn: &mut Txn) -> Resul
 pub(super) fn returned(returning: &ReturningPlan, row: &[Datum], run: &Run) -> Result<OwnedRow> {
     let cx = run.context();
     let values = returning.exprs.iter();
-    values.map(|expr| Ok(eval(expr, row, &cx)?.into_owned())).collect()
+    values
+        .map(|expr| Ok(eval(expr, row, &cx)?.into_owned()))
+        .collect()
 }
 
 /// Lets others run and looks for cancellation now and then.

@@ -68,7 +68,12 @@ async fn gather(lock: &Arc<node::Lock>, run: &mut Run, txn: &mut Txn) -> Result<
         if !newest.is_empty() && !recheck(lock, run, newest, &mut row)? {
             continue;
         }
-        gathered.push(lock.output.iter().map(|column| row[*column].clone()).collect());
+        gathered.push(
+            lock.output
+                .iter()
+                .map(|column| row[*column].clone())
+                .collect(),
+        );
     }
     Ok(gathered)
 }

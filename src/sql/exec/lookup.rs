@@ -115,14 +115,22 @@ impl Lookup {
             self.single = reader.get_unique(&rows.table, &access.index, key)?;
             return Ok(self.single.is_some());
         }
-        let lower = self.lower.as_ref().map(|(value, inclusive)| (value, *inclusive));
-        let upper = self.upper.as_ref().map(|(value, inclusive)| (value, *inclusive));
+        let lower = self
+            .lower
+            .as_ref()
+            .map(|(value, inclusive)| (value, *inclusive));
+        let upper = self
+            .upper
+            .as_ref()
+            .map(|(value, inclusive)| (value, *inclusive));
         let range = if key.is_empty() && lower.is_none() && upper.is_none() {
             table::KeyRange::all()
         } else {
             key_range(&rows.table, &access.index, key, lower, upper)
         };
-        let scan = self.scan.insert(reader.index_scan(&access.index, &range, backward)?);
+        let scan = self
+            .scan
+            .insert(reader.index_scan(&access.index, &range, backward)?);
         let found = scan.next()?.is_some();
         if !found {
             self.scan = None;

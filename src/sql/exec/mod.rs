@@ -48,7 +48,7 @@ pub(crate) use lock::gather_locked;
 pub(crate) use run::Run;
 
 /// A running part of a plan.
-pub(crate) trait Operator: Send {
+pub(crate) trait Operator: Send + Sync {
     /// Fills in the next row; `false` when there are no more.
     fn next(&mut self, cx: &ExprContext<'_>, row: &mut [Datum]) -> Result<bool>;
 

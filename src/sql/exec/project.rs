@@ -34,7 +34,10 @@ impl Operator for Project {
         }
         let plan = &*self.plan;
         for output in &plan.computed {
-            assign(&mut row[*output], eval(&plan.exprs[*output], &self.row, cx)?);
+            assign(
+                &mut row[*output],
+                eval(&plan.exprs[*output], &self.row, cx)?,
+            );
         }
         for (output, input) in &plan.moves {
             if self.take {

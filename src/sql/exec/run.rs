@@ -18,7 +18,7 @@ use crate::types::{Array, Datum};
 const ROWS_PER_CHECK: u32 = 256;
 
 /// Everything an execution carries with it; it can outlive the call that started it.
-pub struct Run {
+pub(crate) struct Run {
     pub(crate) plan: Arc<Plan>,
     pub(crate) params: Arc<[Datum]>,
     pub(crate) statement: StatementContext,
@@ -128,7 +128,9 @@ impl Run {
         }
         let found = self.run_once(index, plan, cx)?;
         match &plan.kind {
-            SubPlanKind::AnyAll { op, all, left: ty, .. } => {
+            SubPlanKind::AnyAll {
+                op, all, left: ty, ..
+            } => {
                 let left = left.unwrap_or(&Datum::Null);
                 match &*found {
                     Found::Set {

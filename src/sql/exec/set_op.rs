@@ -98,7 +98,10 @@ impl SetOp {
         while self.left.next(cx, row)? {
             cx.running()?.tick(&mut self.ticks)?;
             self.make_key(row);
-            let count = self.right_counts.as_mut().and_then(|counts| counts.get_mut(&self.key));
+            let count = self
+                .right_counts
+                .as_mut()
+                .and_then(|counts| counts.get_mut(&self.key));
             let partner = match count {
                 Some(count) if self.plan.all && *count > 0 => {
                     *count -= 1;

@@ -70,7 +70,9 @@ impl Sort {
             return Ok(None);
         };
         let offset = self::offset(offset.as_ref(), cx)?;
-        Ok(limit.checked_add(offset).filter(|wanted| *wanted <= TOP_ROWS_MAX))
+        Ok(limit
+            .checked_add(offset)
+            .filter(|wanted| *wanted <= TOP_ROWS_MAX))
     }
 
     /// Keeps the best rows seen, pruned whenever twice as many as wanted have gathered.

@@ -63,11 +63,7 @@ impl<'a> ExprContext<'a> {
 }
 
 /// The value of `expr` over `row`.
-pub fn eval<'a>(
-    expr: &'a Expr,
-    row: &'a [Datum],
-    cx: &ExprContext<'a>,
-) -> Result<Cow<'a, Datum>> {
+pub fn eval<'a>(expr: &'a Expr, row: &'a [Datum], cx: &ExprContext<'a>) -> Result<Cow<'a, Datum>> {
     match &expr.kind {
         ExprKind::Const(datum) => Ok(Cow::Borrowed(datum)),
         ExprKind::Param(index) => param(*index, cx).map(Cow::Borrowed),
@@ -164,9 +160,7 @@ fn compute(expr: &Expr, row: &[Datum], cx: &ExprContext<'_>) -> Result<Datum> {
             let right = eval(right, row, cx)?;
             let distinct = match (left.is_null(), right.is_null()) {
                 (true, true) => false,
-                (false, false) => {
-                    !matches!(call2(equal, cx, &left, &right)?, Datum::Bool(true))
-                }
+                (false, false) => !matches!(call2(equal, cx, &left, &right)?, Datum::Bool(true)),
                 _ => true,
             };
             Ok(Datum::Bool(distinct != *negated))
@@ -401,8 +395,10 @@ fn min_max<'a>(
     };
     for arg in args {
         let value = eval(arg, row, cx)?;
-        let better = best.is_null() || compare(arg.ty, &value, &best) == wanted;
-        if !value.is_null() && better {
+        if value.is_null() {
+            continue;
+        }
+        if best.is_null() || compare(arg.ty, &value, &best) == wanted {
             best = value;
         }
     }

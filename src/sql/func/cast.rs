@@ -29,13 +29,18 @@ macro_rules! cast {
         cast!($from => $to, $context, $name, $eval, Immutable)
     };
     ($from:ident => $to:ident, $context:ident, $name:literal, $eval:expr, $volatility:ident) => {
+        cast!($from($from) => $to, $context, $name, $eval, $volatility)
+    };
+    // The function takes a type that is the same datum.
+    ($from:ident($arg:ident) => $to:ident, $context:ident, $name:literal, $eval:expr,
+        $volatility:ident) => {
         Cast {
             from: Type::$from,
             to: Type::$to,
             context: CastContext::$context,
             method: CastMethod::Function(&Function {
                 volatility: Volatility::$volatility,
-                ..function($name, &[Type::$from], Type::$to, $eval)
+                ..function($name, &[Type::$arg], Type::$to, $eval)
             }),
         }
     };
@@ -103,8 +108,8 @@ pub(super) static CASTS: &[Cast] = &[
     cast!(Name => Bpchar, Assignment, "bpchar", eval!(|a: Text| text(a))),
     cast!(Name => Varchar, Assignment, "varchar", eval!(|a: Text| text(a))),
     cast!(Text => Char, Assignment, "char", eval!(|a: Text| Ok(first_byte(a)))),
-    cast!(Varchar => Char, Assignment, "char", eval!(|a: Text| Ok(first_byte(a)))),
-    cast!(Bpchar => Char, Assignment, "char", eval!(|a: Text| Ok(first_byte(a)))),
+    cast!(Varchar(Text) => Char, Assignment, "char", eval!(|a: Text| Ok(first_byte(a))), Immutable),
+    cast!(Bpchar(Text) => Char, Assignment, "char", eval!(|a: Text| Ok(first_byte(a))), Immutable),
     cast!(Char => Text, Implicit, "text", eval!(|a: Char| char_text(*a))),
     cast!(Char => Varchar, Assignment, "text", eval!(|a: Char| char_text(*a))),
     cast!(Char => Bpchar, Assignment, "bpchar", eval!(|a: Char| char_text(*a))),
@@ -168,7 +173,7 @@ pub(super) static CASTS: &[Cast] = &[
     cast!(Regproc => Oid, Implicit),
     cast!(Text => Regclass, Implicit, "regclass",
         eval!(cx; |a: Text| reg_from_text(cx, Type::Regclass, a)), Stable),
-    cast!(Varchar => Regclass, Implicit, "regclass",
+    cast!(Varchar(Text) => Regclass, Implicit, "regclass",
         eval!(cx; |a: Text| reg_from_text(cx, Type::Regclass, a)), Stable),
 ];
 
@@ -354,9 +359,15 @@ fn numeric_float4(x: &Numeric) -> Result<f32> {
     }
 }
 
-/// At most 63 bytes, cut between characters.
+/// The longest name (NAMEDATALEN - 1).
+const NAME_BYTES_MAX: usize = 63;
+
+/// The name, cut between characters where it is too long.
 pub(super) fn name(s: &str) -> &str {
-    &s[..s.floor_char_boundary(63)]
+    let end = (0..=NAME_BYTES_MAX.min(s.len()))
+        .rev()
+        .find(|at| s.is_char_boundary(*at));
+    &s[..end.unwrap_or(0)]
 }
 
 fn first_byte(s: &str) -> Datum {

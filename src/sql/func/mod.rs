@@ -46,6 +46,9 @@ pub struct EvalContext<'a> {
     pub params: &'a [Datum],
 }
 
+/// The rows of a set-returning function.
+pub type Rows = Vec<Vec<Datum>>;
+
 /// The code of a function, by the number of its arguments.
 #[derive(Clone, Copy)]
 pub enum Eval {
@@ -58,7 +61,7 @@ pub enum Eval {
     /// (`pg_typeof`, `concat`, comparison of arrays).
     Typed(fn(&EvalContext<'_>, &[Type], &[Datum]) -> Result<Datum>),
     /// A set-returning function: all its rows (each of one or more columns).
-    Set(fn(&EvalContext<'_>, &[Datum]) -> Result<Vec<Vec<Datum>>>),
+    Set(fn(&EvalContext<'_>, &[Datum]) -> Result<Rows>),
 }
 
 /// One row of `pg_proc`, or the function behind an operator or a cast.
@@ -257,7 +260,7 @@ pub struct Cast {
 }
 
 /// Gathers the rows of one group. NULL arguments of strict aggregates are skipped by the caller.
-pub trait Accumulator: Send {
+pub trait Accumulator: Send + Sync {
     fn add(&mut self, cx: &EvalContext<'_>, args: &[Datum]) -> Result<()>;
     fn finish(&mut self, cx: &EvalContext<'_>) -> Result<Datum>;
 }
@@ -271,3 +274,6 @@ pub struct Aggregate {
     pub strict: bool,
     pub new: fn() -> Box<dyn Accumulator>,
 }
+
+#[cfg(test)]
+mod tests;

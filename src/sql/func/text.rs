@@ -46,8 +46,8 @@ pub(super) static OPERATORS: &[&[Operator]] = &[
     pattern!(Bpchar, "bpchar"),
     &[
         operator!(Text "||" Text => Text, "textcat", eval!(|a: Text, b: Text| concat2(a, b))),
-        operator!(Text "||" AnyElement => Text, "textanycat", Eval::Typed(concat_any)),
-        operator!(AnyElement "||" Text => Text, "anytextcat", Eval::Typed(concat_any)),
+        operator!(stable Text "||" AnyElement => Text, "textanycat", Eval::Typed(concat_any)),
+        operator!(stable AnyElement "||" Text => Text, "anytextcat", Eval::Typed(concat_any)),
         operator!(Text "^@" Text => Bool, "starts_with",
             eval!(|a: Text, b: Text| Ok(Datum::Bool(a.starts_with(b.as_str()))))),
     ],

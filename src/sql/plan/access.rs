@@ -239,7 +239,11 @@ fn with_index(
         rows = 1.0;
     } else {
         for _ in &equal {
-            rows = if rows > EQUAL_ROWS { EQUAL_ROWS } else { rows / 2.0 };
+            rows = if rows > EQUAL_ROWS {
+                EQUAL_ROWS
+            } else {
+                rows / 2.0
+            };
         }
         for _ in lower.iter().chain(&upper) {
             rows *= RANGE_FRACTION;

@@ -52,8 +52,7 @@ pub(crate) fn describe_change(plan: &ChangePlan) -> Vec<Line> {
         Target::Scan => describer.node(&plan.plan.root, 1),
         Target::Unique { index, key } => {
             let title = format!("Index Scan using {} on {table}", quoted(&index.name));
-            let names: Vec<String> =
-                plan.table.columns.iter().map(|c| quoted(&c.name)).collect();
+            let names: Vec<String> = plan.table.columns.iter().map(|c| quoted(&c.name)).collect();
             let conditions = index.columns.iter().zip(key).map(|(column, value)| {
                 let value = describer.expr(value, &names);
                 format!("({} = {value})", names[column.column])
@@ -75,7 +74,9 @@ fn parenthesised(text: String, parts: usize) -> String {
 /// A name as it would have to be written.
 fn quoted(name: &str) -> String {
     let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     if plain {
         name.to_owned()
     } else {
@@ -109,7 +110,11 @@ impl<'p> Describer<'p> {
 
     fn subplans(&mut self, depth: usize) {
         for (number, subplan) in self.plan.subplans.iter().enumerate() {
-            let kind = if subplan.correlated { "SubPlan" } else { "InitPlan" };
+            let kind = if subplan.correlated {
+                "SubPlan"
+            } else {
+                "InitPlan"
+            };
             self.add(depth + 1, format!("{kind} {}", number + 1));
             self.node(&subplan.node, depth + 2);
         }
@@ -122,7 +127,10 @@ impl<'p> Describer<'p> {
                 self.add(depth, "Result".to_owned());
             }
             Node::SeqScan(scan) => {
-                self.add(depth, format!("Seq Scan on {}", quoted(&scan.rows.table.name)));
+                self.add(
+                    depth,
+                    format!("Seq Scan on {}", quoted(&scan.rows.table.name)),
+                );
                 self.filter(line, &scan.rows);
             }
             Node::IndexScan(scan) => {
@@ -184,7 +192,13 @@ impl<'p> Describer<'p> {
                 self.filter(inner, &join.rows);
             }
             Node::HashJoin(join) => {
-                self.add(depth, format!("Hash{} Join", join_suffix(join.keep).trim_end_matches(" Join")));
+                self.add(
+                    depth,
+                    format!(
+                        "Hash{} Join",
+                        join_suffix(join.keep).trim_end_matches(" Join")
+                    ),
+                );
                 let names = self.names(node);
                 let right = self.names(&join.right);
                 let keys: Vec<String> = join
@@ -230,7 +244,11 @@ impl<'p> Describer<'p> {
                 self.node(&limit.input, depth + 1);
             }
             Node::Distinct(distinct) => {
-                let title = if distinct.on { "Unique" } else { "HashAggregate" };
+                let title = if distinct.on {
+                    "Unique"
+                } else {
+                    "HashAggregate"
+                };
                 self.add(depth, title.to_owned());
                 if !distinct.on {
                     let names = self.names(&distinct.input);
@@ -268,7 +286,10 @@ impl<'p> Describer<'p> {
     fn index(&mut self, depth: usize, rows: &Rows, index: &IndexDef, backward: bool) {
         let direction = if backward { " Backward" } else { "" };
         let (index, table) = (quoted(&index.name), quoted(&rows.table.name));
-        self.add(depth, format!("Index Scan{direction} using {index} on {table}"));
+        self.add(
+            depth,
+            format!("Index Scan{direction} using {index} on {table}"),
+        );
     }
 
     fn filter(&mut self, line: usize, rows: &Rows) {
@@ -307,13 +328,20 @@ impl<'p> Describer<'p> {
             for (bound, symbol) in [(&access.lower, ">"), (&access.upper, "<")] {
                 if let Some((value, inclusive)) = bound {
                     let equal = if *inclusive { "=" } else { "" };
-                    parts.push(format!("({name} {symbol}{equal} {})", self.expr(value, names)));
+                    parts.push(format!(
+                        "({name} {symbol}{equal} {})",
+                        self.expr(value, names)
+                    ));
                 }
             }
         }
         if !parts.is_empty() {
             let count = parts.len();
-            self.detail(line, "Index Cond", parenthesised(parts.join(" AND "), count));
+            self.detail(
+                line,
+                "Index Cond",
+                parenthesised(parts.join(" AND "), count),
+            );
         }
     }
 
@@ -340,7 +368,9 @@ impl<'p> Describer<'p> {
             Node::System(relation) => relation.columns.iter().map(|c| c.0.to_owned()).collect(),
             Node::Values(values) => {
                 let width = values.rows.first().map_or(0, Vec::len);
-                (1..=width).map(|n| format!("\"*VALUES*\".column{n}")).collect()
+                (1..=width)
+                    .map(|n| format!("\"*VALUES*\".column{n}"))
+                    .collect()
             }
             Node::Function(scan) => {
                 let mut names = vec![scan.function.name.to_owned(); scan.width];
@@ -350,17 +380,21 @@ impl<'p> Describer<'p> {
             Node::Filter(filter) => self.names(&filter.input),
             Node::Project(project) => {
                 let names = self.names(&project.input);
-                project.exprs.iter().map(|expr| self.expr(expr, &names)).collect()
+                project
+                    .exprs
+                    .iter()
+                    .map(|expr| self.expr(expr, &names))
+                    .collect()
             }
-            Node::Place(place) => {
-                joined(Vec::new(), self.names(&place.input), place.offset)
-            }
+            Node::Place(place) => joined(Vec::new(), self.names(&place.input), place.offset),
             Node::NestedLoop(join) => {
                 joined(self.names(&join.left), self.names(&join.right), join.offset)
             }
-            Node::IndexJoin(join) => {
-                joined(self.names(&join.left), self.row_names(&join.rows), join.offset)
-            }
+            Node::IndexJoin(join) => joined(
+                self.names(&join.left),
+                self.row_names(&join.rows),
+                join.offset,
+            ),
             Node::HashJoin(join) => {
                 joined(self.names(&join.left), self.names(&join.right), join.offset)
             }
@@ -370,7 +404,11 @@ impl<'p> Describer<'p> {
                 let calls = aggregate.calls.iter().map(|call| {
                     let args = call.args.iter().map(|arg| self.expr(arg, &names));
                     let args = args.collect::<Vec<_>>().join(", ");
-                    let args = if call.aggregate.args.is_empty() { "*".to_owned() } else { args };
+                    let args = if call.aggregate.args.is_empty() {
+                        "*".to_owned()
+                    } else {
+                        args
+                    };
                     let distinct = if call.distinct { "DISTINCT " } else { "" };
                     format!("{}({distinct}{args})", call.aggregate.name)
                 });
@@ -382,7 +420,10 @@ impl<'p> Describer<'p> {
             Node::SetOp(set_op) => self.names(&set_op.left),
             Node::Lock(lock) => {
                 let names = self.names(&lock.input);
-                lock.output.iter().map(|column| names[*column].clone()).collect()
+                lock.output
+                    .iter()
+                    .map(|column| names[*column].clone())
+                    .collect()
             }
         }
     }
@@ -393,7 +434,11 @@ impl<'p> Describer<'p> {
             text.push_str(" DESC");
         }
         if key.nulls_first != key.descending {
-            text.push_str(if key.nulls_first { " NULLS FIRST" } else { " NULLS LAST" });
+            text.push_str(if key.nulls_first {
+                " NULLS FIRST"
+            } else {
+                " NULLS LAST"
+            });
         }
         text
     }
@@ -471,7 +516,11 @@ impl<'p> Describer<'p> {
             }
             ExprKind::Coalesce(args) => format!("COALESCE({})", self.exprs(args, names, ", ")),
             ExprKind::NullIf { left, right, .. } => {
-                format!("NULLIF({}, {})", self.expr(left, names), self.expr(right, names))
+                format!(
+                    "NULLIF({}, {})",
+                    self.expr(left, names),
+                    self.expr(right, names)
+                )
             }
             ExprKind::MinMax { greatest, args } => {
                 let name = if *greatest { "GREATEST" } else { "LEAST" };
@@ -480,9 +529,16 @@ impl<'p> Describer<'p> {
             ExprKind::In {
                 arg, list, negated, ..
             } => {
-                let (symbol, which) = if *negated { ("<>", "ALL") } else { ("=", "ANY") };
+                let (symbol, which) = if *negated {
+                    ("<>", "ALL")
+                } else {
+                    ("=", "ANY")
+                };
                 let arg_text = self.expr(arg, names);
-                format!("({arg_text} {symbol} {which} ({}))", self.list(list, arg.ty, names))
+                format!(
+                    "({arg_text} {symbol} {which} ({}))",
+                    self.list(list, arg.ty, names)
+                )
             }
             ExprKind::AnyAll {
                 op,
@@ -492,7 +548,10 @@ impl<'p> Describer<'p> {
             } => {
                 let which = if *all { "ALL" } else { "ANY" };
                 let (left, array) = (self.expr(left, names), self.expr(array, names));
-                format!("({left} {} {which} ({array}))", symbol(op).unwrap_or(op.name))
+                format!(
+                    "({left} {} {which} ({array}))",
+                    symbol(op).unwrap_or(op.name)
+                )
             }
             ExprKind::InOut(arg) | ExprKind::Relabel(arg) | ExprKind::ArrayCast { arg, .. } => {
                 cast(self.expr(arg, names), expr.ty, -1)
@@ -511,12 +570,14 @@ impl<'p> Describer<'p> {
     fn call(&self, function: &'static func::Function, args: &[Expr], names: &[String]) -> String {
         match (symbol(function), args) {
             (Some(symbol), [left, right]) => {
-                format!("({} {symbol} {})", self.expr(left, names), self.expr(right, names))
+                format!(
+                    "({} {symbol} {})",
+                    self.expr(left, names),
+                    self.expr(right, names)
+                )
             }
             (Some(symbol), [arg]) => format!("({symbol} {})", self.expr(arg, names)),
-            (None, [arg]) if is_cast(function) => {
-                cast(self.expr(arg, names), function.returns, -1)
-            }
+            (None, [arg]) if is_cast(function) => cast(self.expr(arg, names), function.returns, -1),
             _ => format!("{}({})", function.name, self.exprs(args, names, ", ")),
         }
     }
@@ -548,7 +609,9 @@ fn cast(text: String, ty: Type, typmod: i32) -> String {
 /// The operator that a function is behind.
 fn symbol(function: &'static func::Function) -> Option<&'static str> {
     let mut operators = func::all_operators();
-    operators.find(|op| std::ptr::eq(op.function, function)).map(|op| op.symbol)
+    operators
+        .find(|op| std::ptr::eq(op.function, function))
+        .map(|op| op.symbol)
 }
 
 fn is_cast(function: &'static func::Function) -> bool {

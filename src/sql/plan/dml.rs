@@ -180,7 +180,9 @@ impl Planner<'_> {
         if let Some(filter) = &change.filter {
             conjuncts(filter.clone(), &mut conditions);
         }
-        conditions.iter_mut().for_each(|condition| self.fold(condition));
+        conditions
+            .iter_mut()
+            .for_each(|condition| self.fold(condition));
         let returning = self.returning(change.returning)?;
         let filter = self.finish_condition(conditions.clone())?;
         let unique = match change.from {
@@ -190,8 +192,7 @@ impl Planner<'_> {
         let (target, plan) = match unique {
             Some(target) => (target, self.take_plan(Node::Unit, 0)),
             None => {
-                let plan =
-                    self.scan_targets(&table, change.from, conditions, &change.from_used)?;
+                let plan = self.scan_targets(&table, change.from, conditions, &change.from_used)?;
                 (Target::Scan, plan)
             }
         };

@@ -61,7 +61,9 @@ impl Planner<'_> {
         if let Some(condition) = condition {
             conjuncts(condition, &mut conditions);
         }
-        conditions.iter_mut().for_each(|condition| self.fold(condition));
+        conditions
+            .iter_mut()
+            .for_each(|condition| self.fold(condition));
         if conditions.iter().any(is_never) {
             let nothing = Rel::Values {
                 rows: Vec::new(),
@@ -130,7 +132,9 @@ impl Planner<'_> {
             && want.limited
             && let Some(first) = want.order.first()
         {
-            let in_order = items.iter().position(|item| item.range.contains(&first.column));
+            let in_order = items
+                .iter()
+                .position(|item| item.range.contains(&first.column));
             return in_order.unwrap_or(0);
         }
         best
@@ -210,7 +214,7 @@ impl Planner<'_> {
         let choice = choose(table, &all, &sight, &[], false)?;
         let uses_left = choice.used.iter().any(|place| *place < conditions.len());
         let found_alone = self.guess(item) < FEW_ROWS;
-        (uses_left && !(found_alone && !choice.access.unique)).then_some(choice)
+        (uses_left && (!found_alone || choice.access.unique)).then_some(choice)
     }
 
     fn join_item(
@@ -519,7 +523,9 @@ fn item_of(condition: &Expr, items: &[Item]) -> Option<usize> {
     columns(condition, |column| {
         first.get_or_insert(column);
     });
-    let place = items.iter().position(|item| first.is_some_and(|c| item.range.contains(&c)))?;
+    let place = items
+        .iter()
+        .position(|item| first.is_some_and(|c| item.range.contains(&c)))?;
     (within(condition, &items[place].range) && !contains(condition, &is_volatile)).then_some(place)
 }
 

@@ -40,7 +40,9 @@ impl Planner<'_> {
         collect_sources(&planned.node, &mut sources);
         sources.retain(|source| source.number >= first_source);
         let targets = exposed.tables.into_iter().filter_map(|(table, row_id)| {
-            let place = sources.iter().position(|source| source.table == table.oid)?;
+            let place = sources
+                .iter()
+                .position(|source| source.table == table.oid)?;
             let source = sources.remove(place).number;
             Some(LockTarget {
                 table,
@@ -174,7 +176,12 @@ fn expose(rel: Rel) -> Exposed {
             let mut columns = left.columns;
             columns.extend(right.columns.iter().map(|column| column + split));
             let mut tables = left.tables;
-            tables.extend(right.tables.into_iter().map(|(table, id)| (table, id + split)));
+            tables.extend(
+                right
+                    .tables
+                    .into_iter()
+                    .map(|(table, id)| (table, id + split)),
+            );
             if let Some(condition) = &mut condition {
                 renumber(condition, |column| columns[column]);
             }

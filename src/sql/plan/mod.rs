@@ -31,7 +31,9 @@ use crate::types::{Datum, Type};
 use node::{Lock, Node, Plan, SubPlan, SubPlanKind};
 
 pub(crate) use describe::{Line, describe, describe_change, describe_insert};
-pub(crate) use dml::{ChangePlan, Check, InsertPlan, ReturningPlan, Target, plan_delete, plan_insert, plan_update};
+pub(crate) use dml::{
+    ChangePlan, Check, InsertPlan, ReturningPlan, Target, plan_delete, plan_insert, plan_update,
+};
 
 /// A column of the order in which rows are wanted.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +103,7 @@ struct Planner<'a> {
 pub(crate) fn plan_query(rel: Rel, cx: EvalContext<'_>) -> Result<Plan> {
     let mut planner = Planner::new(cx);
     let want = Want::all(visit::width(&rel));
-    planner.into_plan_of(rel, want)
+    planner.plan_of(rel, want)
 }
 
 /// Finishes an expression that stands alone: a default, a CHECK.
@@ -136,7 +138,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn into_plan_of(&mut self, rel: Rel, want: Want) -> Result<Plan> {
+    fn plan_of(&mut self, rel: Rel, want: Want) -> Result<Plan> {
         let width = visit::width(&rel);
         let planned = self.rel(rel, Vec::new(), &want)?;
         Ok(self.take_plan(planned.node, width))
@@ -293,8 +295,5 @@ fn has_subquery(expr: &Expr) -> bool {
 
 /// A condition that no row meets.
 fn is_never(expr: &Expr) -> bool {
-    matches!(
-        expr.kind,
-        ExprKind::Const(Datum::Bool(false) | Datum::Null)
-    )
+    matches!(expr.kind, ExprKind::Const(Datum::Bool(false) | Datum::Null))
 }

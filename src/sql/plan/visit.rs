@@ -188,11 +188,7 @@ pub(crate) fn rewrite(expr: &mut Expr, f: &mut dyn FnMut(Ref, usize) -> Option<E
     rewrite_at(expr, 0, f);
 }
 
-fn rewrite_at(
-    expr: &mut Expr,
-    depth: usize,
-    f: &mut dyn FnMut(Ref, usize) -> Option<ExprKind>,
-) {
+fn rewrite_at(expr: &mut Expr, depth: usize, f: &mut dyn FnMut(Ref, usize) -> Option<ExprKind>) {
     if let Some(reference) = reference(expr, depth) {
         if let Some(kind) = f(reference, depth) {
             expr.kind = kind;

@@ -195,3 +195,6 @@ pub fn relations() -> impl Iterator<Item = &'static SystemRelation> {
 fn is_view(relation: &SystemRelation) -> bool {
     relation.oid >= 12000
 }
+
+#[cfg(test)]
+mod tests;

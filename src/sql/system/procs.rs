@@ -184,10 +184,12 @@ fn row(proc: &Proc<'_>) -> Vec<Datum> {
     ]
 }
 
+type Internal = (u32, &'static str, u32, &'static [u32], u8, bool);
+
 /// Functions that `pg_type` and `pg_am` name and SQL cannot call here: OID, name, result, arguments,
 /// volatility, strict.
 #[rustfmt::skip]
-static INTERNAL: &[(u32, &str, u32, &[u32], u8, bool)] = &[
+static INTERNAL: &[Internal] = &[
     (3, "heap_tableam_handler", 269, &[2281], b'v', true),
     (31, "byteaout", 2275, &[17], b'i', true),
     (33, "charout", 2275, &[18], b'i', true),

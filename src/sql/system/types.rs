@@ -8,10 +8,10 @@ use super::names::PG_CATALOG_OID;
 use super::roles::ROLE_OID;
 use super::values::{NULL, boolean, int2, int4, letter, oid, text};
 
-type Row = &'static (&'static str, bool, u8, u8, u8, u8, u32, [u32; 8]);
+type Row = (&'static str, bool, u8, u8, u8, u8, u32, [u32; 8]);
 
 /// Every type has a row; a test holds that.
-fn row(ty: Type) -> Option<Row> {
+fn row(ty: Type) -> Option<&'static Row> {
     TYPES.iter().find(|row| row.0 == ty.name())
 }
 
@@ -27,7 +27,7 @@ pub(super) fn pg_type(_: &EvalContext<'_>) -> Rows {
         .collect()
 }
 
-fn pg_type_row(ty: Type, row: Row) -> Vec<Datum> {
+fn pg_type_row(ty: Type, row: &Row) -> Vec<Datum> {
     let &(name, by_value, align, storage, kind, category, collation, functions) = row;
     let [
         subscript,
@@ -84,7 +84,7 @@ fn pg_type_row(ty: Type, row: Row) -> Vec<Datum> {
 /// One row per type, by name: passed by value, alignment, storage, kind, category, collation, and the
 /// functions: subscript, input, output, receive, send, typmodin, typmodout, analyze.
 #[rustfmt::skip]
-static TYPES: &[(&str, bool, u8, u8, u8, u8, u32, [u32; 8])] = &[
+static TYPES: &[Row] = &[
     ("bool", true, b'c', b'p', b'b', b'B', 0, [0, 1242, 1243, 2436, 2437, 0, 0, 0]),
     ("bytea", false, b'i', b'x', b'b', b'U', 0, [0, 1244, 31, 2412, 2413, 0, 0, 0]),
     ("char", true, b'c', b'p', b'b', b'Z', 0, [0, 1245, 33, 2434, 2435, 0, 0, 0]),

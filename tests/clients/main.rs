@@ -1,0 +1,12 @@
+//! Unmodified clients against the server: psql, psycopg, tokio-postgres, and bytes by hand.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod copy;
+mod drivers;
+mod frames;
+mod process;
+mod psql;
+mod psycopg;
+mod sessions;
