@@ -382,7 +382,11 @@ fn in_parameter(error: Error, portal: &str, number: usize, format: i16) -> Error
         name => format!("portal \"{name}\""),
     };
     let is_readable = error.sqlstate() != SqlState::CHARACTER_NOT_IN_REPERTOIRE;
-    let value = if format == 0 && is_readable { " = '...'" } else { "" };
+    let value = if format == 0 && is_readable {
+        " = '...'"
+    } else {
+        ""
+    };
     error.with_context(format!("{portal} parameter ${number}{value}"))
 }
 
