@@ -15,9 +15,12 @@ use crate::session::statement::{Class, Statement, writes};
 use crate::session::timer::Timer;
 use crate::sql::ast;
 use crate::sql::exec::blocking;
+use crate::sql::func::EvalContext;
+use crate::sql::func::catalog::with_names;
 use crate::sql::ir::Field;
 use crate::sql::{CopyIn, CopyOut, Outcome, execute};
-use crate::types::Datum;
+use crate::table::Catalog;
+use crate::types::{Datum, Type};
 
 /// What running a statement has come to.
 pub(super) enum Progress {
@@ -161,14 +164,49 @@ impl Session {
         client: &mut C,
     ) -> Result<(u64, bool)> {
         let mut sent = 0;
+        let names = self.name_columns(fields, formats);
         while sent < most && !client.is_full() {
             let Some(row) = source.next()? else {
                 return Ok((sent, true));
             };
-            client.send_row(row, fields, formats, &self.cx.format)?;
+            match &names {
+                None => client.send_row(row, fields, formats, &self.cx.format)?,
+                Some((catalog, types)) => {
+                    let cx = EvalContext {
+                        format: &self.cx.format,
+                        session: &self.cx.session,
+                        catalog,
+                        params: &[],
+                    };
+                    let row = with_names(&cx, types, row)?;
+                    client.send_row(&row, fields, formats, &self.cx.format)?;
+                }
+            }
             sent += 1;
         }
         Ok((sent, false))
+    }
+
+    /// If some columns are sent as names that only the catalog knows (regclass and the like in
+    /// text): the types, with `Any` for columns that are sent as they are.
+    fn name_columns(
+        &self,
+        fields: &[Field],
+        formats: &Formats,
+    ) -> Option<(Arc<Catalog>, Vec<Type>)> {
+        let named = |(i, field): (usize, &Field)| field.ty.is_reg() && !formats.is_binary(i);
+        if !fields.iter().enumerate().any(named) {
+            return None;
+        }
+        let catalog = self.txn.as_ref()?.catalog();
+        let types = fields
+            .iter()
+            .enumerate()
+            .map(|(i, field)| match named((i, field)) {
+                true => field.ty,
+                false => Type::Any,
+            });
+        Some((catalog, types.collect()))
     }
 
     /// Starts `statement_timeout`, unless it runs already.

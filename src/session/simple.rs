@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::base::Result;
+use crate::base::{Error, Result, SqlState};
 use crate::session::Session;
 use crate::session::block::{Block, aborted};
 use crate::session::client::{Client, Formats, Reply};
@@ -18,7 +18,7 @@ use crate::session::portal::Source;
 use crate::session::run::Progress;
 use crate::session::statement::{Class, Statement, classify, same_types};
 use crate::sql::ast;
-use crate::sql::parse::{Lifted, Literal, lift, parse};
+use crate::sql::parse::{Lifted, Literal, first_parameter, lift, parse};
 use crate::types::{Datum, Type, text_in};
 
 /// Where in its string a statement stands.
@@ -63,6 +63,9 @@ impl Session {
         let count = parsed.len();
         for (i, parsed) in parsed.into_iter().enumerate() {
             let statement = self.make_statement(parsed.statement, shared.clone(), Vec::new())?;
+            if !statement.params().is_empty() {
+                return Err(no_parameter(text));
+            }
             let place = Place {
                 alone: count == 1,
                 last: i + 1 == count,
@@ -239,6 +242,16 @@ impl Session {
             _ => Ok(()),
         }
     }
+}
+
+/// 42P02 at the first `$n`, since a query string comes without values.
+fn no_parameter(text: &str) -> Error {
+    let found = first_parameter(text).unwrap_or((1, 0));
+    Error::new(
+        SqlState::UNDEFINED_PARAMETER,
+        format!("there is no parameter ${}", found.0),
+    )
+    .at(found.1)
 }
 
 /// Statements that clients repeat word by word.

@@ -269,12 +269,29 @@ pub fn binary_out(ty: Type, value: &Datum, out: &mut Vec<u8>) {
         Datum::Text(value) => out.extend_from_slice(value.as_bytes()),
         Datum::Bytea(value) => out.extend_from_slice(value),
         Datum::Numeric(value) => send_numeric(value, out),
+        Datum::Array(record) if ty == Type::Record => send_record(record, out),
         Datum::Array(array) => match ty.element() {
             Some(element) => send_array(element, array, out),
             None => wrong_datum(ty, value),
         },
         Datum::Null if ty == Type::Void => {}
         Datum::Null => wrong_datum(ty, value),
+    }
+}
+
+fn send_record(record: &Array, out: &mut Vec<u8>) {
+    let count = u32::try_from(record.elements.len()).unwrap_or(u32::MAX);
+    out.extend_from_slice(&count.to_be_bytes());
+    for item in &record.elements {
+        let ty = item.own_type();
+        out.extend_from_slice(&ty.oid().0.to_be_bytes());
+        let at = out.len();
+        out.extend_from_slice(&(-1i32).to_be_bytes());
+        if !item.is_null() {
+            binary_out(ty, item, out);
+            let length = i32::try_from(out.len() - at - 4).unwrap_or(i32::MAX);
+            out[at..at + 4].copy_from_slice(&length.to_be_bytes());
+        }
     }
 }
 

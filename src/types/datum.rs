@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::types::Type;
 use crate::types::numeric::Numeric;
 
 /// One value of a type that its holder knows.
@@ -43,6 +44,26 @@ pub struct Array {
 impl Datum {
     pub fn is_null(&self) -> bool {
         matches!(self, Datum::Null)
+    }
+
+    /// The type that a value of this variant has if nothing else is known of it.
+    pub(super) fn own_type(&self) -> Type {
+        match self {
+            Datum::Null | Datum::Text(_) => Type::Text,
+            Datum::Bool(_) => Type::Bool,
+            Datum::Int2(_) => Type::Int2,
+            Datum::Int4(_) => Type::Int4,
+            Datum::Int8(_) => Type::Int8,
+            Datum::Oid(_) => Type::Oid,
+            Datum::Float4(_) => Type::Float4,
+            Datum::Float8(_) => Type::Float8,
+            Datum::Date(_) => Type::Date,
+            Datum::Timestamp(_) => Type::Timestamp,
+            Datum::Char(_) => Type::Char,
+            Datum::Bytea(_) => Type::Bytea,
+            Datum::Numeric(_) => Type::Numeric,
+            Datum::Array(_) => Type::Record,
+        }
     }
 
     pub fn text(s: impl Into<String>) -> Datum {

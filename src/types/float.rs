@@ -89,7 +89,11 @@ pub(super) fn float_in<F: Float>(text: &str) -> Result<F> {
         return special(trimmed, unsigned).map(F::from_f64).ok_or_else(bad);
     }
     if unsigned.starts_with("0x") || unsigned.starts_with("0X") {
-        return Err(Error::unsupported("hexadecimal floats are"));
+        return match hex_integer(&unsigned[2..]) {
+            Some(value) if trimmed.starts_with('-') => Ok(F::from_f64(-value)),
+            Some(value) => Ok(F::from_f64(value)),
+            None => Err(Error::unsupported("this form of hexadecimal floats is")),
+        };
     }
     // Trailing characters that are no number make a syntax error only after the number before
     // them was found to be in range.
@@ -116,6 +120,13 @@ pub(super) fn float_in<F: Float>(text: &str) -> Result<F> {
         return Err(bad());
     }
     Ok(value)
+}
+
+/// C reads hexadecimal digits, too. Only what both float types hold exactly is taken here.
+fn hex_integer(digits: &str) -> Option<f64> {
+    let value = u32::from_str_radix(digits, 16).ok()?;
+    let exact = !digits.starts_with('+') && value < 1 << 24;
+    exact.then(|| f64::from(value))
 }
 
 fn special(signed: &str, unsigned: &str) -> Option<f64> {

@@ -6,7 +6,7 @@ use crate::types::datetime::{date_out, timestamp_out, timestamptz_out};
 use crate::types::datetime_in::{date_in, timestamp_in};
 use crate::types::float::{float_in, float_out};
 use crate::types::typmod::apply_typmod;
-use crate::types::{ByteaOutput, Datum, Format, Numeric, Type, wrong_datum};
+use crate::types::{Array, ByteaOutput, Datum, Format, Numeric, Type, wrong_datum};
 
 /// Longest name, in bytes (NAMEDATALEN - 1).
 pub(super) const NAME_MAX: usize = 63;
@@ -76,6 +76,7 @@ pub fn text_out(ty: Type, value: &Datum, format: &Format, out: &mut Vec<u8>) {
             ByteaOutput::Escape => escape_out(value, out),
         },
         Datum::Numeric(value) => value.write_to(out),
+        Datum::Array(record) if ty == Type::Record => record_out(record, format, out),
         Datum::Array(array) => match ty.element() {
             Some(element) => array_out(element, array, format, out),
             None => wrong_datum(ty, value),
@@ -83,6 +84,36 @@ pub fn text_out(ty: Type, value: &Datum, format: &Format, out: &mut Vec<u8>) {
         Datum::Null if ty == Type::Void => {}
         Datum::Null => wrong_datum(ty, value),
     }
+}
+
+/// A row does not know the types of its fields: each is written as the type that its datum has of
+/// itself. `bind` refuses fields for which that is another's.
+fn record_out(record: &Array, format: &Format, out: &mut Vec<u8>) {
+    out.push(b'(');
+    for (i, item) in record.elements.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        if item.is_null() {
+            continue;
+        }
+        let start = out.len();
+        text_out(item.own_type(), item, format, out);
+        let special =
+            |b: &u8| matches!(b, b'"' | b'\\' | b'(' | b')' | b',') || is_space((*b).into());
+        if out.len() == start || out[start..].iter().any(special) {
+            let text = out.split_off(start);
+            out.push(b'"');
+            for byte in text {
+                if matches!(byte, b'"' | b'\\') {
+                    out.push(byte);
+                }
+                out.push(byte);
+            }
+            out.push(b'"');
+        }
+    }
+    out.push(b')');
 }
 
 /// What C's isspace says in PostgreSQL's usual locales.

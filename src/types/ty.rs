@@ -452,6 +452,11 @@ impl Type {
         &TABLE[self as usize]
     }
 
+    /// An OID whose text is the name of an object.
+    pub fn is_reg(self) -> bool {
+        matches!(self, Type::Regclass | Type::Regproc | Type::Regtype)
+    }
+
     /// Every type with a row in `pg_type`.
     pub fn all() -> impl Iterator<Item = Type> {
         TABLE.iter().map(|row| row.0)

@@ -52,7 +52,8 @@ impl Binder<'_> {
         }
         not_an_aggregate(name, call, at)?;
         let args = self.exprs(&call.args, s)?;
-        Ok(typed(self.function_call(name, args, at, s)?, at))
+        let bound = self.function_call(name, args, at, s);
+        Ok(typed(bound.map_err(|e| qualified(e, name, call))?, at))
     }
 
     /// The name without `pg_catalog`, where all functions are.
@@ -352,6 +353,21 @@ impl Binder<'_> {
         });
         Ok((chosen, order_by, filter.transpose()?))
     }
+}
+
+/// The error of a function that does not exist names it as it was written.
+fn qualified(error: Error, name: &str, call: &ast::Call) -> Error {
+    if call.name.parts.len() < 2 || error.sqlstate() != SqlState::UNDEFINED_FUNCTION {
+        return error;
+    }
+    let inner = format!("function {name}(");
+    let Error::Report(mut report) = error else {
+        return error;
+    };
+    if let Some(rest) = report.message.strip_prefix(&inner) {
+        report.message = format!("function {}({rest}", dotted(&call.name));
+    }
+    Error::Report(report)
 }
 
 fn is_aggregate(name: &str) -> bool {

@@ -382,7 +382,21 @@ impl Binder<'_> {
 
     fn row(&self, items: &[ast::Expr], at: Position, s: &Scope<'_>) -> Result<Typed> {
         let values = self.exprs(items, s)?.into_iter();
-        let values = values.map(|v| self.settle(v)).collect::<Result<_>>()?;
+        let values: Vec<Expr> = values.map(|v| self.settle(v)).collect::<Result<_>>()?;
+        // A row's datum keeps no types, and these look like others.
+        let mixed = |ty: Type| {
+            matches!(
+                ty,
+                Type::Timestamptz | Type::Regclass | Type::Regtype | Type::Regproc
+            )
+        };
+        if let Some(field) = values
+            .iter()
+            .find(|v| mixed(v.ty) || v.ty.element().is_some())
+        {
+            let ty = field.ty.sql_name();
+            return Err(Error::unsupported(format_args!("a row with a {ty} is")).at(at));
+        }
         let expr = Expr {
             kind: ExprKind::Row(values),
             ty: Type::Record,

@@ -35,6 +35,7 @@ mod query;
 mod resolve;
 mod scope;
 mod select;
+mod similar;
 mod sort;
 mod walk;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::base::{Error, Oid, Result, SqlState};
 use crate::sql::ast::{Ident, Name, Position};
 use crate::sql::bind::cte::Ctes;
+use crate::sql::bind::similar;
 use crate::sql::bind::walk::{map_columns, move_inwards};
 use crate::sql::func::Function;
 use crate::sql::ir::{AggregateCall, Expr, ExprKind};
@@ -446,7 +447,9 @@ impl<'s> Scope<'s> {
                  referenced from this part of the query.",
                 column.name
             )),
-            None => system_column(&column.name).unwrap_or(error).at(at),
+            None => system_column(&column.name)
+                .unwrap_or_else(|| self.with_similar(error, None, &column.name))
+                .at(at),
         })
     }
 
@@ -467,11 +470,21 @@ impl<'s> Scope<'s> {
         if let Some(error) = system_column(&column.name) {
             return Err(error.at(at));
         }
-        Err(Error::new(
+        let error = Error::new(
             SqlState::UNDEFINED_COLUMN,
             format!("column {}.{} does not exist", table.name, column.name),
-        )
-        .at(at))
+        );
+        Err(self
+            .with_similar(error, Some(&table.name), &column.name)
+            .at(at))
+    }
+
+    fn with_similar(&self, error: Error, table: Option<&str>, column: &str) -> Error {
+        let items = self.outwards().flat_map(|(_, s)| &s.namespace.items);
+        match similar::hint(items, table, column) {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
     }
 
     /// The columns of `t.*`, or of `*` without a name.

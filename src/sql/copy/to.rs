@@ -1,6 +1,6 @@
 //! COPY … TO STDOUT.
 
-use crate::base::Result;
+use crate::base::{Error, Result};
 use crate::sql::ast::{
     Copy, CopySource, Distinct, Expr, ExprKind, Ident, Name, Query, QueryBody, Select, SelectItem,
     TableRef,
@@ -41,6 +41,10 @@ impl CopyOut {
         };
         let (prepared, catalog) = prepare_inner(&query, txn, cx).await?;
         let rows = start_inner(&prepared, &catalog, txn, cx).await?;
+        if let Some(field) = rows.fields().iter().find(|field| field.ty.is_reg()) {
+            let ty = field.ty.sql_name();
+            return Err(Error::unsupported(format_args!("COPY of a {ty} is")));
+        }
         let columns: Vec<(String, Type)> = rows
             .fields()
             .iter()

@@ -154,7 +154,9 @@ impl Run {
                         Ok(any.map_or(Datum::Null, |any| Datum::Bool(any != *all)))
                     }
                     Found::List(values) => {
-                        any_all(*all, values.iter().map(|value| call2(op, cx, left, value)))
+                        let types = [*ty, plan.ty];
+                        let values = values.iter();
+                        any_all(*all, values.map(|value| call2(op, cx, types, left, value)))
                     }
                     Found::Value(value) => Ok(value.clone()),
                 }
@@ -195,10 +197,13 @@ impl Run {
         cx: &ExprContext<'_>,
     ) -> Result<Datum> {
         match &plan.kind {
-            SubPlanKind::AnyAll { op, all, .. } => {
+            SubPlanKind::AnyAll {
+                op, all, left: ty, ..
+            } => {
                 let left = left.unwrap_or(&Datum::Null);
                 let values = first_column(plan, inner)?;
-                any_all(*all, values.iter().map(|value| call2(op, cx, left, value)))
+                let (types, values) = ([*ty, plan.ty], values.iter());
+                any_all(*all, values.map(|value| call2(op, cx, types, left, value)))
             }
             _ => single(plan, inner),
         }

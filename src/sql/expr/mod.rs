@@ -17,7 +17,7 @@ use crate::base::{Error, Result, SqlState};
 use crate::sql::exec::Run;
 use crate::sql::func::{Eval, EvalContext, Function};
 use crate::sql::ir::{Expr, ExprKind};
-use crate::types::{Array, Datum};
+use crate::types::{Array, Datum, Type};
 
 pub use key::{hash_key, hashable};
 pub use value::{assign, compare, text_in, text_out, to_text};
@@ -89,9 +89,10 @@ pub fn eval<'a>(expr: &'a Expr, row: &'a [Datum], cx: &ExprContext<'a>) -> Resul
         }
         ExprKind::MinMax { greatest, args } => min_max(*greatest, args, row, cx),
         ExprKind::NullIf { equal, left, right } => {
+            let types = [left.ty, right.ty];
             let left = eval(left, row, cx)?;
             let right = eval(right, row, cx)?;
-            match call2(equal, cx, &left, &right)? {
+            match call2(equal, cx, types, &left, &right)? {
                 Datum::Bool(true) => Ok(Cow::Owned(Datum::Null)),
                 _ => Ok(left),
             }
@@ -156,11 +157,14 @@ fn compute(expr: &Expr, row: &[Datum], cx: &ExprContext<'_>) -> Result<Datum> {
             right,
             negated,
         } => {
+            let types = [left.ty, right.ty];
             let left = eval(left, row, cx)?;
             let right = eval(right, row, cx)?;
             let distinct = match (left.is_null(), right.is_null()) {
                 (true, true) => false,
-                (false, false) => !matches!(call2(equal, cx, &left, &right)?, Datum::Bool(true)),
+                (false, false) => {
+                    !matches!(call2(equal, cx, types, &left, &right)?, Datum::Bool(true))
+                }
                 _ => true,
             };
             Ok(Datum::Bool(distinct != *negated))
@@ -171,10 +175,12 @@ fn compute(expr: &Expr, row: &[Datum], cx: &ExprContext<'_>) -> Result<Datum> {
             list,
             negated,
         } => {
+            let ty = arg.ty;
             let arg = eval(arg, row, cx)?;
             let found = any(list.iter().map(|item| {
+                let types = [ty, item.ty];
                 let item = eval(item, row, cx)?;
-                call2(equal, cx, &arg, &item)
+                call2(equal, cx, types, &arg, &item)
             }))?;
             Ok(found.map_or(Datum::Null, |found| Datum::Bool(found != *negated)))
         }
@@ -184,16 +190,18 @@ fn compute(expr: &Expr, row: &[Datum], cx: &ExprContext<'_>) -> Result<Datum> {
             left,
             array,
         } => {
+            let types = [left.ty, array.ty.element().unwrap_or(Type::Any)];
             let array = eval(array, row, cx)?;
             let Datum::Array(array) = &*array else {
                 return Ok(Datum::Null);
             };
             let left = eval(left, row, cx)?;
-            any_all(*all, array.elements.iter().map(|e| call2(op, cx, &left, e)))
+            let elements = array.elements.iter();
+            any_all(*all, elements.map(|e| call2(op, cx, types, &left, e)))
         }
         ExprKind::InOut(arg) => {
             let value = eval(arg, row, cx)?;
-            value::in_out(&value, arg.ty, expr.ty, cx.eval.format)
+            value::in_out(&value, arg.ty, expr.ty, &cx.eval)
         }
         ExprKind::ArrayCast { arg, element } => match &*eval(arg, row, cx)? {
             Datum::Array(array) => {
@@ -309,6 +317,14 @@ fn call(
             }
             f(&cx.eval, &values)
         }
+        (Eval::Typed(f), _) => {
+            let values = eval_all(args, row, cx)?;
+            if function.strict && values.iter().any(Datum::is_null) {
+                return Ok(Datum::Null);
+            }
+            let types: SmallVec<[Type; 4]> = args.iter().map(|arg| arg.ty).collect();
+            f(&cx.eval, &types, &values)
+        }
         (Eval::Set(_), _) => Err(Error::new(
             SqlState::FEATURE_NOT_SUPPORTED,
             "set-valued function called in context that cannot accept a set",
@@ -331,10 +347,11 @@ pub(crate) fn eval_all(
         .collect()
 }
 
-/// A function of two arguments on values at hand.
+/// A function of two arguments on values at hand, of these types.
 pub(crate) fn call2(
     function: &'static Function,
     cx: &ExprContext<'_>,
+    types: [Type; 2],
     a: &Datum,
     b: &Datum,
 ) -> Result<Datum> {
@@ -344,6 +361,7 @@ pub(crate) fn call2(
     match function.eval {
         Eval::F2(f) => f(&cx.eval, a, b),
         Eval::N(f) => f(&cx.eval, &[a.clone(), b.clone()]),
+        Eval::Typed(f) => f(&cx.eval, &types, &[a.clone(), b.clone()]),
         _ => Err(Error::new(
             SqlState::INTERNAL_ERROR,
             format!("{} does not take two arguments", function.name),

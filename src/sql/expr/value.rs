@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use crate::base::Result;
+use crate::sql::func::EvalContext;
+use crate::sql::func::text::output;
 use crate::types::{self, Datum, Format, Type};
 
 /// Writes a value into a row slot, keeping the slot's allocation where it can.
@@ -38,16 +40,16 @@ pub fn to_text(value: &Datum, ty: Type, format: &Format) -> String {
 }
 
 /// A conversion through the text form.
-pub(super) fn in_out(value: &Datum, from: Type, to: Type, format: &Format) -> Result<Datum> {
+pub(super) fn in_out(value: &Datum, from: Type, to: Type, cx: &EvalContext<'_>) -> Result<Datum> {
     match value {
         Datum::Null => Ok(Datum::Null),
-        Datum::Text(text) => text_in(text, to, format),
+        Datum::Text(text) => text_in(text, to, cx.format),
         value => {
-            let text = to_text(value, from, format);
+            let text = output(cx, from, value)?;
             if to.is_text() {
                 return Ok(Datum::Text(text));
             }
-            text_in(&text, to, format)
+            text_in(&text, to, cx.format)
         }
     }
 }

@@ -107,6 +107,28 @@ pub(super) static FUNCTIONS: &[&[Function]] = &[&[
         Bytea,
         eval!(|s: Text, from: Text| decode(s, from)),
     ),
+    function(
+        "convert_from",
+        &[Bytea, Type::Name],
+        Text,
+        eval!(|b: Bytea, encoding: Text| {
+            check_utf8_name(encoding, "source")?;
+            match std::str::from_utf8(b) {
+                Ok(s) if !s.contains('\0') => Ok(Datum::text(s)),
+                Ok(_) => Err(invalid_utf8(&[0])),
+                Err(e) => Err(invalid_utf8(&b[e.valid_up_to()..])),
+            }
+        }),
+    ),
+    function(
+        "convert_to",
+        &[Text, Type::Name],
+        Bytea,
+        eval!(|s: Text, encoding: Text| {
+            check_utf8_name(encoding, "destination")?;
+            bytea(s.as_bytes())
+        }),
+    ),
 ]];
 
 fn bytea(bytes: impl Into<Box<[u8]>>) -> Result<Datum> {
@@ -198,6 +220,39 @@ fn encode(b: &[u8], form: &str) -> Result<Datum> {
         }
         _ => Err(wrong(format!("unrecognized encoding: \"{form}\""))),
     }
+}
+
+/// UTF8 is the only encoding; its name is read as PostgreSQL reads it.
+fn check_utf8_name(name: &str, what: &str) -> Result<()> {
+    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    if ["utf8", "unicode"].contains(&plain.to_ascii_lowercase().as_str()) {
+        return Ok(());
+    }
+    Err(Error::unsupported(format_args!(
+        "the {what} encoding \"{name}\" is"
+    )))
+}
+
+fn invalid_utf8(bytes: &[u8]) -> Error {
+    // The bytes of the character that begins here, as far as they go.
+    let length = match bytes.first() {
+        Some(0xF0..) => 4,
+        Some(0xE0..) => 3,
+        Some(0xC0..) => 2,
+        _ => 1,
+    };
+    let shown: Vec<String> = bytes
+        .iter()
+        .take(length)
+        .map(|b| format!("0x{b:02x}"))
+        .collect();
+    Error::new(
+        SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+        format!(
+            "invalid byte sequence for encoding \"UTF8\": {}",
+            shown.join(" ")
+        ),
+    )
 }
 
 fn decode(s: &str, form: &str) -> Result<Datum> {

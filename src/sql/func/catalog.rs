@@ -285,6 +285,15 @@ pub fn reg_to_text(cx: &EvalContext<'_>, ty: Type, oid: u32) -> Result<Datum> {
     text(name.unwrap_or_else(|| oid.to_string()))
 }
 
+/// A row as it is shown: in the columns of `types` that hold names of objects, the names.
+pub fn with_names(cx: &EvalContext<'_>, types: &[Type], row: &[Datum]) -> Result<Vec<Datum>> {
+    let shown = row.iter().zip(types).map(|(value, ty)| match value {
+        Datum::Oid(oid) if ty.is_reg() => reg_to_text(cx, *ty, *oid),
+        value => Ok(value.clone()),
+    });
+    shown.collect()
+}
+
 /// A type as SQL writes it, perhaps with a modifier (which is dropped) and brackets.
 fn type_from_name(s: &str) -> Result<Type> {
     let missing = || {

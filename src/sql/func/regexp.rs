@@ -58,6 +58,18 @@ pub(super) static FUNCTIONS: &[&[Function]] = &[&[
         eval!(|s: Text, p: Text| substr(s, p)),
     ),
     function(
+        "similar_to_escape",
+        &[TEXT],
+        TEXT,
+        eval!(|p: Text| similar(p, "\\").map(Datum::Text)),
+    ),
+    function(
+        "similar_to_escape",
+        &[TEXT, TEXT],
+        TEXT,
+        eval!(|p: Text, e: Text| similar(p, e).map(Datum::Text)),
+    ),
+    function(
         "regexp_replace",
         &[TEXT, TEXT, TEXT],
         TEXT,
@@ -225,6 +237,47 @@ const CACHE_ENTRIES_MAX: usize = 32;
 thread_local! {
     /// The expressions used last, the newest first.
     static CACHE: RefCell<Vec<(String, Flags, Arc<Compiled>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A SIMILAR TO pattern as a regular expression.
+fn similar(pattern: &str, escape: &str) -> Result<String> {
+    let mut chars = escape.chars();
+    let (escape, more) = (chars.next(), chars.next());
+    if more.is_some() {
+        let error = Error::new(SqlState::INVALID_ESCAPE_SEQUENCE, "invalid escape string");
+        return Err(error.with_hint("Escape string must be empty or one character."));
+    }
+    let mut out = String::from("^(?:");
+    let (mut escaped, mut bracket) = (false, false);
+    for c in pattern.chars() {
+        match c {
+            '"' if escaped && !bracket => {
+                return Err(Error::unsupported("a separator in a SIMILAR TO pattern is"));
+            }
+            _ if escaped => out.extend(['\\', c]),
+            _ if Some(c) == escape => {
+                escaped = true;
+                continue;
+            }
+            '\\' if bracket => out.push_str("\\\\"),
+            _ if bracket => {
+                out.push(c);
+                bracket = c != ']';
+            }
+            '[' => {
+                out.push(c);
+                bracket = true;
+            }
+            '%' => out.push_str(".*"),
+            '_' => out.push('.'),
+            '(' => out.push_str("(?:"),
+            '\\' | '.' | '^' | '$' => out.extend(['\\', c]),
+            _ => out.push(c),
+        }
+        escaped = false;
+    }
+    out.push_str(")$");
+    Ok(out)
 }
 
 fn compile(pattern: &str, flags: Flags) -> Result<Arc<Compiled>> {

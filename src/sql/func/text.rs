@@ -371,7 +371,7 @@ fn concat2(a: &str, b: &str) -> Result<Datum> {
 }
 
 /// The text form of a value, as the type's output function gives it.
-pub(super) fn output(cx: &EvalContext<'_>, ty: Type, value: &Datum) -> Result<String> {
+pub(crate) fn output(cx: &EvalContext<'_>, ty: Type, value: &Datum) -> Result<String> {
     if let (Type::Regclass | Type::Regtype | Type::Regproc, Datum::Oid(oid)) = (ty, value) {
         return match reg_to_text(cx, ty, *oid)? {
             Datum::Text(s) => Ok(s),
@@ -428,46 +428,26 @@ fn joined(cx: &EvalContext<'_>, by: &str, types: &[Type], args: &[Datum]) -> Res
     text(parts?.join(by))
 }
 
-fn case(s: &str, change: fn(char) -> (Option<char>, Option<char>)) -> String {
-    s.chars()
-        .map(|c| match change(c) {
-            (Some(changed), None) => changed,
-            _ => c,
-        })
-        .collect()
-}
-
-/// One character for one, as towlower does.
+/// As in PostgreSQL's C locale, only ASCII letters have a case.
 pub(super) fn lower(s: &str) -> String {
-    if s.is_ascii() {
-        return s.to_ascii_lowercase();
-    }
-    case(s, |c| {
-        let mut lower = c.to_lowercase();
-        (lower.next(), lower.next())
-    })
+    s.to_ascii_lowercase()
 }
 
 fn upper(s: &str) -> String {
-    if s.is_ascii() {
-        return s.to_ascii_uppercase();
-    }
-    case(s, |c| {
-        let mut upper = c.to_uppercase();
-        (upper.next(), upper.next())
-    })
+    s.to_ascii_uppercase()
 }
 
 fn initcap(s: &str) -> String {
     let mut inside = false;
-    let mut out = String::with_capacity(s.len());
-    for c in s.chars() {
-        let mut buffer = [0; 4];
-        let c: &str = c.encode_utf8(&mut buffer);
-        out.push_str(&if inside { lower(c) } else { upper(c) });
-        inside = c.chars().all(char::is_alphanumeric);
-    }
-    out
+    let change = |c: char| {
+        let changed = match inside {
+            true => c.to_ascii_lowercase(),
+            false => c.to_ascii_uppercase(),
+        };
+        inside = c.is_ascii_alphanumeric();
+        changed
+    };
+    s.chars().map(change).collect()
 }
 
 fn chr(n: i32) -> Result<Datum> {

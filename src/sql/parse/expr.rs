@@ -1,7 +1,7 @@
 //! Expressions, by precedence climbing with the table of PostgreSQL's grammar (`gram.y`).
 
 use crate::base::Result;
-use crate::sql::ast::{Expr, ExprKind, Position};
+use crate::sql::ast::{Call, Expr, ExprKind, Ident, Name, Position};
 use crate::sql::parse::cursor::{Cursor, NameKind, allowed};
 use crate::sql::parse::dialect::{DEPTH_MAX, too_deep, unsupported};
 use sqlparser::tokenizer::Token;
@@ -390,11 +390,7 @@ impl Cursor<'_, '_> {
             "in" => self.in_list(arg, negated),
             "similar" => {
                 self.expect("to")?;
-                self.operand(LIKE)?;
-                if self.accept("escape") {
-                    self.operand(LIKE)?;
-                }
-                Ok(ExprKind::Unsupported("SIMILAR TO".into()))
+                self.similar(arg, negated)
             }
             _ => {
                 let op = match (word, negated) {
@@ -422,6 +418,38 @@ impl Cursor<'_, '_> {
             arg,
             pattern,
             escape,
+        })
+    }
+
+    /// A match of the regular expression that the pattern is turned into.
+    fn similar(&mut self, arg: Box<Expr>, negated: bool) -> Result<ExprKind> {
+        let mut args = vec![*self.operand(LIKE)?];
+        if self.accept("escape") {
+            args.push(*self.operand(LIKE)?);
+        }
+        let position = args[0].position;
+        let part = |name: &str| Ident {
+            name: name.to_owned(),
+            position,
+        };
+        let call = Call {
+            name: Name {
+                parts: vec![part("pg_catalog"), part("similar_to_escape")],
+            },
+            args,
+            star: false,
+            distinct: false,
+            order_by: Vec::new(),
+            filter: None,
+            over: false,
+            variadic: false,
+        };
+        let kind = ExprKind::Call(Box::new(call));
+        Ok(ExprKind::Like {
+            op: if negated { "!~" } else { "~" }.to_owned(),
+            arg,
+            pattern: boxed(Expr { kind, position }),
+            escape: None,
         })
     }
 

@@ -231,6 +231,10 @@ impl Lifter<'_> {
         }
         let digits = &self.text[from..self.at];
         let integer = if plain { digits.parse().ok() } else { None };
+        // Together with the sign before it this may be the smallest integer of a type.
+        if matches!(digits, "2147483648" | "9223372036854775808") {
+            return None;
+        }
         if self.may_lift() {
             self.push(from, || match integer {
                 Some(integer) => Literal::Integer(integer),

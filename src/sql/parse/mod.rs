@@ -62,6 +62,15 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>> {
     with_stack(tokens, |tokens| parse_tokens(&Arc::from(text), tokens))
 }
 
+/// The first `$n` of a text, and where it stands.
+pub fn first_parameter(text: &str) -> Option<(usize, usize)> {
+    let tokens = lex::tokens(text).ok()?;
+    tokens.iter().find_map(|t| match &t.token {
+        Token::Placeholder(number) => Some((number[1..].parse().ok()?, start_of(t.span))),
+        _ => None,
+    })
+}
+
 /// A single expression, as kept in the catalog for defaults and checks.
 pub fn parse_expr(text: &str) -> Result<Expr> {
     let tokens = lex::tokens(text)?;

@@ -1,7 +1,7 @@
 //! sqlparser's queries into ours. Whatever of sqlparser's tree has no place in ours is an error:
 //! nothing written is dropped.
 
-use crate::base::Result;
+use crate::base::{Error, Result, SqlState};
 use crate::sql::ast::{
     Alias, Cte, Distinct, Expr, ExprKind, Ident, JoinCondition, JoinKind, Name, OrderBy, Query,
     QueryBody, Select, SelectItem, SetOp, TableRef,
@@ -556,6 +556,9 @@ impl Postgres {
                 sample,
             } => {
                 refuse(sample.is_some(), "TABLESAMPLE")?;
+                if alias.is_none() {
+                    return Err(no_alias(&subquery));
+                }
                 Ok(TableRef::Subquery {
                     query: Box::new(self.deeper(1, || self.query(*subquery))?),
                     lateral,
@@ -645,6 +648,23 @@ fn table_position(table: &TableRef) -> usize {
         }
         TableRef::Subquery { query, .. } => body_position(&query.body),
         TableRef::Join { left, .. } => table_position(left),
+    }
+}
+
+fn no_alias(query: &sp::Query) -> Error {
+    let (start, what, example) = match &*query.body {
+        sp::SetExpr::Values(_) => (None, "VALUES", "VALUES ..."),
+        sp::SetExpr::Select(select) => (Some(select.select_token.0.span), "subquery", "SELECT ..."),
+        _ => (None, "subquery", "SELECT ..."),
+    };
+    let error = Error::new(
+        SqlState::SYNTAX_ERROR,
+        format!("{what} in FROM must have an alias"),
+    )
+    .with_hint(format!("For example, FROM ({example}) [AS] foo."));
+    match start.map(start_of).and_then(|start| start.checked_sub(1)) {
+        Some(parenthesis) => error.at(parenthesis),
+        None => error,
     }
 }
 

@@ -108,7 +108,7 @@ impl Cursor<'_, '_> {
 
     fn named_type(&mut self) -> Result<TypeName> {
         let name = self.name_of(NameKind::TypeFunction)?;
-        if self.at(&Token::Mod) {
+        if self.at(&Token::Mod) && self.word(1) == Some("type") {
             return Err(unsupported("%TYPE"));
         }
         Ok(TypeName {
