@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use walnut::base::{Error, Result};
@@ -77,19 +78,30 @@ fn main() -> ExitCode {
         Some(Command::Serve(serve)) => serve,
         None => cli.serve,
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
+    let runtimes = match runtimes() {
+        Ok(runtimes) => runtimes,
         Err(error) => return fail(&Error::io("start the runtime", error)),
     };
-    let result = runtime.block_on(run(serve));
-    runtime.shutdown_background();
+    let workers: Vec<Handle> = runtimes.iter().map(|r| r.handle().clone()).collect();
+    let result = workers[0].block_on(run(serve, &workers));
+    runtimes.into_iter().for_each(Runtime::shutdown_background);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
+}
+
+/// One runtime of one worker for each core, so that a worker never wakes another to share its
+/// connections with: with 16 clients that took a futex call for every third statement.
+fn runtimes() -> std::io::Result<Vec<Runtime>> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let one = || {
+        Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+    };
+    (0..cores).map(|_| one()).collect()
 }
 
 fn fail(error: &Error) -> ExitCode {
@@ -101,7 +113,7 @@ fn fail(error: &Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn run(serve: Serve) -> Result<()> {
+async fn run(serve: Serve, workers: &[Handle]) -> Result<()> {
     let addresses = addresses(&serve).await?;
     let stop = stop_signal()?;
     let (database, recovered) = Database::open(&serve.data, Options::default())?;
@@ -120,7 +132,7 @@ async fn run(serve: Serve) -> Result<()> {
     let server = bind(config.clone(), is_default_dir, &database).await?;
     announce(&config, &server);
     tokio::select! {
-        () = server.run(stop) => {}
+        () = server.run(workers, stop) => {}
         error = database.wait_poisoned() => {
             // Nothing may run any more: recovery decides what was committed.
             eprintln!("walnut: {error}");

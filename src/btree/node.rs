@@ -31,6 +31,9 @@ pub(super) const LEAF: u8 = 1;
 pub(super) const INNER: u8 = 2;
 pub(super) const OVERFLOW: u8 = 3;
 
+/// A node with fewer cells is searched by halving alone.
+const INTERPOLATE_MIN: usize = 8;
+
 const LEAF_HEAD: usize = 4;
 const INNER_HEAD: usize = 6;
 const OVERFLOWED: u16 = u16::MAX;
@@ -232,8 +235,9 @@ impl<'a> Node<'a> {
     /// `Ok(index)` of the key, or `Err(index)` where it would be inserted.
     pub(super) fn search(&self, key: &[u8]) -> Result<Result<usize, usize>> {
         let (mut low, mut high) = (0, self.count);
+        let mut guess = self.interpolate(key)?;
         while low < high {
-            let middle = (low + high) / 2;
+            let middle = guess.take().unwrap_or((low + high) / 2);
             match self.key(middle)?.cmp(key) {
                 Ordering::Less => low = middle + 1,
                 Ordering::Equal => return Ok(Ok(middle)),
@@ -241,6 +245,30 @@ impl<'a> Node<'a> {
             }
         }
         Ok(Err(low))
+    }
+
+    /// Where the key would be if keys rose evenly from the first to the last, as row ids and
+    /// counted keys nearly do: then the search ends here, and touches three cells instead of the
+    /// seven or nine, each a cache miss, that halving takes.
+    fn interpolate(&self, key: &[u8]) -> Result<Option<usize>> {
+        if self.count < INTERPOLATE_MIN {
+            return Ok(None);
+        }
+        let (first, last) = (self.key(0)?, self.key(self.count - 1)?);
+        let common = first.iter().zip(last).take_while(|(a, b)| a == b).count();
+        let after = |key: &[u8]| {
+            let mut bytes = [0; 8];
+            let rest = key.get(common..).unwrap_or_default();
+            let len = rest.len().min(8);
+            bytes[..len].copy_from_slice(&rest[..len]);
+            u128::from(u64::from_be_bytes(bytes))
+        };
+        let (low, high, at) = (after(first), after(last), after(key));
+        if key.get(..common) != first.get(..common) || at < low || at > high || low == high {
+            return Ok(None);
+        }
+        let place = (at - low) * (self.count as u128 - 1) / (high - low);
+        Ok(usize::try_from(place).ok())
     }
 
     /// The place of the child that holds the key.
