@@ -234,15 +234,25 @@ impl<'a> Node<'a> {
 
     /// `Ok(index)` of the key, or `Err(index)` where it would be inserted.
     pub(super) fn search(&self, key: &[u8]) -> Result<Result<usize, usize>> {
+        const NEAR: usize = 4;
         let (mut low, mut high) = (0, self.count);
-        let mut guess = self.interpolate(key)?;
+        let mut probe = self.interpolate(key)?;
+        let mut is_first = probe.is_some();
         while low < high {
-            let middle = guess.take().unwrap_or((low + high) / 2);
+            let near = probe.take().filter(|place| (low..high).contains(place));
+            let middle = near.unwrap_or((low + high) / 2);
             match self.key(middle)?.cmp(key) {
-                Ordering::Less => low = middle + 1,
+                Ordering::Less => {
+                    low = middle + 1;
+                    probe = is_first.then_some(middle + NEAR);
+                }
                 Ordering::Equal => return Ok(Ok(middle)),
-                Ordering::Greater => high = middle,
+                Ordering::Greater => {
+                    high = middle;
+                    probe = is_first.then(|| middle.saturating_sub(NEAR));
+                }
             }
+            is_first = false;
         }
         Ok(Err(low))
     }
@@ -261,13 +271,15 @@ impl<'a> Node<'a> {
             let rest = key.get(common..).unwrap_or_default();
             let len = rest.len().min(8);
             bytes[..len].copy_from_slice(&rest[..len]);
-            u128::from(u64::from_be_bytes(bytes))
+            u64::from_be_bytes(bytes)
         };
         let (low, high, at) = (after(first), after(last), after(key));
         if key.get(..common) != first.get(..common) || at < low || at > high || low == high {
             return Ok(None);
         }
-        let place = (at - low) * (self.count as u128 - 1) / (high - low);
+        // Few enough bits that the product with the count stays within 64.
+        let shift = (u64::BITS - (high - low).leading_zeros()).saturating_sub(48);
+        let place = ((at - low) >> shift) * (self.count as u64 - 1) / ((high - low) >> shift);
         Ok(usize::try_from(place).ok())
     }
 
