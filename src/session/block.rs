@@ -27,7 +27,10 @@ use crate::base::{Error, Report, Result, SqlState};
 use crate::session::client::Status;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::enum_variant_names, reason = "InBlock is what PostgreSQL calls it")]
+#[expect(
+    clippy::enum_variant_names,
+    reason = "InBlock is what PostgreSQL calls it"
+)]
 pub(super) enum Block {
     /// No transaction.
     Idle,

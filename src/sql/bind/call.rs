@@ -185,7 +185,7 @@ impl Binder<'_> {
     }
 
     /// A function in FROM. `s` holds the rows that it may refer to.
-    pub(super) fn from_call(
+    pub(super) fn call_in_from(
         &self,
         name: &ast::Name,
         args: &[ast::Expr],

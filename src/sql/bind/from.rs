@@ -21,11 +21,11 @@ pub(super) struct Source {
 
 impl Binder<'_> {
     /// The entries of FROM, each seen by the lateral ones that follow.
-    pub(super) fn from_list(&self, items: &[TableRef], out: &Outside<'_>) -> Result<Source> {
+    pub(super) fn source_list(&self, items: &[TableRef], out: &Outside<'_>) -> Result<Source> {
         let mut all: Option<Source> = None;
         for item in items {
             all = Some(match all {
-                None => self.from_item(item, out)?,
+                None => self.source(item, out)?,
                 Some(left) => {
                     let join = self.beside(left, item, JoinKind::Cross, out)?;
                     join.into_source(None)?
@@ -38,10 +38,10 @@ impl Binder<'_> {
         }))
     }
 
-    fn from_item(&self, item: &TableRef, out: &Outside<'_>) -> Result<Source> {
+    fn source(&self, item: &TableRef, out: &Outside<'_>) -> Result<Source> {
         let _level = self.deeper()?;
         match item {
-            TableRef::Table { name, alias } => self.from_table(name, alias.as_ref(), out),
+            TableRef::Table { name, alias } => self.table_source(name, alias.as_ref(), out),
             TableRef::Subquery {
                 query,
                 lateral,
@@ -60,7 +60,7 @@ impl Binder<'_> {
                 with_ordinality,
                 alias,
                 ..
-            } => self.from_function(name, args, *with_ordinality, alias.as_ref(), out),
+            } => self.function_source(name, args, *with_ordinality, alias.as_ref(), out),
             TableRef::Join {
                 kind,
                 left,
@@ -68,14 +68,14 @@ impl Binder<'_> {
                 condition,
                 ..
             } => {
-                let left = self.from_item(left, out)?;
+                let left = self.source(left, out)?;
                 let join = self.beside(left, right, *kind, out)?;
                 self.join(join, condition, out)
             }
         }
     }
 
-    fn from_table(
+    fn table_source(
         &self,
         name: &ast::Name,
         alias: Option<&Alias>,
@@ -120,7 +120,7 @@ impl Binder<'_> {
         }
     }
 
-    fn from_function(
+    fn function_source(
         &self,
         name: &ast::Name,
         args: &[ast::Expr],
@@ -130,7 +130,7 @@ impl Binder<'_> {
     ) -> Result<Source> {
         let at = name.parts.first().map_or(0, |p| p.position);
         let scope = Scope::new(out, Namespace::default(), Place::FromFunction);
-        let call = self.from_call(name, args, at, &scope)?;
+        let call = self.call_in_from(name, args, at, &scope)?;
         let (rel, ty) = match call {
             FromCall::Scalar(value) => {
                 let ty = value.ty;
@@ -188,7 +188,7 @@ impl Binder<'_> {
             _ => Lateral::Yes,
         };
         let scope = Scope::beside(out, left.names, lateral);
-        let mut right = self.from_item(right, &scope.outside())?;
+        let mut right = self.source(right, &scope.outside())?;
         let lateral = scope.referred.get();
         if !lateral && scope.crossed.get() {
             // The left row does not count after all.

@@ -38,7 +38,7 @@ impl Binder<'_> {
         tail: Tail<'_>,
         out: &Outside<'_>,
     ) -> Result<Output> {
-        let Source { rel, names } = self.from_list(&select.from, out)?;
+        let Source { rel, names } = self.source_list(&select.from, out)?;
         let scope = Scope::new(out, names, Place::SelectList);
         let mut clauses = self.clauses(select, tail, &scope, out)?;
         let grouped = !select.group_by.is_empty()

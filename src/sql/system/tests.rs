@@ -42,6 +42,8 @@ fn index(oid: u32, name: &str, columns: &[(usize, bool)], primary: bool) -> Arc<
 
 fn table(oid: u32, name: &str, columns: Vec<ColumnDef>, indexes: Vec<Arc<IndexDef>>) -> TableDef {
     TableDef {
+        layout: crate::table::Layout::of(&columns).expect("a layout"),
+        state: Arc::default(),
         oid: Oid(oid),
         schema: "public".to_owned(),
         name: name.to_owned(),
