@@ -159,7 +159,9 @@ impl Session {
             };
             values.push(match bytes {
                 None => Datum::Null,
-                Some(bytes) => self.decode_param(*ty, format, bytes)?,
+                Some(bytes) => self
+                    .decode_param(*ty, format, bytes)
+                    .map_err(|error| in_parameter(error, bind.portal, i + 1, format))?,
             });
         }
         Ok(values.into())
@@ -371,6 +373,21 @@ fn check_counts(bind: &Bind<'_>, required: usize) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// The context that PostgreSQL gives, which never shows the value itself.
+fn in_parameter(error: Error, portal: &str, number: usize, format: i16) -> Error {
+    let portal = match portal {
+        "" => "unnamed portal".to_owned(),
+        name => format!("portal \"{name}\""),
+    };
+    let is_readable = error.sqlstate() != SqlState::CHARACTER_NOT_IN_REPERTOIRE;
+    let value = if format == 0 && is_readable {
+        " = '...'"
+    } else {
+        ""
+    };
+    error.with_context(format!("{portal} parameter ${number}{value}"))
 }
 
 fn bad_format(format: i16) -> Error {
