@@ -24,7 +24,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     (
         "sql",
         &[
-            "base", "types", "disk", "wal", "pages", "btree", "txn", "table",
+            "base", "types", "disk", "wal", "pages", "btree", "txn", "table", "database",
         ],
     ),
     (

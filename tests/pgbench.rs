@@ -186,6 +186,7 @@ async fn it_initialises_again_over_what_is_there_and_reconnects_per_transaction(
     let Some(bench) = Bench::new() else { return };
     bench.initialise(&[]);
     bench.initialise(&[]);
+    bench.initialise(&["-I", "dtgvp"]);
     bench.load(&["-n", "-C", "-c", "2", "-M", "simple"]);
     bench.check_sums().await;
 }

@@ -576,16 +576,21 @@ pub enum TableLock {
     Exclusive,
 }
 
-/// Locks a table until the end of the transaction.
+/// Locks a table until the end of the transaction. With the exclusive lock comes a new snapshot:
+/// the last holder's changes may be installed and not yet durable, and DDL must see all rows.
 pub async fn lock_table(
     txn: &mut Txn,
     table: Oid,
     lock: TableLock,
     cancel: &CancelFlag,
 ) -> Result<()> {
-    let mode = match lock {
-        TableLock::Shared => LockMode::KeyShare,
-        TableLock::Exclusive => LockMode::Update,
-    };
-    txn.lock(LockTarget::Table(table), mode, cancel).await
+    let target = LockTarget::Table(table);
+    match lock {
+        TableLock::Shared => txn.lock(target, LockMode::KeyShare, cancel).await,
+        TableLock::Exclusive => {
+            txn.lock(target, LockMode::Update, cancel).await?;
+            txn.base.depend_on_installed();
+            txn.base.take_snapshot().await
+        }
+    }
 }

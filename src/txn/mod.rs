@@ -145,6 +145,13 @@ impl Transaction {
         Ok(())
     }
 
+    /// Depends on everything installed so far: the next snapshot sees all that those wrote who
+    /// gave up a lock this transaction has taken.
+    pub fn depend_on_installed(&mut self) {
+        // A reservation comes before its installation, and that before the release of its locks.
+        self.depends_on = self.depends_on.max(self.shared.log.next_lsn());
+    }
+
     fn snapshot(&self) -> Result<&Arc<Snapshot>> {
         self.snapshot
             .as_ref()

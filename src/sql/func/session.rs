@@ -14,9 +14,8 @@ pub(super) static FUNCTIONS: &[&[Function]] = &[&[
         Text,
         Eval::F0(|cx| {
             text(format!(
-                "PostgreSQL {} (Walnut {}) on {}-{}, 64-bit",
+                "PostgreSQL {} on {}-{}, 64-bit",
                 cx.session.server_version,
-                env!("CARGO_PKG_VERSION"),
                 std::env::consts::ARCH,
                 std::env::consts::OS,
             ))
