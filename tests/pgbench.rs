@@ -4,6 +4,9 @@
 //! `WALNUT_PGBENCH_SCALE`, `WALNUT_PGBENCH_CLIENTS` (a list) and `WALNUT_PGBENCH_SECONDS` make the
 //! runs larger: `WALNUT_PGBENCH_SCALE=10 WALNUT_PGBENCH_CLIENTS=1,16,64 cargo test --test pgbench`.
 
+// A test fails by its `unwrap`.
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::path::PathBuf;

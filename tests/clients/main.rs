@@ -1,5 +1,8 @@
 //! Unmodified clients against the server: psql, psycopg, tokio-postgres, and bytes by hand.
 
+// A test fails by its `unwrap`.
+#![allow(clippy::unwrap_used)]
+
 #[path = "../common/mod.rs"]
 mod common;
 

@@ -33,7 +33,7 @@ impl Raw {
     pub fn start_session(&mut self) -> Result<()> {
         let mut body = 196_608_u32.to_be_bytes().to_vec();
         body.extend_from_slice(b"user\0postgres\0database\0postgres\0\0");
-        let mut bytes = (body.len() as u32 + 4).to_be_bytes().to_vec();
+        let mut bytes = length(&body).to_vec();
         bytes.extend_from_slice(&body);
         self.stream.write_all(&bytes)?;
         self.until(b'Z').map(|_| ())
@@ -92,7 +92,7 @@ impl Raw {
 
 pub fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![kind];
-    bytes.extend_from_slice(&(body.len() as u32 + 4).to_be_bytes());
+    bytes.extend_from_slice(&length(body));
     bytes.extend_from_slice(body);
     bytes
 }
@@ -107,4 +107,9 @@ pub fn field(body: &[u8], name: u8) -> Option<String> {
 /// The types of these messages, as text: `12D` and so on read well in a failed assertion.
 pub fn kinds(messages: &[Message]) -> String {
     messages.iter().map(|m| m.0 as char).collect()
+}
+
+/// A message's length counts itself.
+fn length(body: &[u8]) -> [u8; 4] {
+    u32::try_from(body.len() + 4).unwrap().to_be_bytes()
 }
