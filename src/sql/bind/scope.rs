@@ -53,6 +53,18 @@ pub(super) struct Item {
     /// Columns can be named without qualifier and belong to `*`.
     pub(super) listed: bool,
     pub(super) table: Option<Arc<TableDef>>,
+    pub(super) whole: Whole,
+}
+
+/// What an entry's name alone stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whole {
+    /// The row of its columns.
+    Row,
+    /// The value of a function.
+    Value,
+    /// A row, or NULL where an outer join found none.
+    Nullable,
 }
 
 /// The entries of FROM over one row.
@@ -221,6 +233,7 @@ impl Item {
             columns,
             listed: true,
             table: Some(table.clone()),
+            whole: Whole::Row,
         };
         item.aliased(alias)
     }
@@ -271,6 +284,13 @@ impl Namespace {
         Namespace {
             items: vec![item],
             width,
+        }
+    }
+
+    /// An outer join may put nulls for this row.
+    pub(super) fn may_be_absent(&mut self) {
+        for item in &mut self.items {
+            item.whole = Whole::Nullable;
         }
     }
 
@@ -432,8 +452,8 @@ impl<'s> Scope<'s> {
                 return Ok(self.take(level, scope, found, at));
             }
         }
-        if self.find_item(None, &column.name).is_some() {
-            return Err(Error::unsupported("whole-row references are").at(at));
+        if let Some((level, scope, item)) = self.find_item(None, &column.name) {
+            return self.whole(level, scope, item, at);
         }
         let error = Error::new(
             SqlState::UNDEFINED_COLUMN,
@@ -447,6 +467,40 @@ impl<'s> Scope<'s> {
                 column.name
             )),
             None => system_column(&column.name).unwrap_or(error).at(at),
+        })
+    }
+
+    fn whole(&self, level: usize, scope: &Scope<'_>, item: &Item, at: Position) -> Result<Found> {
+        let mut columns = Vec::with_capacity(item.columns.len());
+        for column in &item.columns {
+            scope.check_lateral(column, at)?;
+            columns.push(self.take(level, scope, column, at).expr);
+        }
+        let kind = match (item.whole, columns.pop()) {
+            (Whole::Nullable, _) => {
+                let what = "whole rows of the nullable side of an outer join are";
+                return Err(Error::unsupported(what).at(at));
+            }
+            (Whole::Value, Some(value)) if columns.is_empty() => {
+                return Ok(Found {
+                    expr: value,
+                    table: Oid(0),
+                    attnum: 0,
+                });
+            }
+            (_, last) => {
+                columns.extend(last);
+                ExprKind::Row(columns)
+            }
+        };
+        Ok(Found {
+            expr: Expr {
+                kind,
+                ty: Type::Record,
+                typmod: -1,
+            },
+            table: Oid(0),
+            attnum: 0,
         })
     }
 
