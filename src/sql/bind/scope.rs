@@ -490,6 +490,17 @@ impl<'s> Scope<'s> {
             }
             (_, last) => {
                 columns.extend(last);
+                // A row's datum keeps no types, and these look like others.
+                let mixed = |ty: Type| {
+                    matches!(
+                        ty,
+                        Type::Timestamptz | Type::Regclass | Type::Regtype | Type::Regproc
+                    ) || ty.element().is_some()
+                };
+                if let Some(field) = columns.iter().find(|c| mixed(c.ty)) {
+                    let ty = field.ty.sql_name();
+                    return Err(Error::unsupported(format_args!("a row with a {ty} is")).at(at));
+                }
                 ExprKind::Row(columns)
             }
         };
