@@ -1,7 +1,8 @@
 //! The table of settings: name, type, default, who may change it, and the check of new values.
 //!
 //! A value that would change behaviour which this server does not have is refused with 0A000;
-//! it is never taken and ignored.
+//! it is never taken and ignored. Settings that only allow something (less durable commits) or
+//! advise on how to work (plans, memory) are taken.
 
 use jiff::tz::{Offset, TimeZone};
 
@@ -25,6 +26,8 @@ enum Kind {
     /// A text of which only the default works here.
     OnlyText,
     Integer(i64, i64),
+    /// Kilobytes, at least this many.
+    Memory(i64),
     /// Milliseconds.
     Timeout,
     /// Milliseconds, of which only 0 (no limit) works here.
@@ -169,6 +172,67 @@ pub(super) static DEFINITIONS: &[Definition] = &[
         "off",
         "Sets the default read-only status of new transactions.",
     )),
+    // Preferences among plans of equal results; this planner has its own.
+    setting(
+        "enable_bitmapscan",
+        Kind::Bool,
+        "on",
+        "Enables the planner's use of bitmap-scan plans.",
+    ),
+    setting(
+        "enable_hashagg",
+        Kind::Bool,
+        "on",
+        "Enables the planner's use of hashed aggregation plans.",
+    ),
+    setting(
+        "enable_hashjoin",
+        Kind::Bool,
+        "on",
+        "Enables the planner's use of hash join plans.",
+    ),
+    setting(
+        "enable_indexonlyscan",
+        Kind::Bool,
+        "on",
+        "Enables the planner's use of index-only-scan plans.",
+    ),
+    setting(
+        "enable_indexscan",
+        Kind::Bool,
+        "on",
+        "Enables the planner's use of index-scan plans.",
+    ),
+    setting(
+        "enable_material",
+        Kind::Bool,
+        "on",
+        "Enables the planner's use of materialization.",
+    ),
+    setting(
+        "enable_mergejoin",
+        Kind::Bool,
+        "on",
+        "Enables the planner's use of merge join plans.",
+    ),
+    setting(
+        "enable_nestloop",
+        Kind::Bool,
+        "on",
+        "Enables the planner's use of nested-loop join plans.",
+    ),
+    setting(
+        "enable_seqscan",
+        Kind::Bool,
+        "on",
+        "Enables the planner's use of sequential-scan plans.",
+    ),
+    setting(
+        "enable_sort",
+        Kind::Bool,
+        "on",
+        "Enables the planner's use of explicit sort steps.",
+    ),
     setting(
         "extra_float_digits",
         Kind::Integer(-15, 3),
@@ -231,6 +295,13 @@ pub(super) static DEFINITIONS: &[Definition] = &[
         "0",
         "Sets the maximum allowed duration of any wait for a lock.",
     ),
+    // Memory is bounded by other means.
+    setting(
+        "maintenance_work_mem",
+        Kind::Memory(1024),
+        "65536",
+        "Sets the maximum memory to be used for maintenance operations.",
+    ),
     restart(
         "max_connections",
         "100",
@@ -287,12 +358,10 @@ pub(super) static DEFINITIONS: &[Definition] = &[
         "0",
         "Sets the maximum allowed duration of any statement.",
     ),
+    // Every commit is durable before it is acknowledged, which each of these allows.
     setting(
         "synchronous_commit",
-        Kind::PartialEnum(
-            &["local", "remote_write", "remote_apply", "on", "off"],
-            &["on"],
-        ),
+        Kind::Enum(&["local", "remote_write", "remote_apply", "on", "off"]),
         "on",
         "Sets the current transaction's synchronization level.",
     ),
@@ -319,6 +388,12 @@ pub(super) static DEFINITIONS: &[Definition] = &[
         Kind::Bool,
         "off",
         "Sets the current transaction's read-only status.",
+    ),
+    setting(
+        "work_mem",
+        Kind::Memory(64),
+        "4096",
+        "Sets the maximum memory to be used for query workspaces.",
     ),
     setting(
         "xmloption",
@@ -351,9 +426,10 @@ impl Definition {
             Kind::Text => Ok(value.to_owned()),
             Kind::OnlyText if value == self.default => Ok(value.to_owned()),
             Kind::OnlyText => Err(self.cannot(value)),
-            Kind::Integer(min, max) => self.integer(value, min, max, false),
-            Kind::Timeout => self.integer(value, 0, i32::MAX.into(), true),
-            Kind::NoTimeout => match self.integer(value, 0, i32::MAX.into(), true)? {
+            Kind::Integer(min, max) => self.integer(value, min, max, None),
+            Kind::Memory(min) => self.integer(value, min, i32::MAX.into(), Some(&MEMORY)),
+            Kind::Timeout => self.integer(value, 0, i32::MAX.into(), Some(&TIME)),
+            Kind::NoTimeout => match self.integer(value, 0, i32::MAX.into(), Some(&TIME))? {
                 zero if zero == "0" => Ok(zero),
                 _ => Err(self.cannot(value)),
             },
@@ -381,7 +457,8 @@ impl Definition {
     /// As SHOW writes a value that is kept.
     pub(super) fn show(&self, value: &str) -> String {
         match self.kind {
-            Kind::Timeout | Kind::NoTimeout => show_milliseconds(value),
+            Kind::Timeout | Kind::NoTimeout => TIME.show(value),
+            Kind::Memory(_) => MEMORY.show(value),
             _ => value.to_owned(),
         }
     }
@@ -425,30 +502,23 @@ impl Definition {
         }
     }
 
-    fn integer(&self, value: &str, min: i64, max: i64, is_time: bool) -> Result<String> {
+    fn integer(&self, value: &str, min: i64, max: i64, units: Option<&Units>) -> Result<String> {
         let text = value.trim();
         let digits = text.find(|c: char| !matches!(c, '0'..='9' | '+' | '-' | '.'));
         let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
         let number: f64 = number.parse().map_err(|_| self.invalid(value))?;
-        let factor = match (unit.trim(), is_time) {
+        let factor = match (unit.trim(), units) {
             ("", _) => 1.0,
-            ("us", true) => 0.001,
-            ("ms", true) => 1.0,
-            ("s", true) => 1e3,
-            ("min", true) => 60e3,
-            ("h", true) => 3_600e3,
-            ("d", true) => 86_400e3,
-            (_, true) => {
-                let hint = "Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \
-                            \"h\", and \"d\".";
-                return Err(self.invalid(value).with_hint(hint));
-            }
-            (_, false) => return Err(self.invalid(value)),
+            (unit, Some(units)) => match units.factors.iter().find(|(name, _)| *name == unit) {
+                Some((_, factor)) => *factor,
+                None => return Err(self.invalid(value).with_hint(units.hint)),
+            },
+            (_, None) => return Err(self.invalid(value)),
         };
         let number = (number * factor).round_ties_even();
         #[expect(clippy::cast_precision_loss, reason = "bounds are 32-bit numbers")]
         if number < min as f64 || number > max as f64 {
-            let unit = if is_time { " ms" } else { "" };
+            let unit = units.map_or(String::new(), |units| format!(" {}", units.base));
             return Err(Error::new(
                 SqlState::INVALID_PARAMETER_VALUE,
                 format!(
@@ -514,20 +584,63 @@ fn on_off(value: bool) -> String {
     if value { "on" } else { "off" }.to_owned()
 }
 
-fn show_milliseconds(value: &str) -> String {
-    let number: u64 = value.parse().unwrap_or(0);
-    if number == 0 {
-        return "0".to_owned();
-    }
-    let units = [
+/// What a number may be followed by.
+struct Units {
+    /// The unit that values are kept in.
+    base: &'static str,
+    factors: &'static [(&'static str, f64)],
+    /// Larger units, the largest first.
+    larger: &'static [(u64, &'static str)],
+    hint: &'static str,
+}
+
+static TIME: Units = Units {
+    base: "ms",
+    factors: &[
+        ("us", 0.001),
+        ("ms", 1.0),
+        ("s", 1e3),
+        ("min", 60e3),
+        ("h", 3_600e3),
+        ("d", 86_400e3),
+    ],
+    larger: &[
         (86_400_000, "d"),
         (3_600_000, "h"),
         (60_000, "min"),
         (1_000, "s"),
-    ];
-    match units.iter().find(|(size, _)| number.is_multiple_of(*size)) {
-        Some((size, unit)) => format!("{}{unit}", number / size),
-        None => format!("{number}ms"),
+    ],
+    hint: "Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\".",
+};
+
+static MEMORY: Units = Units {
+    base: "kB",
+    factors: &[
+        ("B", 1.0 / 1024.0),
+        ("kB", 1.0),
+        ("MB", 1024.0),
+        ("GB", 1_048_576.0),
+        ("TB", 1_073_741_824.0),
+    ],
+    larger: &[(1 << 30, "TB"), (1 << 20, "GB"), (1 << 10, "MB")],
+    hint: "Valid units for this parameter are \"B\", \"kB\", \"MB\", \"GB\", and \"TB\".",
+};
+
+impl Units {
+    /// In the largest unit that needs no fraction.
+    fn show(&self, value: &str) -> String {
+        let number: u64 = value.parse().unwrap_or(0);
+        if number == 0 {
+            return "0".to_owned();
+        }
+        match self
+            .larger
+            .iter()
+            .find(|(size, _)| number.is_multiple_of(*size))
+        {
+            Some((size, unit)) => format!("{}{unit}", number / size),
+            None => format!("{number}{}", self.base),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! transaction has committed (SET LOCAL does not go there); `committed` is what comes back after a
 //! rollback. Outside a transaction all three are the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::base::{Error, Result, SqlState};
@@ -29,6 +29,8 @@ pub(super) struct Settings {
     current: Arc<Values>,
     /// The last values told to the client of the settings it is kept informed of.
     told: Vec<(usize, Arc<str>)>,
+    /// The names with a dot that were ever set: without a value they are empty, not unknown.
+    placeholders: BTreeSet<String>,
     /// `current` differs from what was last told or taken by [`Settings::take_changed`].
     changed: bool,
 }
@@ -52,6 +54,7 @@ impl Settings {
             on_commit: values.clone(),
             current: values,
             told: Vec::new(),
+            placeholders: BTreeSet::new(),
             changed: true,
         }
     }
@@ -96,6 +99,7 @@ impl Settings {
 
     fn set_custom(&mut self, name: &str, value: &str, local: bool) -> Result<()> {
         check_custom_name(name)?;
+        self.placeholders.insert(name.to_ascii_lowercase());
         let value: Arc<str> = value.into();
         self.put(local, |values| {
             values
@@ -160,6 +164,7 @@ impl Settings {
         let lower = name.to_ascii_lowercase();
         match self.current.custom.get(&lower) {
             Some(value) => Ok((lower, value.to_string())),
+            None if self.placeholders.contains(&lower) => Ok((lower, String::new())),
             None => Err(unrecognized(name)),
         }
     }
@@ -168,8 +173,14 @@ impl Settings {
     pub(super) fn all(&self) -> Vec<(String, String, &'static str)> {
         let known = DEFINITIONS.iter().zip(&self.current.known);
         let known = known.map(|(d, value)| (d.name.to_owned(), d.show(value), d.about));
-        let custom = self.current.custom.iter();
-        let custom = custom.map(|(name, value)| (name.clone(), value.to_string(), ""));
+        let custom = self.placeholders.iter().map(|name| {
+            let value = self.current.custom.get(name);
+            (
+                name.clone(),
+                value.map_or(String::new(), |v| v.to_string()),
+                "",
+            )
+        });
         let mut all: Vec<_> = known.chain(custom).collect();
         all.sort_by_key(|(name, ..)| name.to_ascii_lowercase());
         all
@@ -405,7 +416,6 @@ mod tests {
         }
         for (name, value) in [
             ("standard_conforming_strings", "off"),
-            ("synchronous_commit", "off"),
             ("lock_timeout", "1s"),
             ("DateStyle", "German"),
             ("client_encoding", "LATIN1"),
@@ -430,6 +440,10 @@ mod tests {
             ("timezone", "utc", "UTC"),
             ("datestyle", "european", "ISO, DMY"),
             ("extra_float_digits", "3", "3"),
+            ("work_mem", "8MB", "8MB"),
+            ("work_mem", "1025", "1025kB"),
+            ("maintenance_work_mem", "1048576", "1GB"),
+            ("synchronous_commit", "OFF", "off"),
         ] {
             set(&mut settings, name, given).unwrap();
             assert_eq!(value(&settings, name), shown, "{name} = {given}");

@@ -61,12 +61,13 @@ pub enum Statement {
         cascade: bool,
     },
     Copy(Box<Copy>),
-    /// There is nothing to vacuum; the named tables must exist.
+    /// There is nothing to vacuum; the named tables and columns must exist.
     Vacuum {
-        tables: Vec<Name>,
+        analyze: bool,
+        tables: Vec<(Name, Vec<Ident>)>,
     },
     Analyze {
-        tables: Vec<Name>,
+        tables: Vec<(Name, Vec<Ident>)>,
     },
     Explain {
         analyze: bool,
@@ -313,6 +314,8 @@ pub enum TableRef {
         right: Box<TableRef>,
         condition: JoinCondition,
         position: Position,
+        /// `(a JOIN b …) AS name`: the only name by which its columns are then known.
+        alias: Option<Alias>,
     },
 }
 
@@ -343,7 +346,7 @@ pub enum JoinCondition {
 pub struct Insert {
     pub table: Name,
     pub alias: Option<Ident>,
-    pub columns: Vec<Ident>,
+    pub columns: Vec<TargetColumn>,
     /// `None`: DEFAULT VALUES.
     pub source: Option<Query>,
     /// ON CONFLICT was written (not supported yet: bind says so).
@@ -363,9 +366,18 @@ pub struct Update {
     pub with: Vec<Cte>,
 }
 
+/// A column to assign to: `a`, or `a.field`, which no column here has.
+#[derive(Clone, Debug)]
+pub struct TargetColumn {
+    pub column: Ident,
+    pub field: Option<Ident>,
+}
+
 #[derive(Clone, Debug)]
 pub struct Assignment {
-    pub column: Ident,
+    pub columns: Vec<TargetColumn>,
+    /// Written `(columns) = …`: the value is a row or a query of as many columns.
+    pub row: bool,
     pub value: Expr,
 }
 
@@ -400,6 +412,8 @@ pub struct ColumnDef {
     pub null: bool,
     /// The expression and its text, which the catalog keeps.
     pub default: Option<(Expr, String)>,
+    /// Where DEFAULT was written again, which bind refuses.
+    pub repeated_default: Option<Position>,
     /// PRIMARY KEY, UNIQUE, CHECK and REFERENCES written at the column.
     pub constraints: Vec<TableConstraint>,
 }

@@ -3,14 +3,19 @@
 use std::sync::Arc;
 
 use crate::base::{Error, Result, SqlState};
-use crate::sql::ast::{self, Alias, ExprKind as Ast, Ident, Position, QueryBody, SelectItem};
+use crate::sql::ast::{
+    self, Alias, ExprKind as Ast, Position, QueryBody, SelectItem, TargetColumn,
+};
 use crate::sql::bind::coerce::{REWRITE, column, constant};
+use crate::sql::bind::expr::typed;
 use crate::sql::bind::from::Source;
 use crate::sql::bind::names;
-use crate::sql::bind::query::check_row_length;
+use crate::sql::bind::predicate::subquery;
+use crate::sql::bind::query::{OutColumn, check_row_length};
 use crate::sql::bind::scope::{Item, Namespace, Outside, Place, Scope};
+use crate::sql::bind::walk::is_volatile_rel;
 use crate::sql::bind::{Binder, Typed};
-use crate::sql::ir::{Delete, Expr, Field, Insert, Rel, Returning, Update};
+use crate::sql::ir::{Delete, Expr, Field, Insert, Rel, Returning, SubqueryKind, Update};
 use crate::sql::parse::parse_expr;
 use crate::table::TableDef;
 use crate::types::Datum;
@@ -158,15 +163,17 @@ impl Binder<'_> {
         let mut assignments: Vec<(usize, Expr)> = Vec::with_capacity(update.assignments.len());
         let mut twice = None;
         for assignment in &update.assignments {
-            let i = known_column(table, &assignment.column)?;
-            let value = match &assignment.value.kind {
-                Ast::Default => self.default_of(table, i)?,
-                _ => self.assign(self.expr(&assignment.value, &scope)?, table, i)?,
-            };
-            if assignments.iter().any(|(other, _)| *other == i) {
-                twice.get_or_insert(i);
+            for (column, value) in self.assigned(assignment, &scope)? {
+                let i = known_column(table, column)?;
+                let value = match value {
+                    None => self.default_of(table, i)?,
+                    Some(value) => self.assign(value, table, i)?,
+                };
+                if assignments.iter().any(|(other, _)| *other == i) {
+                    twice.get_or_insert(i);
+                }
+                assignments.push((i, value));
             }
-            assignments.push((i, value));
         }
         let filter = self.dml_filter(update.filter.as_ref(), &scope)?;
         let names = scope.into_namespace();
@@ -187,6 +194,72 @@ impl Binder<'_> {
             assignments,
             returning,
         })
+    }
+
+    /// The columns of an assignment with their values; `None` is DEFAULT.
+    fn assigned<'a>(
+        &self,
+        assignment: &'a ast::Assignment,
+        scope: &Scope<'_>,
+    ) -> Result<Vec<(&'a TargetColumn, Option<Typed>)>> {
+        let at = assignment.value.position;
+        let columns = &assignment.columns;
+        let one = |value: &ast::Expr| match value.kind {
+            Ast::Default => Ok(None),
+            _ => self.expr(value, scope).map(Some),
+        };
+        let values: Vec<Option<Typed>> = match &assignment.value.kind {
+            _ if !assignment.row => vec![one(&assignment.value)?],
+            Ast::Row(values) if values.len() == columns.len() => {
+                values.iter().map(one).collect::<Result<_>>()?
+            }
+            Ast::Row(_) => return Err(wrong_number(at)),
+            Ast::Scalar(query) => {
+                let values = self.columns_of_query(query, columns.len(), at, scope)?;
+                values.into_iter().map(Some).collect()
+            }
+            _ => {
+                return Err(Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() \
+                     expression",
+                )
+                .at(at));
+            }
+        };
+        Ok(columns.iter().zip(values).collect())
+    }
+
+    /// The columns of a query's only row, each by a subquery of its own.
+    fn columns_of_query(
+        &self,
+        query: &ast::Query,
+        count: usize,
+        at: Position,
+        scope: &Scope<'_>,
+    ) -> Result<Vec<Typed>> {
+        let (output, correlated) = self.subquery(query, at, scope)?;
+        if output.columns.len() != count {
+            return Err(wrong_number(at));
+        }
+        if count > 1 && is_volatile_rel(&output.rel) {
+            let what = "assigning a query with volatile functions to several columns is";
+            return Err(Error::unsupported(what).at(at));
+        }
+        let one = |(i, of_query): (usize, &OutColumn)| {
+            let value = Expr {
+                typmod: of_query.typmod,
+                ..column(i, of_query.ty)
+            };
+            let rel = Rel::Project {
+                exprs: vec![value],
+                input: Box::new(output.rel.clone()),
+            };
+            let kind = SubqueryKind::Scalar;
+            let expr = subquery(kind, rel, correlated, of_query.ty, of_query.typmod);
+            typed(expr, at)
+        };
+        Ok(output.columns.iter().enumerate().map(one).collect())
     }
 
     pub(super) fn delete(&self, delete: &ast::Delete) -> Result<Delete> {
@@ -263,7 +336,7 @@ impl Binder<'_> {
 }
 
 /// The columns to fill: those listed, or all.
-fn insert_columns(table: &TableDef, listed: &[Ident]) -> Result<Vec<usize>> {
+fn insert_columns(table: &TableDef, listed: &[TargetColumn]) -> Result<Vec<usize>> {
     if listed.is_empty() {
         let live = |i: &usize| !table.columns[*i].dropped;
         return Ok((0..table.columns.len()).filter(live).collect());
@@ -274,26 +347,49 @@ fn insert_columns(table: &TableDef, listed: &[Ident]) -> Result<Vec<usize>> {
         if columns.contains(&i) {
             return Err(Error::new(
                 SqlState::DUPLICATE_COLUMN,
-                format!("column \"{}\" specified more than once", name.name),
+                format!("column \"{}\" specified more than once", name.column.name),
             )
-            .at(name.position));
+            .at(name.column.position));
         }
         columns.push(i);
     }
     Ok(columns)
 }
 
-fn known_column(table: &TableDef, name: &Ident) -> Result<usize> {
-    table.column(&name.name).ok_or_else(|| {
-        Error::new(
+fn known_column(table: &TableDef, target: &TargetColumn) -> Result<usize> {
+    let name = &target.column.name;
+    let at = target.column.position;
+    let Some(i) = table.column(name) else {
+        return Err(Error::new(
             SqlState::UNDEFINED_COLUMN,
             format!(
-                "column \"{}\" of relation \"{}\" does not exist",
-                name.name, table.name
+                "column \"{name}\" of relation \"{}\" does not exist",
+                table.name
             ),
         )
-        .at(name.position)
-    })
+        .at(at));
+    };
+    match &target.field {
+        None => Ok(i),
+        Some(field) => Err(Error::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!(
+                "cannot assign to field \"{}\" of column \"{name}\" because its type {} is not a \
+                 composite type",
+                field.name,
+                table.columns[i].ty.sql_name()
+            ),
+        )
+        .at(at)),
+    }
+}
+
+fn wrong_number(at: Position) -> Error {
+    Error::new(
+        SqlState::SYNTAX_ERROR,
+        "number of columns does not match number of values",
+    )
+    .at(at)
 }
 
 /// As many values as columns; without a column list the last columns may be left out.
@@ -310,7 +406,7 @@ fn check_count(values: &[Position], columns: &[usize], insert: &ast::Insert) -> 
             SqlState::SYNTAX_ERROR,
             "INSERT has more target columns than expressions",
         )
-        .at(missing.position));
+        .at(missing.column.position));
     }
     Ok(())
 }

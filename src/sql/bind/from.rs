@@ -8,7 +8,9 @@ use crate::sql::bind::coerce::common_type;
 use crate::sql::bind::expr::{boolean, int8, typed};
 use crate::sql::bind::names::{self, Relation};
 use crate::sql::bind::query::Output;
-use crate::sql::bind::scope::{Column, Item, Lateral, Namespace, Outside, Place, Scope, attnum};
+use crate::sql::bind::scope::{
+    Column, Item, Lateral, Namespace, Outside, Place, Scope, Whole, attnum,
+};
 use crate::sql::bind::walk::{map_columns, shift};
 use crate::sql::ir::{Expr, ExprKind, Rel};
 use crate::types::Type;
@@ -66,11 +68,16 @@ impl Binder<'_> {
                 left,
                 right,
                 condition,
+                alias,
                 ..
             } => {
                 let left = self.source(left, out)?;
                 let join = self.beside(left, right, *kind, out)?;
-                self.join(join, condition, out)
+                let source = self.join(join, condition, out)?;
+                match alias {
+                    Some(alias) => named_join(source, alias),
+                    None => Ok(source),
+                }
             }
         }
     }
@@ -107,6 +114,7 @@ impl Binder<'_> {
                     columns: columns.collect(),
                     listed: true,
                     table: None,
+                    whole: Whole::Row,
                 };
                 Ok(Source {
                     names: Namespace::of(item.aliased(alias)?),
@@ -168,6 +176,7 @@ impl Binder<'_> {
             columns,
             listed: true,
             table: None,
+            whole: Whole::Value,
         };
         Ok(Source {
             names: Namespace::of(item.aliased(alias)?),
@@ -269,6 +278,7 @@ impl Binder<'_> {
                 .collect(),
             listed: true,
             table: None,
+            whole: Whole::Row,
         });
         Ok(source)
     }
@@ -305,8 +315,14 @@ struct Join {
 
 impl Join {
     fn into_source(self, condition: Option<Expr>) -> Result<Source> {
-        let mut names = self.left.names;
-        names.append(self.right.names)?;
+        let (mut names, mut right) = (self.left.names, self.right.names);
+        if matches!(self.kind, JoinKind::Right | JoinKind::Full) {
+            names.may_be_absent();
+        }
+        if matches!(self.kind, JoinKind::Left | JoinKind::Full) {
+            right.may_be_absent();
+        }
+        names.append(right)?;
         let rel = Rel::Join {
             kind: self.kind,
             left: Box::new(self.left.rel),
@@ -326,6 +342,38 @@ fn named_output(output: Output, alias: Option<&Alias>, name: Option<&str>) -> Re
     Ok(Source {
         names: Namespace::of(item.aliased(alias)?),
         rel: output.rel,
+    })
+}
+
+/// The join's columns under one name, which hides those of its sides.
+fn named_join(source: Source, alias: &Alias) -> Result<Source> {
+    let columns: Vec<Column> = source.names.listed().cloned().collect();
+    if alias.columns.len() > columns.len() {
+        return Err(Error::new(
+            SqlState::INVALID_COLUMN_REFERENCE,
+            format!(
+                "join expression \"{}\" has {} columns available but {} columns specified",
+                alias.name.name,
+                columns.len(),
+                alias.columns.len()
+            ),
+        ));
+    }
+    let item = Item {
+        name: None,
+        schema: None,
+        table_name: None,
+        columns,
+        listed: true,
+        table: None,
+        whole: Whole::Row,
+    };
+    Ok(Source {
+        names: Namespace {
+            items: vec![item.aliased(Some(alias))?],
+            width: source.names.width,
+        },
+        rel: source.rel,
     })
 }
 

@@ -1,16 +1,19 @@
 //! Conditions that are more than one operator: BETWEEN, IN, ANY, rows, LIKE, subqueries.
 
+use std::cmp::Ordering;
+
 use crate::base::{Error, Result, SqlState};
 use crate::sql::ast::{self, ExprKind as Ast, Position};
-use crate::sql::bind::coerce::{column, try_common_type};
+use crate::sql::bind::coerce::{column, constant, try_common_type};
 use crate::sql::bind::expr::{boolean, typed};
 use crate::sql::bind::query::Output;
 use crate::sql::bind::resolve;
-use crate::sql::bind::scope::{Place, Scope};
+use crate::sql::bind::scope::{AGGREGATE, Place, Scope};
+use crate::sql::bind::walk::{is_volatile, map_columns, move_inwards};
 use crate::sql::bind::{Binder, Typed};
 use crate::sql::func::{CastContext, Function};
 use crate::sql::ir::{Expr, ExprKind, Rel, Subquery, SubqueryKind};
-use crate::types::Type;
+use crate::types::{Datum, Type};
 
 impl Binder<'_> {
     /// Two comparisons; `flags` are (negated, symmetric).
@@ -197,18 +200,28 @@ impl Binder<'_> {
         s: &Scope<'_>,
     ) -> Result<Typed> {
         same_length(left, right, at)?;
+        let fields = |i: usize| Ok((self.expr(&left[i], s)?, self.expr(&right[i], s)?));
+        Ok(typed(self.compare_fields(op, left.len(), &fields, at)?, at))
+    }
+
+    fn compare_fields(
+        &self,
+        op: &str,
+        count: usize,
+        fields: &dyn Fn(usize) -> Result<(Typed, Typed)>,
+        at: Position,
+    ) -> Result<Expr> {
         let compare = |op: &str, i: usize| {
-            let (left, right) = (self.expr(&left[i], s)?, self.expr(&right[i], s)?);
+            let (left, right) = fields(i)?;
             self.operator(op, Some(left), right, at)
         };
-        let each =
-            |op: &str| -> Result<Vec<Expr>> { (0..left.len()).map(|i| compare(op, i)).collect() };
+        let each = |op: &str| -> Result<Vec<Expr>> { (0..count).map(|i| compare(op, i)).collect() };
         let kind = match op {
             "=" => ExprKind::And(each("=")?),
             "<>" | "!=" => ExprKind::Or(each("<>")?),
             "<" | "<=" | ">" | ">=" => {
                 let strict = op.trim_end_matches('=');
-                let last = left.len() - 1;
+                let last = count - 1;
                 let mut test = compare(op, last)?;
                 for i in (0..last).rev() {
                     let tie = boolean(ExprKind::And(vec![compare("=", i)?, test]));
@@ -220,7 +233,7 @@ impl Binder<'_> {
                 return Err(Error::unsupported(format_args!("operator {op} for rows is")).at(at));
             }
         };
-        Ok(typed(boolean(kind), at))
+        Ok(boolean(kind))
     }
 
     pub(super) fn like(
@@ -301,8 +314,8 @@ impl Binder<'_> {
         at: Position,
         s: &Scope<'_>,
     ) -> Result<Typed> {
-        if let Ast::Row(_) = left.kind {
-            return Err(Error::unsupported("comparison of a row and a subquery is").at(at));
+        if let Ast::Row(fields) = &left.kind {
+            return self.row_any_all(fields, op, all, query, at, s);
         }
         let left = self.expr(left, s)?;
         let start = left.at;
@@ -342,6 +355,62 @@ impl Binder<'_> {
             subquery(kind, rel, correlated, Type::Bool, -1),
             start,
         ))
+    }
+
+    /// `(a, b) op ANY/ALL (SELECT …)`: whether the comparison, made for each row of the query, is
+    /// ever or always true.
+    fn row_any_all(
+        &self,
+        fields: &[ast::Expr],
+        op: &str,
+        all: bool,
+        query: &ast::Query,
+        at: Position,
+        s: &Scope<'_>,
+    ) -> Result<Typed> {
+        let left = fields.iter().map(|field| {
+            let mut value = self.expr(field, s)?;
+            let mut special = false;
+            map_columns(&mut value.expr, &mut |c| {
+                special |= c >= AGGREGATE;
+                c
+            });
+            if special || is_volatile(&value.expr) {
+                return Err(Error::unsupported(
+                    "aggregates and volatile functions in a row compared with a subquery are",
+                )
+                .at(at));
+            }
+            // Its row is outside of the query's.
+            move_inwards(&mut value.expr, 1);
+            Ok(value)
+        });
+        let left: Vec<Typed> = left.collect::<Result<_>>()?;
+        let (output, _) = self.subquery(query, at, s)?;
+        match output.columns.len().cmp(&left.len()) {
+            Ordering::Equal => {}
+            Ordering::Less => return Err(wrong_columns("subquery has too few columns", at)),
+            Ordering::Greater => return Err(wrong_columns("subquery has too many columns", at)),
+        }
+        let pair = |i: usize| {
+            let of_query = &output.columns[i];
+            let mut right = column(i, of_query.ty);
+            right.typmod = of_query.typmod;
+            Ok((left[i].clone(), typed(right, at)))
+        };
+        let test = self.compare_fields(op, left.len(), &pair, at)?;
+        let truth = || typed(constant(Datum::Bool(true), Type::Bool), at);
+        let (equal, yes, _) = self.equality(truth(), truth(), at)?;
+        let rel = Rel::Project {
+            input: Box::new(output.rel),
+            exprs: vec![test],
+        };
+        let kind = SubqueryKind::AnyAll {
+            op: equal,
+            all,
+            left: Box::new(yes),
+        };
+        Ok(typed(subquery(kind, rel, true, Type::Bool, -1), at))
     }
 
     pub(super) fn exists(&self, query: &ast::Query, at: Position, s: &Scope<'_>) -> Result<Typed> {
@@ -394,7 +463,12 @@ impl Binder<'_> {
     }
 
     /// Binds a subquery in an expression; whether it refers to rows around it.
-    fn subquery(&self, query: &ast::Query, at: Position, s: &Scope<'_>) -> Result<(Output, bool)> {
+    pub(super) fn subquery(
+        &self,
+        query: &ast::Query,
+        at: Position,
+        s: &Scope<'_>,
+    ) -> Result<(Output, bool)> {
         let refused = match s.place.get() {
             Place::Check => Some("cannot use subquery in check constraint"),
             Place::Default => Some("cannot use subquery in DEFAULT expression"),
@@ -427,7 +501,13 @@ impl Binder<'_> {
     }
 }
 
-fn subquery(kind: SubqueryKind, rel: Rel, correlated: bool, ty: Type, typmod: i32) -> Expr {
+pub(super) fn subquery(
+    kind: SubqueryKind,
+    rel: Rel,
+    correlated: bool,
+    ty: Type,
+    typmod: i32,
+) -> Expr {
     Expr {
         kind: ExprKind::Subquery(Box::new(Subquery {
             kind,

@@ -4,7 +4,7 @@ use crate::base::{Error, Oid, Result, SqlState};
 use crate::sql::ast::{self, LockStrength, Position, QueryBody, SetOp};
 use crate::sql::bind::coerce::{column, common_type, common_typmod};
 use crate::sql::bind::expr::typed;
-use crate::sql::bind::scope::{Column, Item, Namespace, Outside, Place, Scope};
+use crate::sql::bind::scope::{Column, Item, Namespace, Outside, Place, Scope, Whole};
 use crate::sql::bind::sort::Sorted;
 use crate::sql::bind::{Binder, Typed};
 use crate::sql::ir::{Expr, ExprKind, Field, Rel};
@@ -65,6 +65,7 @@ impl Output {
             columns: columns.collect(),
             listed: true,
             table: None,
+            whole: Whole::Row,
         }
     }
 }

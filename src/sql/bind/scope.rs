@@ -54,6 +54,18 @@ pub(super) struct Item {
     /// Columns can be named without qualifier and belong to `*`.
     pub(super) listed: bool,
     pub(super) table: Option<Arc<TableDef>>,
+    pub(super) whole: Whole,
+}
+
+/// What an entry's name alone stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whole {
+    /// The row of its columns.
+    Row,
+    /// The value of a function.
+    Value,
+    /// A row, or NULL where an outer join found none.
+    Nullable,
 }
 
 /// The entries of FROM over one row.
@@ -222,6 +234,7 @@ impl Item {
             columns,
             listed: true,
             table: Some(table.clone()),
+            whole: Whole::Row,
         };
         item.aliased(alias)
     }
@@ -272,6 +285,13 @@ impl Namespace {
         Namespace {
             items: vec![item],
             width,
+        }
+    }
+
+    /// An outer join may put nulls for this row.
+    pub(super) fn may_be_absent(&mut self) {
+        for item in &mut self.items {
+            item.whole = Whole::Nullable;
         }
     }
 
@@ -433,8 +453,8 @@ impl<'s> Scope<'s> {
                 return Ok(self.take(level, scope, found, at));
             }
         }
-        if self.find_item(None, &column.name).is_some() {
-            return Err(Error::unsupported("whole-row references are").at(at));
+        if let Some((level, scope, item)) = self.find_item(None, &column.name) {
+            return self.whole(level, scope, item, at);
         }
         let error = Error::new(
             SqlState::UNDEFINED_COLUMN,
@@ -450,6 +470,51 @@ impl<'s> Scope<'s> {
             None => system_column(&column.name)
                 .unwrap_or_else(|| self.with_similar(error, None, &column.name))
                 .at(at),
+        })
+    }
+
+    fn whole(&self, level: usize, scope: &Scope<'_>, item: &Item, at: Position) -> Result<Found> {
+        let mut columns = Vec::with_capacity(item.columns.len());
+        for column in &item.columns {
+            scope.check_lateral(column, at)?;
+            columns.push(self.take(level, scope, column, at).expr);
+        }
+        let kind = match (item.whole, columns.pop()) {
+            (Whole::Nullable, _) => {
+                let what = "whole rows of the nullable side of an outer join are";
+                return Err(Error::unsupported(what).at(at));
+            }
+            (Whole::Value, Some(value)) if columns.is_empty() => {
+                return Ok(Found {
+                    expr: value,
+                    table: Oid(0),
+                    attnum: 0,
+                });
+            }
+            (_, last) => {
+                columns.extend(last);
+                // A row's datum keeps no types, and these look like others.
+                let mixed = |ty: Type| {
+                    matches!(
+                        ty,
+                        Type::Timestamptz | Type::Regclass | Type::Regtype | Type::Regproc
+                    ) || ty.element().is_some()
+                };
+                if let Some(field) = columns.iter().find(|c| mixed(c.ty)) {
+                    let ty = field.ty.sql_name();
+                    return Err(Error::unsupported(format_args!("a row with a {ty} is")).at(at));
+                }
+                ExprKind::Row(columns)
+            }
+        };
+        Ok(Found {
+            expr: Expr {
+                kind,
+                ty: Type::Record,
+                typmod: -1,
+            },
+            table: Oid(0),
+            attnum: 0,
         })
     }
 

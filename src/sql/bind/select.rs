@@ -14,7 +14,7 @@ use crate::sql::bind::query::{
 use crate::sql::bind::scope::{Outside, Place, Scope};
 use crate::sql::bind::sort::{Sorted, Target};
 use crate::sql::bind::walk::move_inwards;
-use crate::sql::ir::{Expr, Rel, SortKey};
+use crate::sql::ir::{Expr, ExprKind, Rel, SortKey};
 use crate::types::Type;
 
 /// The clauses, bound over the row of FROM.
@@ -366,8 +366,12 @@ fn group(rel: Rel, clauses: &mut Clauses, scope: &Scope<'_>) -> Result<(Rel, usi
     let keys = clauses.group.iter();
     let keys = keys.map(|&i| clauses.targets[i].expr.clone()).collect();
     let mut grouping = Grouping::new(scope, keys);
-    for target in &mut clauses.targets {
-        grouping.rewrite(&mut target.expr)?;
+    for (i, target) in clauses.targets.iter_mut().enumerate() {
+        // A key is itself, even where it cannot be told from another of its kind.
+        match clauses.group.iter().position(|&key| key == i) {
+            Some(key) => target.expr.kind = ExprKind::Column(key),
+            None => grouping.rewrite(&mut target.expr)?,
+        }
     }
     if let Some(having) = &mut clauses.having {
         grouping.rewrite(having)?;

@@ -26,8 +26,15 @@ impl Ddl<'_> {
         constraint: &TableConstraint,
     ) -> Result<Arc<TableDef>> {
         let name = constraint.name.as_ref().map(|ident| ident.name.as_str());
+        // The index of a key is found before the constraint of that name.
+        let is_key = matches!(
+            constraint.kind,
+            ConstraintKind::PrimaryKey(_) | ConstraintKind::Unique(_)
+        );
+        let catalog = self.txn.catalog();
         if let Some(name) = name
             && names::is_constraint(&table, name)
+            && !(is_key && names::is_relation(&catalog, &table.schema, name))
         {
             let message = format!(
                 "constraint \"{name}\" for relation \"{}\" already exists",

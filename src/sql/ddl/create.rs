@@ -94,6 +94,12 @@ impl Ddl<'_> {
             );
             return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(column.name.position));
         }
+        if let Some(position) = column.repeated_default {
+            let message = format!(
+                "multiple default values specified for column \"{name}\" of table \"{table}\""
+            );
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(position));
+        }
         let mut default = None;
         if let Some((expr, text)) = &column.default {
             let catalog = self.txn.catalog();
@@ -231,7 +237,7 @@ fn primary_key_is_not_null(
 
 /// Storage parameters have no effect here, but misspelled ones are told.
 fn check_options(options: &[(String, String)]) -> Result<()> {
-    for (name, _) in options {
+    for (name, value) in options {
         let base = name.strip_prefix("toast.").unwrap_or(name);
         let known = matches!(
             base,
@@ -248,6 +254,27 @@ fn check_options(options: &[(String, String)]) -> Result<()> {
             let message = format!("unrecognized parameter \"{name}\"");
             return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
         }
+        match base {
+            "fillfactor" => check_number(base, value, 10, 100)?,
+            "parallel_workers" => check_number(base, value, 0, 1024)?,
+            "toast_tuple_target" => check_number(base, value, 128, 8160)?,
+            _ => {}
+        }
     }
     Ok(())
+}
+
+fn check_number(name: &str, value: &str, least: i64, most: i64) -> Result<()> {
+    let wrong = |message| Error::new(SqlState::INVALID_PARAMETER_VALUE, message);
+    let number: i64 = value.parse().map_err(|_| {
+        wrong(format!(
+            "invalid value for integer option \"{name}\": {value}"
+        ))
+    })?;
+    if (least..=most).contains(&number) {
+        return Ok(());
+    }
+    let message = format!("value {value} out of bounds for option \"{name}\"");
+    let detail = format!("Valid values are between \"{least}\" and \"{most}\".");
+    Err(wrong(message).with_detail(detail))
 }

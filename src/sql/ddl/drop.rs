@@ -198,6 +198,11 @@ impl Ddl<'_> {
     pub(super) async fn truncate(&mut self, names: &[Name], cascade: bool) -> Result<String> {
         let mut tables: Vec<Arc<TableDef>> = Vec::new();
         for name in names {
+            if self.find(name)?.is_none() && self.find_index(name).is_some() {
+                let last = name.parts.last().map_or("", |part| part.name.as_str());
+                let message = format!("\"{last}\" is not a table");
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+            }
             let table = self.lock(name).await?;
             if !tables.iter().any(|t| t.oid == table.oid) {
                 tables.push(table);

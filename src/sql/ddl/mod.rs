@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use crate::base::error::Severity;
 use crate::base::{Error, Report, Result, SqlState};
-use crate::sql::ast::{Name, Statement};
+use crate::sql::ast::{Ident, Name, Statement};
 use crate::sql::bind::resolve_table;
 use crate::sql::context::StatementContext;
 use crate::sql::prepared::{Outcome, bind_context};
@@ -67,7 +67,15 @@ pub(super) async fn execute(
         Statement::Truncate {
             tables, cascade, ..
         } => ddl.truncate(tables, *cascade).await?,
-        Statement::Vacuum { tables } => ddl.maintain(tables, "VACUUM")?,
+        Statement::Vacuum { analyze, tables } => {
+            if !analyze && tables.iter().any(|(_, columns)| !columns.is_empty()) {
+                return Err(Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "ANALYZE option must be specified when a column list is provided",
+                ));
+            }
+            ddl.maintain(tables, "VACUUM")?
+        }
         Statement::Analyze { tables } => ddl.maintain(tables, "ANALYZE")?,
         _ => return Err(Error::unsupported("this statement is")),
     };
@@ -103,10 +111,18 @@ impl Ddl<'_> {
         }
     }
 
-    /// Nothing needs doing, but the tables must exist.
-    fn maintain(&mut self, tables: &[Name], tag: &str) -> Result<String> {
-        for name in tables {
-            self.resolve(name)?;
+    /// Nothing needs doing, but the tables and columns must exist.
+    fn maintain(&mut self, tables: &[(Name, Vec<Ident>)], tag: &str) -> Result<String> {
+        for (name, columns) in tables {
+            let table = self.resolve(name)?;
+            let unknown = |column: &&Ident| table.column(&column.name).is_none();
+            if let Some(column) = columns.iter().find(unknown) {
+                let message = format!(
+                    "column \"{}\" of relation \"{}\" does not exist",
+                    column.name, table.name
+                );
+                return Err(Error::new(SqlState::UNDEFINED_COLUMN, message));
+            }
         }
         Ok(tag.to_owned())
     }

@@ -97,6 +97,14 @@ pub(super) static FUNCTIONS: &[&[Function]] = &[&[
         eval!(cx; |name: Text, missing: Bool| setting(cx, name, *missing)),
     )
     .stable(),
+    function(
+        "set_config",
+        &[Text, Text, Bool],
+        Text,
+        Eval::F3(|_, _, _, _| Err(Error::unsupported("set_config is"))),
+    )
+    .volatile()
+    .sees_null(),
     function("pg_client_encoding", &[], Name, Eval::F0(|_| text("UTF8"))).stable(),
     function("getdatabaseencoding", &[], Name, Eval::F0(|_| text("UTF8"))).stable(),
     function(

@@ -405,6 +405,7 @@ impl Cursor<'_, '_> {
             not_null: false,
             null: false,
             default: None,
+            repeated_default: None,
             constraints: Vec::new(),
         };
         if self.is("storage") || self.is("compression") || self.is("options") {
@@ -421,6 +422,7 @@ impl Cursor<'_, '_> {
             return Ok(true);
         }
         let name = self.constraint_name()?;
+        let position = self.position();
         let own = || vec![column.name.clone()];
         let kind = if self.accept_all(&["not", "null"]) {
             column.not_null = true;
@@ -429,7 +431,8 @@ impl Cursor<'_, '_> {
             column.null = true;
             return Ok(true);
         } else if self.accept("default") {
-            column.default = Some(self.default_expr()?);
+            let before = column.default.replace(self.default_expr()?);
+            column.repeated_default = column.repeated_default.or(before.map(|_| position));
             return Ok(true);
         } else if self.accept("primary") {
             self.expect("key")?;

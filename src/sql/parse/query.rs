@@ -222,13 +222,18 @@ impl Postgres {
 
     fn order_by(&self, item: sp::OrderByExpr) -> Result<OrderBy> {
         refuse(item.with_fill.is_some(), "WITH FILL")?;
-        let descending = match item.options.sort {
+        let expr = self.take(&item.expr)?;
+        let descending = match &item.options.sort {
             None | Some(sp::OrderBySort::Asc) => false,
             Some(sp::OrderBySort::Desc) => true,
-            Some(sp::OrderBySort::Using(_)) => return Err(unsupported("ORDER BY … USING")),
+            Some(sp::OrderBySort::Using(operator)) => match operator.to_string().as_str() {
+                "<" => false,
+                ">" => true,
+                _ => return Err(unsupported("ordering by this operator")),
+            },
         };
         Ok(OrderBy {
-            expr: self.take(&item.expr)?,
+            expr,
             descending,
             nulls_first: item.options.nulls_first,
         })
@@ -473,11 +478,12 @@ impl Postgres {
             right: Box::new(right),
             condition,
             position,
+            alias: None,
         })
     }
 
     /// The first token after the joined table at `position` that cannot belong to it.
-    fn missing_condition(&self, position: usize) -> crate::base::Error {
+    fn missing_condition(&self, position: usize) -> Error {
         let mut index = self.index_at(position);
         let mut depth = 0usize;
         loop {
@@ -557,7 +563,7 @@ impl Postgres {
             } => {
                 refuse(sample.is_some(), "TABLESAMPLE")?;
                 if alias.is_none() {
-                    return Err(no_alias(&subquery));
+                    return Err(self.nameless(&subquery));
                 }
                 Ok(TableRef::Subquery {
                     query: Box::new(self.deeper(1, || self.query(*subquery))?),
@@ -576,10 +582,56 @@ impl Postgres {
                 table_with_joins,
                 alias,
             } => {
-                refuse(alias.is_some(), "a name for a join")?;
-                self.deeper(1, || self.table_with_joins(*table_with_joins))
+                let mut table = self.deeper(1, || self.table_with_joins(*table_with_joins))?;
+                let Some(given) = self.optional_alias(alias)? else {
+                    return Ok(table);
+                };
+                match &mut table {
+                    TableRef::Join { alias, .. } if alias.is_none() => *alias = Some(given),
+                    _ => return Err(self.syntax_error_at(given.name.position)),
+                }
+                Ok(table)
             }
             _ => Err(unsupported("this kind of table expression")),
+        }
+    }
+
+    fn nameless(&self, query: &sp::Query) -> Error {
+        let what = match *query.body {
+            sp::SetExpr::Values(_) => "VALUES",
+            _ => "subquery",
+        };
+        let sample = match what {
+            "VALUES" => "(VALUES ...)",
+            _ => "(SELECT ...)",
+        };
+        let parenthesis = self.start_index(query).saturating_sub(1);
+        Error::new(
+            SqlState::SYNTAX_ERROR,
+            format!("{what} in FROM must have an alias"),
+        )
+        .with_hint(format!("For example, FROM {sample} [AS] foo."))
+        .at(self.start(parenthesis))
+    }
+
+    /// The index of a query's first token.
+    fn start_index(&self, query: &sp::Query) -> usize {
+        if let Some(with) = &query.with {
+            return self.index_at(start_of(with.with_token.0.span));
+        }
+        let mut body = &*query.body;
+        while let sp::SetExpr::SetOperation { left, .. } = body {
+            body = left;
+        }
+        match body {
+            sp::SetExpr::Select(select) => self.index_at(start_of(select.select_token.0.span)),
+            sp::SetExpr::Query(query) => self.start_index(query).saturating_sub(1),
+            sp::SetExpr::Values(values) => {
+                let first = values.rows.first();
+                let open = first.map_or(0, |row| start_of(row.opening_token.0.span));
+                self.index_at(open).saturating_sub(1)
+            }
+            _ => 0,
         }
     }
 
@@ -648,23 +700,6 @@ fn table_position(table: &TableRef) -> usize {
         }
         TableRef::Subquery { query, .. } => body_position(&query.body),
         TableRef::Join { left, .. } => table_position(left),
-    }
-}
-
-fn no_alias(query: &sp::Query) -> Error {
-    let (start, what, example) = match &*query.body {
-        sp::SetExpr::Values(_) => (None, "VALUES", "VALUES ..."),
-        sp::SetExpr::Select(select) => (Some(select.select_token.0.span), "subquery", "SELECT ..."),
-        _ => (None, "subquery", "SELECT ..."),
-    };
-    let error = Error::new(
-        SqlState::SYNTAX_ERROR,
-        format!("{what} in FROM must have an alias"),
-    )
-    .with_hint(format!("For example, FROM ({example}) [AS] foo."));
-    match start.map(start_of).and_then(|start| start.checked_sub(1)) {
-        Some(parenthesis) => error.at(parenthesis),
-        None => error,
     }
 }
 

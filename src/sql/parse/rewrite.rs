@@ -90,6 +90,10 @@ impl Rewriter {
 
     /// Whether a query can begin here, by the token before.
     fn query_begins(&self) -> bool {
+        // The name of INSERT's target stands before its query.
+        if self.depth == 0 && self.out.iter().any(|t| word(Some(t)) == Some("insert")) {
+            return true;
+        }
         match self.out.last().map(|t| &t.token) {
             None | Some(Token::LParen | Token::RParen) => true,
             _ => matches!(

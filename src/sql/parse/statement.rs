@@ -2,7 +2,7 @@
 
 use crate::base::{Error, Result, SqlState};
 use crate::sql::ast::{
-    Alias, Assignment, Cte, Delete, Expr, ExprKind, Ident, Insert, Name, SelectItem, Statement,
+    Alias, Assignment, Cte, Delete, Expr, Ident, Insert, Name, SelectItem, Statement, TargetColumn,
     Update,
 };
 use crate::sql::parse::cursor::{Cursor, NameKind, allowed};
@@ -171,12 +171,17 @@ impl Cursor<'_, '_> {
         })))
     }
 
-    /// A column to assign to; a field or element of one is not supported.
-    fn target_column(&mut self) -> Result<Ident> {
+    /// A column to assign to; an element of one is not supported.
+    fn target_column(&mut self) -> Result<TargetColumn> {
         let column = self.column_ident()?;
+        let mut field = None;
+        while self.accept_token(&Token::Period) {
+            let part = self.ident(NameKind::Label)?;
+            field.get_or_insert(part);
+        }
         match self.token(0) {
-            Token::Period | Token::LBracket => Err(unsupported("assigning to a part of a column")),
-            _ => Ok(column),
+            Token::LBracket => Err(unsupported("assigning to an element of an array")),
+            _ => Ok(TargetColumn { column, field }),
         }
     }
 
@@ -257,37 +262,31 @@ impl Cursor<'_, '_> {
     }
 
     fn assignments(&mut self) -> Result<Vec<Assignment>> {
-        let assignments = self.comma_separated(|c| {
+        self.comma_separated(|c| {
             if c.at(&Token::LParen) {
                 return c.row_assignment();
             }
-            let column = c.target_column()?;
+            let columns = vec![c.target_column()?];
             c.expect_token(&Token::Eq)?;
             let value = c.expr()?;
-            Ok(vec![Assignment { column, value }])
-        })?;
-        Ok(assignments.into_iter().flatten().collect())
+            let row = false;
+            Ok(Assignment {
+                columns,
+                row,
+                value,
+            })
+        })
     }
 
-    /// `(a, b) = (1, 2)` is two assignments.
-    fn row_assignment(&mut self) -> Result<Vec<Assignment>> {
+    /// `(a, b) = (1, 2)`.
+    fn row_assignment(&mut self) -> Result<Assignment> {
         let columns = self.parenthesized(Self::target_column)?;
         self.expect_token(&Token::Eq)?;
-        let value = self.expr()?;
-        let values = match value.kind {
-            ExprKind::Row(values) if values.len() == columns.len() => values,
-            ExprKind::Row(_) => {
-                return Err(Error::new(
-                    SqlState::SYNTAX_ERROR,
-                    "number of columns does not match number of values",
-                )
-                .at(columns[0].position));
-            }
-            _ => return Err(unsupported("assigning a query to several columns")),
-        };
-        let pairs = columns.into_iter().zip(values);
-        let assign = |(column, value)| Assignment { column, value };
-        Ok(pairs.map(assign).collect())
+        Ok(Assignment {
+            columns,
+            row: true,
+            value: self.expr()?,
+        })
     }
 
     fn delete(&mut self, with: Vec<Cte>) -> Result<Statement> {
@@ -384,16 +383,22 @@ impl Cursor<'_, '_> {
 
     fn vacuum(&mut self) -> Result<Statement> {
         self.advance();
+        let mut analyze = false;
         if self.at(&Token::LParen) {
-            self.parenthesized(Self::vacuum_option)?;
+            let options = self.parenthesized(Self::vacuum_option)?;
+            for (name, value) in options {
+                if name == "analyze" || name == "analyse" {
+                    analyze = !matches!(value.as_str(), "false" | "off" | "0");
+                }
+            }
         } else {
             self.accept("full");
             self.accept("freeze");
             self.accept("verbose");
-            self.accept_any(&["analyze", "analyse"]);
+            analyze = self.accept_any(&["analyze", "analyse"]).is_some();
         }
         let tables = self.analyzed_tables()?;
-        Ok(Statement::Vacuum { tables })
+        Ok(Statement::Vacuum { analyze, tables })
     }
 
     fn analyze(&mut self) -> Result<Statement> {
@@ -407,9 +412,9 @@ impl Cursor<'_, '_> {
         Ok(Statement::Analyze { tables })
     }
 
-    fn vacuum_option(&mut self) -> Result<()> {
+    fn vacuum_option(&mut self) -> Result<(String, String)> {
         let position = self.position();
-        let (name, _) = self.option()?;
+        let (name, value) = self.option()?;
         let known = [
             "full",
             "freeze",
@@ -424,7 +429,7 @@ impl Cursor<'_, '_> {
             "parallel",
         ];
         if known.contains(&name.as_str()) {
-            return Ok(());
+            return Ok((name, value));
         }
         Err(Error::new(
             SqlState::SYNTAX_ERROR,
@@ -433,16 +438,17 @@ impl Cursor<'_, '_> {
         .at(position))
     }
 
-    fn analyzed_tables(&mut self) -> Result<Vec<Name>> {
+    fn analyzed_tables(&mut self) -> Result<Vec<(Name, Vec<Ident>)>> {
         if self.at_end() {
             return Ok(Vec::new());
         }
         self.comma_separated(|c| {
             let name = c.name()?;
-            if c.at(&Token::LParen) {
-                c.parenthesized(Self::column_ident)?;
-            }
-            Ok(name)
+            let columns = match c.at(&Token::LParen) {
+                true => c.parenthesized(Self::column_ident)?,
+                false => Vec::new(),
+            };
+            Ok((name, columns))
         })
     }
 }

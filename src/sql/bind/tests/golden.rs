@@ -56,6 +56,14 @@ pub(super) const COLUMNS: &[(&str, &str)] = &[
     ("select (1,2) = (1,'2')", "?column? boolean"),
     ("select (a, b) < (1, 'x') from t", "?column? boolean"),
     (
+        "select (a, b) in (select a, b from t), (a, b) < all (select 1, 'x') from t",
+        "?column? boolean, ?column? boolean",
+    ),
+    (
+        "select j.p, q from (t cross join u) as j(p, q)",
+        "p integer, q text",
+    ),
+    (
         "select 1 in (select a from t), 1 not in (select a from u)",
         "?column? boolean, ?column? boolean",
     ),
