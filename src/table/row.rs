@@ -43,7 +43,7 @@ fn fixed_width(ty: Type) -> Option<usize> {
         Type::Bool | Type::Char => Some(1),
         Type::Int2 => Some(2),
         Type::Int4 | Type::Float4 | Type::Date | Type::Oid => Some(4),
-        Type::Regclass | Type::Regtype | Type::Regproc => Some(4),
+        reg if reg.is_reg() => Some(4),
         Type::Int8 | Type::Float8 | Type::Timestamp | Type::Timestamptz => Some(8),
         _ => None,
     }

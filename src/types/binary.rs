@@ -43,9 +43,8 @@ fn receive(ty: Type, typmod: i32, reader: &mut Reader<'_>) -> Result<Datum> {
         Type::Int2 => Datum::Int2(i16::from_be_bytes(take(reader)?)),
         Type::Int4 => Datum::Int4(i32::from_be_bytes(take(reader)?)),
         Type::Int8 => Datum::Int8(i64::from_be_bytes(take(reader)?)),
-        Type::Oid | Type::Regproc | Type::Regclass | Type::Regtype => {
-            Datum::Oid(u32::from_be_bytes(take(reader)?))
-        }
+        Type::Oid => Datum::Oid(u32::from_be_bytes(take(reader)?)),
+        reg if reg.is_reg() => Datum::Oid(u32::from_be_bytes(take(reader)?)),
         Type::Float4 => Datum::Float4(f32::from_be_bytes(take(reader)?)),
         Type::Float8 => Datum::Float8(f64::from_be_bytes(take(reader)?)),
         Type::Name => {

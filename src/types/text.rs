@@ -23,7 +23,7 @@ pub fn text_in(ty: Type, typmod: i32, s: &str, format: &Format) -> Result<Datum>
         Type::Int4 => Datum::Int4(int_in(s, ty)?),
         Type::Int8 => Datum::Int8(int_in(s, ty)?),
         Type::Oid => Datum::Oid(oid_in(s)?),
-        Type::Regproc | Type::Regclass | Type::Regtype => Datum::Oid(reg_in(ty, s)?),
+        reg if reg.is_reg() => Datum::Oid(reg_in(ty, s)?),
         Type::Float4 => Datum::Float4(float_in(s)?),
         Type::Float8 => Datum::Float8(float_in(s)?),
         Type::Name => Datum::text(truncate_name(check_text(s)?)),

@@ -17,6 +17,7 @@ pub enum Type {
     Oid,
     Regclass,
     Regtype,
+    Regnamespace,
     Float4,
     Float8,
     /// A string literal or parameter whose type the context has not told yet.
@@ -84,7 +85,7 @@ use Category as C;
 use Type as T;
 
 /// In the order of the variants of [`Type`], so that a type is its own index.
-static TABLE: [Row; 43] = [
+static TABLE: [Row; 44] = [
     (T::Bool, 16, "bool", "boolean", 1, None, C::Boolean, true),
     (T::Bytea, 17, "bytea", "bytea", -1, None, C::User, false),
     (T::Char, 18, "char", "\"char\"", 1, None, C::Internal, false),
@@ -119,6 +120,16 @@ static TABLE: [Row; 43] = [
         2206,
         "regtype",
         "regtype",
+        4,
+        None,
+        C::Numeric,
+        false,
+    ),
+    (
+        T::Regnamespace,
+        4089,
+        "regnamespace",
+        "regnamespace",
         4,
         None,
         C::Numeric,
@@ -401,13 +412,13 @@ static TABLE: [Row; 43] = [
 ];
 
 /// No type that Walnut knows has a larger OID.
-const OID_MAX: usize = 2283;
+const OID_MAX: usize = 4089;
 
 /// In [`BY_OID`] and [`ARRAY_OF`]: no such type.
 const NONE: u8 = u8::MAX;
 
 /// OID to row of [`TABLE`].
-#[expect(clippy::cast_possible_truncation, reason = "there are 43 rows")]
+#[expect(clippy::cast_possible_truncation, reason = "there are 44 rows")]
 static BY_OID: [u8; OID_MAX + 1] = {
     let mut by_oid = [NONE; OID_MAX + 1];
     let mut i = 0;
@@ -419,7 +430,7 @@ static BY_OID: [u8; OID_MAX + 1] = {
 };
 
 /// Row of an element type to row of its array type.
-#[expect(clippy::cast_possible_truncation, reason = "there are 43 rows")]
+#[expect(clippy::cast_possible_truncation, reason = "there are 44 rows")]
 static ARRAY_OF: [u8; TABLE.len()] = {
     let mut array_of = [NONE; TABLE.len()];
     let mut i = 0;
@@ -454,7 +465,10 @@ impl Type {
 
     /// An OID whose text is the name of an object.
     pub fn is_reg(self) -> bool {
-        matches!(self, Type::Regclass | Type::Regproc | Type::Regtype)
+        matches!(
+            self,
+            Type::Regclass | Type::Regproc | Type::Regtype | Type::Regnamespace
+        )
     }
 
     /// Every type with a row in `pg_type`.

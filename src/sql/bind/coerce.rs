@@ -154,7 +154,7 @@ impl Binder<'_> {
 
     fn literal(&self, text: String, ty: Type, at: Position) -> Result<Expr> {
         // Names of objects are looked up by the function behind the cast from text.
-        if matches!(ty, Type::Regclass | Type::Regtype | Type::Regproc)
+        if ty.is_reg()
             && let Some(cast) = func::cast(Type::Text, ty)
             && let CastMethod::Function(_) = cast.method
         {

@@ -384,12 +384,7 @@ impl Binder<'_> {
         let values = self.exprs(items, s)?.into_iter();
         let values: Vec<Expr> = values.map(|v| self.settle(v)).collect::<Result<_>>()?;
         // A row's datum keeps no types, and these look like others.
-        let mixed = |ty: Type| {
-            matches!(
-                ty,
-                Type::Timestamptz | Type::Regclass | Type::Regtype | Type::Regproc
-            )
-        };
+        let mixed = |ty: Type| ty == Type::Timestamptz || ty.is_reg();
         if let Some(field) = values
             .iter()
             .find(|v| mixed(v.ty) || v.ty.element().is_some())

@@ -11,7 +11,7 @@ pub fn hashable(left: Type, right: Type) -> bool {
         // Trailing blanks count in neither; against text they would.
         Type::Bpchar => Type::Bpchar,
         ty if ty.is_text() => Type::Text,
-        Type::Oid | Type::Regclass | Type::Regproc | Type::Regtype => Type::Oid,
+        reg if reg.is_reg() => Type::Oid,
         ty => ty,
     };
     class(left) == class(right)

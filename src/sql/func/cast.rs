@@ -164,6 +164,13 @@ pub(super) static CASTS: &[Cast] = &[
     cast!(Regtype => Int8, Assignment, "", INT8_FROM_OID),
     cast!(Oid => Regtype, Implicit),
     cast!(Regtype => Oid, Implicit),
+    cast!(Int2 => Regnamespace, Implicit, "", OID_FROM_INT2),
+    cast!(Int4 => Regnamespace, Implicit, "", OID_FROM_INT4),
+    cast!(Int8 => Regnamespace, Implicit, "", OID_FROM_INT8),
+    cast!(Regnamespace => Int4, Assignment, "", INT4_FROM_OID),
+    cast!(Regnamespace => Int8, Assignment, "", INT8_FROM_OID),
+    cast!(Oid => Regnamespace, Implicit),
+    cast!(Regnamespace => Oid, Implicit),
     cast!(Int2 => Regproc, Implicit, "", OID_FROM_INT2),
     cast!(Int4 => Regproc, Implicit, "", OID_FROM_INT4),
     cast!(Int8 => Regproc, Implicit, "", OID_FROM_INT8),
@@ -217,6 +224,22 @@ static REGTYPE: [Function; 2] = [
         &[Type::Text],
         Type::Regtype,
         eval!(cx; |a: Text| reg_from_text(cx, Type::Regtype, a)),
+    )
+    .stable(),
+];
+static REGNAMESPACE: [Function; 2] = [
+    function(
+        "",
+        &[Type::Regnamespace],
+        Type::Text,
+        eval!(cx; |a: Oid| reg_to_text(cx, Type::Regnamespace, *a)),
+    )
+    .stable(),
+    function(
+        "",
+        &[Type::Text],
+        Type::Regnamespace,
+        eval!(cx; |a: Text| reg_from_text(cx, Type::Regnamespace, a)),
     )
     .stable(),
 ];
@@ -278,6 +301,8 @@ fn through_text(from: Type, to: Type) -> CastMethod {
         (_, Type::Regclass) => CastMethod::Function(&REGCLASS[1]),
         (Type::Regtype, _) => CastMethod::Function(&REGTYPE[0]),
         (_, Type::Regtype) => CastMethod::Function(&REGTYPE[1]),
+        (Type::Regnamespace, _) => CastMethod::Function(&REGNAMESPACE[0]),
+        (_, Type::Regnamespace) => CastMethod::Function(&REGNAMESPACE[1]),
         (Type::Regproc, _) => CastMethod::Function(&REGPROC[0]),
         (_, Type::Regproc) => CastMethod::Function(&REGPROC[1]),
         _ => CastMethod::InOut,

@@ -6,7 +6,7 @@ use crate::sql::func::text::quote_ident;
 use crate::sql::func::{Eval, EvalContext, Function};
 use crate::sql::system::names::{self, Relation};
 use crate::sql::system::{definitions, procs, roles};
-use crate::types::Type::{Any, Bool, Int4, Name, Oid, Regclass, Regtype, Text};
+use crate::types::Type::{Any, Bool, Int4, Int8, Name, Oid, Regclass, Regtype, Text};
 use crate::types::{Datum, Type, format_type};
 
 /// Forms of a privilege check: with or without the role, by name or OID, object by name or OID.
@@ -59,6 +59,8 @@ macro_rules! privilege {
     };
 }
 
+const UNKNOWN_SIZE: Eval = Eval::F1(|_, _| Ok(Datum::Null));
+
 /// There are no comments on objects.
 const NO_COMMENT: Eval = Eval::N(|_, _| Ok(Datum::Null));
 
@@ -100,6 +102,60 @@ pub(super) static FUNCTIONS: &[&[Function]] = &[
             &[Oid],
             Bool,
             eval!(|oid: Oid| { Ok(procs::name(*oid).map_or(Datum::Null, |_| Datum::Bool(true))) }),
+        )
+        .stable(),
+        function(
+            "pg_operator_is_visible",
+            &[Oid],
+            Bool,
+            eval!(|_oid: Oid| Ok(Datum::Bool(true))),
+        )
+        .stable(),
+        function(
+            "pg_get_function_result",
+            &[Oid],
+            Text,
+            eval!(|oid: Oid| Ok(procs::result(*oid).map_or(Datum::Null, Datum::Text))),
+        )
+        .stable(),
+        function(
+            "pg_get_function_arguments",
+            &[Oid],
+            Text,
+            eval!(|oid: Oid| Ok(procs::arguments(*oid).map_or(Datum::Null, Datum::Text))),
+        )
+        .stable(),
+        function(
+            "pg_get_function_identity_arguments",
+            &[Oid],
+            Text,
+            eval!(|oid: Oid| Ok(procs::arguments(*oid).map_or(Datum::Null, Datum::Text))),
+        )
+        .stable(),
+        // Extended statistics do not exist.
+        function(
+            "pg_get_statisticsobjdef_columns",
+            &[Oid],
+            Text,
+            Eval::F1(|_, _| Ok(Datum::Null)),
+        )
+        .stable(),
+        function(
+            "pg_size_pretty",
+            &[Int8],
+            Text,
+            eval!(|size: Int8| text(size_pretty(*size))),
+        ),
+        // The catalog does not know how many pages a table takes.
+        function("pg_table_size", &[Regclass], Int8, UNKNOWN_SIZE).volatile(),
+        function("pg_total_relation_size", &[Regclass], Int8, UNKNOWN_SIZE).volatile(),
+        function("pg_relation_size", &[Regclass], Int8, UNKNOWN_SIZE).volatile(),
+        function("pg_indexes_size", &[Regclass], Int8, UNKNOWN_SIZE).volatile(),
+        function(
+            "pg_tablespace_location",
+            &[Oid],
+            Text,
+            eval!(|_oid: Oid| text("")),
         )
         .stable(),
         function(
@@ -212,6 +268,24 @@ pub(super) static FUNCTIONS: &[&[Function]] = &[
     privilege!("has_database_privilege", database_privilege),
 ];
 
+/// A number of bytes in the largest unit that leaves some digits. The last bit that is shifted out
+/// rounds.
+fn size_pretty(mut size: i64) -> String {
+    if size.unsigned_abs() < 10 * 1024 {
+        return format!("{size} bytes");
+    }
+    // Twice the size in kB, so that one bit more than is shown is at hand.
+    size /= 1 << 9;
+    let units = ["kB", "MB", "GB", "TB", "PB"];
+    let last = units.len() - 1;
+    let mut unit = 0;
+    while unit < last && size.unsigned_abs() >= 20 * 1024 - 1 {
+        size /= 1 << 10;
+        unit += 1;
+    }
+    format!("{} {}", (size + size.signum()) / 2, units[unit])
+}
+
 fn type_of(oid: u32) -> Option<Type> {
     Type::from_oid(crate::base::Oid(oid))
 }
@@ -266,9 +340,23 @@ pub fn reg_from_text(cx: &EvalContext<'_>, ty: Type, s: &str) -> Result<Datum> {
         Type::Regclass => names::resolve(cx, s)?.oid(),
         Type::Regtype => type_from_name(s)?.oid().0,
         Type::Regproc => procs::resolve(&names::parse(s)?, s)?,
+        Type::Regnamespace => schema_from_name(cx, s)?,
         _ => return wrong_argument(),
     };
     Ok(Datum::Oid(oid))
+}
+
+fn schema_from_name(cx: &EvalContext<'_>, s: &str) -> Result<u32> {
+    let parts = names::parse(s)?;
+    let [name] = parts.as_slice() else {
+        return Err(Error::new(SqlState::INVALID_NAME, "invalid name syntax"));
+    };
+    names::schema_oid(cx.catalog, name).ok_or_else(|| {
+        Error::new(
+            SqlState::INVALID_SCHEMA_NAME,
+            format!("schema \"{name}\" does not exist"),
+        )
+    })
 }
 
 /// The output of regclass, regtype and regproc; whoever shows such a value uses it.
@@ -280,6 +368,9 @@ pub fn reg_to_text(cx: &EvalContext<'_>, ty: Type, oid: u32) -> Result<Datum> {
         Type::Regclass => names::by_oid(cx.catalog, oid).map(|r| names::shown(cx, &r)),
         Type::Regtype => type_of(oid).map(|ty| format_type(ty, -1)),
         Type::Regproc => procs::name(oid).map(quote_ident),
+        Type::Regnamespace => names::schemas(cx.catalog)
+            .find(|(known, _)| *known == oid)
+            .map(|(_, name)| quote_ident(name)),
         _ => return wrong_argument(),
     };
     text(name.unwrap_or_else(|| oid.to_string()))
@@ -429,4 +520,25 @@ fn database_privilege(cx: &EvalContext<'_>, database: &Datum, privileges: &Datum
     } else {
         Datum::Null
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size_pretty;
+
+    #[test]
+    fn sizes_are_rounded_as_postgresql_rounds_them() {
+        for (size, shown) in [
+            (0, "0 bytes"),
+            (10_239, "10239 bytes"),
+            (10_240, "10 kB"),
+            (-10_752, "-11 kB"),
+            (10_485_247, "10239 kB"),
+            (10_485_248, "10 MB"),
+            (123_456_789, "118 MB"),
+            (i64::MAX, "8192 PB"),
+        ] {
+            assert_eq!(size_pretty(size), shown);
+        }
+    }
 }

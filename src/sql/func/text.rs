@@ -372,7 +372,7 @@ fn concat2(a: &str, b: &str) -> Result<Datum> {
 
 /// The text form of a value, as the type's output function gives it.
 pub(crate) fn output(cx: &EvalContext<'_>, ty: Type, value: &Datum) -> Result<String> {
-    if let (Type::Regclass | Type::Regtype | Type::Regproc, Datum::Oid(oid)) = (ty, value) {
+    if let (true, Datum::Oid(oid)) = (ty.is_reg(), value) {
         return match reg_to_text(cx, ty, *oid)? {
             Datum::Text(s) => Ok(s),
             _ => wrong_argument(),

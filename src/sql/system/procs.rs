@@ -4,11 +4,11 @@ use std::sync::LazyLock;
 
 use rustc_hash::FxHashMap;
 
-use crate::base::{Error, Result, SqlState};
+use crate::base::{Error, Oid, Result, SqlState};
 use crate::sql::func::{
-    Eval, EvalContext, Function, Volatility, all_aggregates, all_functions, functions,
+    Aggregate, Eval, EvalContext, Function, Volatility, all_aggregates, all_functions, functions,
 };
-use crate::types::{Datum, Type};
+use crate::types::{Datum, Type, format_type};
 
 use super::Rows;
 use super::names::PG_CATALOG_OID;
@@ -34,17 +34,75 @@ pub(super) fn oid(function: &Function) -> u32 {
 
 /// The name of a function, by OID.
 pub(crate) fn name(oid: u32) -> Option<&'static str> {
-    let at = |first: u32| oid.checked_sub(first).and_then(|n| usize::try_from(n).ok());
-    let function = at(FIRST_FUNCTION_OID)
-        .and_then(|n| all_functions().get(n))
-        .map(|f| f.name);
-    let aggregate = || {
-        at(FIRST_AGGREGATE_OID)
-            .and_then(|n| all_aggregates().nth(n))
-            .map(|a| a.name)
+    Some(match called(oid)? {
+        Called::Function(f) => f.name,
+        Called::Aggregate(a) => a.name,
+        Called::Internal(f) => f.1,
+    })
+}
+
+/// The result of a function as psql shows it.
+pub(crate) fn result(oid: u32) -> Option<String> {
+    let (returns, set) = match called(oid)? {
+        Called::Function(f) => (f.returns.oid().0, matches!(f.eval, Eval::Set(_))),
+        Called::Aggregate(a) => (a.returns.oid().0, false),
+        Called::Internal(f) => (f.2, false),
     };
-    let internal = || INTERNAL.iter().find(|f| f.0 == oid).map(|f| f.1);
-    function.or_else(aggregate).or_else(internal)
+    let set = if set { "SETOF " } else { "" };
+    Some(format!("{set}{}", type_name(returns)))
+}
+
+/// The argument types of a function as psql shows them.
+pub(crate) fn arguments(oid: u32) -> Option<String> {
+    let (args, variadic): (Vec<u32>, bool) = match called(oid)? {
+        Called::Function(f) => (f.args.iter().map(|ty| ty.oid().0).collect(), f.variadic),
+        Called::Aggregate(a) => (a.args.iter().map(|ty| ty.oid().0).collect(), false),
+        Called::Internal(f) => (f.3.to_vec(), false),
+    };
+    let last = args.len().saturating_sub(1);
+    let shown = args.iter().enumerate().map(|(i, ty)| {
+        let mode = if variadic && i == last {
+            "VARIADIC "
+        } else {
+            ""
+        };
+        format!("{mode}{}", type_name(*ty))
+    });
+    Some(shown.collect::<Vec<_>>().join(", "))
+}
+
+fn type_name(oid: u32) -> String {
+    match Type::from_oid(Oid(oid)) {
+        // Quoted as a word of the grammar.
+        Some(Type::Any) => "\"any\"".to_owned(),
+        Some(ty) => format_type(ty, -1),
+        // Pseudo-types of the internal functions below.
+        None => match oid {
+            269 => "table_am_handler",
+            325 => "index_am_handler",
+            2275 => "cstring",
+            2281 => "internal",
+            _ => "???",
+        }
+        .to_owned(),
+    }
+}
+
+enum Called {
+    Function(&'static Function),
+    Aggregate(&'static Aggregate),
+    Internal(&'static Internal),
+}
+
+fn called(oid: u32) -> Option<Called> {
+    let at = |first: u32| oid.checked_sub(first).and_then(|n| usize::try_from(n).ok());
+    let function = at(FIRST_FUNCTION_OID).and_then(|n| all_functions().get(n));
+    let aggregate = || at(FIRST_AGGREGATE_OID).and_then(|n| all_aggregates().nth(n));
+    let internal = || INTERNAL.iter().find(|f| f.0 == oid);
+    function
+        .map(|f| Called::Function(f))
+        .or_else(|| aggregate().map(Called::Aggregate))
+        .or_else(|| internal().map(Called::Internal))
 }
 
 /// The only function of a name, as the input of regproc has it.
@@ -282,6 +340,10 @@ static INTERNAL: &[Internal] = &[
     (2445, "regprocsend", 17, &[24], b'i', true),
     (2452, "regclassrecv", 2205, &[2281], b'i', true),
     (2453, "regclasssend", 17, &[2205], b'i', true),
+    (4084, "regnamespacein", 4089, &[2275], b's', true),
+    (4085, "regnamespaceout", 2275, &[4089], b's', true),
+    (4087, "regnamespacerecv", 4089, &[2281], b'i', true),
+    (4088, "regnamespacesend", 17, &[4089], b'i', true),
     (2454, "regtyperecv", 2206, &[2281], b'i', true),
     (2455, "regtypesend", 17, &[2206], b'i', true),
     (2460, "numeric_recv", 1700, &[2281, 26, 23], b'i', true),
