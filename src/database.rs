@@ -3,7 +3,7 @@
 //! | name in the directory | what it is |
 //! |---|---|
 //! | `walnut.lock` | locked while a server runs on the directory |
-//! | `control` | format version and database id; see [`Control`] |
+//! | `control` | format version and database id; see `Control` in this file |
 //! | `wal/` | the log |
 
 use std::fmt;

@@ -569,7 +569,7 @@ pub enum ExprKind {
         arg: Box<Expr>,
         negated: bool,
     },
-    /// IS [NOT] TRUE, FALSE; `value: None` is UNKNOWN.
+    /// IS \[NOT\] TRUE, FALSE; `value: None` is UNKNOWN.
     IsBool {
         arg: Box<Expr>,
         value: Option<bool>,

@@ -1,7 +1,7 @@
 //! Names, types, implicit casts and operators, resolved by PostgreSQL's rules: a statement as
 //! written becomes a statement as meant.
 //!
-//! The life of a SELECT: [`bind`] makes a [`Binder`]; `query` walks WITH, set operations and
+//! The life of a SELECT: [`bind`] makes a `Binder`; `query` walks WITH, set operations and
 //! VALUES; `from` binds the FROM list to a relation and a namespace; `select` binds the clauses
 //! over that namespace in PostgreSQL's order, `group` checks and rewrites what stands above an
 //! aggregation; `expr`, `call` and `predicate` bind expressions, `resolve` chooses among
@@ -12,7 +12,7 @@
 //!   without a type becomes text.
 //! - B2: every `Outer { level, .. }` counts the rows between it and the row it names: one for each
 //!   enclosing query and one for each lateral join on the way.
-//! - B3: the numbers above [`scope::TAG`], which stand for references and aggregates while a
+//! - B3: the numbers above `scope::TAG`, which stand for references and aggregates while a
 //!   SELECT is bound, never leave `select`.
 //! - B4: a statement too deep for the stack is refused with 54001.
 //!

@@ -43,6 +43,12 @@ const LATER: [&str; 24] = [
     "int8range",
     "xid",
     "pg_lsn",
+    "serial",
+    "bigserial",
+    "smallserial",
+    "serial2",
+    "serial4",
+    "serial8",
 ];
 
 /// The type and its modifier as `pg_attribute.atttypmod` (-1: none).

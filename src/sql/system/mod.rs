@@ -1,7 +1,7 @@
 //! Relations of `pg_catalog` and `information_schema`, computed from the catalog, the session and
 //! the registry of functions whenever they are read.
 //!
-//! Names, OIDs and columns are PostgreSQL 15's; [`columns`] tells where a type differs. A relation
+//! Names, OIDs and columns are PostgreSQL 15's; `columns` tells where a type differs. A relation
 //! that describes what Walnut does not have (partitions, triggers, comments) is empty; one whose
 //! facts exist but are not told here is missing.
 //!
