@@ -18,7 +18,7 @@ pub(super) enum Relation<'a> {
 }
 
 /// Types of PostgreSQL that are not there yet: refused by name rather than unknown.
-const LATER: [&str; 24] = [
+const LATER: [&str; 30] = [
     "json",
     "jsonb",
     "uuid",
