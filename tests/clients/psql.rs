@@ -289,8 +289,8 @@ COPY t FROM STDIN WITH CSV;
 8,long,t,extra
 \\.
 SELECT count(*) FROM t;
-COPY nope FROM STDIN;
 COPY t (nope) TO STDOUT;
+COPY nope FROM STDIN;
 ",
     );
     assert_lines(
@@ -326,7 +326,7 @@ CONTEXT:  COPY t, line 1: \"8,long,t,extra\"
      6
 (1 row)
 
-ERROR:  relation \"nope\" does not exist
-ERROR:  column \"nope\" of relation \"t\" does not exist",
+ERROR:  column \"nope\" of relation \"t\" does not exist
+ERROR:  relation \"nope\" does not exist",
     );
 }
