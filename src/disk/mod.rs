@@ -25,6 +25,9 @@ use crate::base::Result;
 
 pub use real::RealDisk;
 
+/// The unit of a file that was opened by [`Disk::open_direct`].
+pub const DIRECT_BLOCK: usize = 4096;
+
 /// Directories and names. All files are private to the server's user (0600, directories 0700).
 pub trait Disk: Send + Sync + 'static {
     /// Creates a directory. An existing one is an error.
@@ -33,6 +36,10 @@ pub trait Disk: Send + Sync + 'static {
     fn create(&self, path: &Path) -> Result<Box<dyn File>>;
     /// Opens an existing file for reading and writing.
     fn open(&self, path: &Path) -> Result<Box<dyn File>>;
+    /// Opens an existing file to be written past the system's cache, where the file system can:
+    /// only whole blocks of [`DIRECT_BLOCK`] bytes, at multiples of it in the file, from memory
+    /// that is aligned to it, and nothing to be read. A sync is needed all the same (D1).
+    fn open_direct(&self, path: &Path) -> Result<Box<dyn File>>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, path: &Path) -> Result<()>;
     /// Renames a file, replacing `to` if it exists.

@@ -6,9 +6,9 @@ use std::num::NonZeroU64;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Advice, FlockOperation};
+use rustix::fs::{Advice, FlockOperation, OFlags};
 
-use super::{Disk, File, Lock};
+use super::{DIRECT_BLOCK, Disk, File, Lock};
 use crate::base::{Error, Result};
 
 /// The disk of the machine.
@@ -32,6 +32,14 @@ impl Disk for RealDisk {
     fn open(&self, path: &Path) -> Result<Box<dyn File>> {
         let file = options().open(path).map_err(named("open", path))?;
         Ok(RealFile::boxed(file, path))
+    }
+
+    fn open_direct(&self, path: &Path) -> Result<Box<dyn File>> {
+        let direct = OFlags::DIRECT.bits().cast_signed();
+        match options().custom_flags(direct).open(path) {
+            Ok(file) if takes_direct_blocks(&file) => Ok(RealFile::boxed(file, path)),
+            _ => self.open(path),
+        }
     }
 
     fn sync_dir(&self, path: &Path) -> Result<()> {
@@ -83,6 +91,14 @@ impl Disk for RealDisk {
             Err(errno) => Err(named("lock", path)(errno.into())),
         }
     }
+}
+
+/// Whether blocks of [`DIRECT_BLOCK`] bytes are large enough for the device: reads tell, too.
+fn takes_direct_blocks(file: &fs::File) -> bool {
+    let mut bytes = vec![0; 2 * DIRECT_BLOCK];
+    let aligned = bytes.as_ptr().align_offset(DIRECT_BLOCK);
+    file.read_at(&mut bytes[aligned..aligned + DIRECT_BLOCK], 0)
+        .is_ok()
 }
 
 fn options() -> fs::OpenOptions {

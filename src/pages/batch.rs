@@ -105,7 +105,7 @@ impl<'a> Batch<'a> {
         let writes = live.map(|(_, t)| PageWrite {
             page: t.page,
             base: t.base,
-            edits: t.edits.encode(&t.copy),
+            edits: t.edits,
             copy: t.copy,
         });
         Finished {
@@ -183,7 +183,7 @@ pub struct Finished<'a> {
 struct PageWrite {
     page: PageId,
     base: Lsn,
-    edits: Vec<u8>,
+    edits: Edits,
     copy: PageRef,
 }
 
@@ -193,11 +193,19 @@ impl Finished<'_> {
         self.writes.is_empty()
     }
 
-    /// For each page changed: the page, the lsn of the version the edits start from, the edits as
-    /// the log carries them (at most a little more than a page).
-    pub fn writes(&self) -> impl ExactSizeIterator<Item = (PageId, Lsn, &[u8])> {
-        let writes = self.writes.iter();
-        writes.map(|w| (w.page, w.base, w.edits.as_slice()))
+    /// At least the bytes of edits that [`Self::take_edits`] will give.
+    pub fn edits_bytes_max(&self) -> usize {
+        self.writes.iter().map(|w| w.edits.bytes_max()).sum()
+    }
+
+    /// Gives out, for each page changed: the page, the lsn of the version the edits start from, the
+    /// edits as the log carries them (at most a little more than a page). Once: they are freed as
+    /// they go.
+    pub fn take_edits(&mut self, mut log: impl FnMut(PageId, Lsn, &[u8])) {
+        for write in &mut self.writes {
+            let edits = std::mem::replace(&mut write.edits, Edits::Listed(Vec::new()));
+            log(write.page, write.base, &edits.encode(&write.copy));
+        }
     }
 
     /// Stamps the versions with the end lsn of their blob and installs them; then the allocators'

@@ -45,6 +45,19 @@ impl Edits {
         list.extend_from_slice(bytes);
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Edits::Listed(list) if list.is_empty())
+    }
+
+    /// At least the bytes that [`Self::encode`] will give: between two runs of an image lie as many
+    /// zeroes as a run's head has bytes or more.
+    pub(super) fn bytes_max(&self) -> usize {
+        match self {
+            Edits::Listed(list) => list.len(),
+            Edits::Image => PAGE_SIZE,
+        }
+    }
+
     /// The bytes for the log, given the page as it has become.
     pub(super) fn encode(self, page: &Page) -> Vec<u8> {
         match self {

@@ -47,12 +47,10 @@ impl Store {
         (result, self.install_finished(batch.finish()))
     }
 
-    fn install_finished(&self, finished: Finished<'_>) -> Lsn {
+    fn install_finished(&self, mut finished: Finished<'_>) -> Lsn {
         let mut log = self.log.lock();
         let lsn = Lsn(self.next.fetch_add(100, Ordering::SeqCst) + 100);
-        for (page, base, edits) in finished.writes() {
-            log.push((page, base, edits.to_vec(), lsn));
-        }
+        finished.take_edits(|page, base, edits| log.push((page, base, edits.to_vec(), lsn)));
         finished.install(lsn);
         lsn
     }

@@ -2,7 +2,7 @@
 //! it, and the editor through which a transaction changes them.
 //!
 //! The life of a change: a commit latches its trees ([`Pages::latch`]), edits private copies
-//! ([`Batch::edit`]), turns them into log records ([`Batch::finish`], [`Finished::writes`]),
+//! ([`Batch::edit`]), turns them into log records ([`Batch::finish`], [`Finished::take_edits`]),
 //! reserves its lsn and installs ([`Finished::install`]). Recovery does the same from the log
 //! ([`Pages::apply`]). A reader registers a snapshot ([`Snapshots`]) and asks for pages at it
 //! ([`Pages::read`]).

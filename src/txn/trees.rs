@@ -12,7 +12,7 @@ use crate::btree::{self, Cursor};
 use crate::pages::{Batch, Pages};
 use crate::txn::internal;
 use crate::txn::write_set::TreeWrites;
-use crate::wal::{Blob, Log};
+use crate::wal::Log;
 
 /// The space of the one database.
 const SPACE: u32 = 1;
@@ -44,12 +44,8 @@ impl Trees {
             )));
         }
         let catalog = trees.build(&mut batch, TreeId::CATALOG, None)?;
-        let finished = batch.finish();
-        let mut blob = Blob::begin(TxnId(0));
-        for (page, base, edits) in finished.writes() {
-            blob.page_write(page, base, edits);
-        }
-        blob.commit(super::unix_micros());
+        let mut finished = batch.finish();
+        let blob = super::make_blob(TxnId(0), &mut finished);
         let reservation = log.reserve(blob.len());
         let lsn = reservation.end();
         finished.install(lsn);

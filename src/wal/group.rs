@@ -2,6 +2,7 @@
 
 use crate::base::bytes::Reader;
 use crate::base::{Lsn, Result};
+use crate::disk::DIRECT_BLOCK;
 
 use super::segment::Segments;
 
@@ -151,14 +152,11 @@ impl Chain {
     }
 }
 
-/// Bytes staged before they go out, so that a usual group is one write.
-const STAGE_BYTES: usize = 1 << 20;
-
 /// Writes groups one behind the other.
 pub(super) struct GroupWriter {
     segments: Segments,
     chain: Chain,
-    stage: Vec<u8>,
+    stage: Stage,
 }
 
 impl GroupWriter {
@@ -166,7 +164,7 @@ impl GroupWriter {
         GroupWriter {
             segments,
             chain,
-            stage: Vec::new(),
+            stage: Stage::new(),
         }
     }
 
@@ -189,21 +187,11 @@ impl GroupWriter {
         blobs.iter().for_each(|blob| crc.update(blob));
         let header = self.chain.header(length, crc.finalize());
         let bytes = header.encode();
-        self.stage.clear();
-        self.stage.extend_from_slice(&bytes);
+        self.put(&bytes)?;
         for blob in blobs {
-            if self.stage.len() + blob.len() > STAGE_BYTES {
-                self.flush()?;
-            }
-            match blob.len() > STAGE_BYTES {
-                true => self.segments.append(blob)?,
-                false => self.stage.extend_from_slice(blob),
-            }
+            self.put(blob)?;
         }
-        let end = GROUP_HEADER as u64 + length;
-        let padding = end.next_multiple_of(BLOCK) - end;
-        let padding = usize::try_from(padding).expect("less than a block");
-        self.stage.resize(self.stage.len() + padding, 0);
+        self.stage.pad();
         self.flush()?;
         let (_, header_crc) = Header::decode(&bytes).expect("the header just encoded");
         let after = self.chain.after(&header, header_crc);
@@ -211,15 +199,72 @@ impl GroupWriter {
         Ok(())
     }
 
+    fn put(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            if self.stage.space() == 0 {
+                self.flush()?;
+            }
+            let (now, later) = bytes.split_at(bytes.len().min(self.stage.space()));
+            self.stage.push(now);
+            bytes = later;
+        }
+        Ok(())
+    }
+
+    /// Writes the stage out, which is full or padded: whole blocks either way.
     fn flush(&mut self) -> Result<()> {
-        self.segments.append(&self.stage)?;
-        self.stage.clear();
+        self.segments.append(self.stage.bytes())?;
+        self.stage.len = 0;
         Ok(())
     }
 
     /// Makes the group just written durable.
     pub(super) fn sync(&mut self) -> Result<()> {
         self.segments.sync()
+    }
+}
+
+/// Bytes on their way to a segment, in memory as a direct write wants it.
+struct Stage {
+    memory: Vec<u8>,
+    /// Where in `memory` the first whole block is.
+    start: usize,
+    len: usize,
+}
+
+/// A usual group is one write.
+const STAGE_BYTES: usize = 1 << 20;
+const _: () = assert!(STAGE_BYTES.is_multiple_of(DIRECT_BLOCK));
+const _: () = assert!(BLOCK.is_multiple_of(DIRECT_BLOCK as u64));
+
+impl Stage {
+    fn new() -> Stage {
+        let memory = vec![0; STAGE_BYTES + DIRECT_BLOCK];
+        Stage {
+            start: memory.as_ptr().align_offset(DIRECT_BLOCK),
+            memory,
+            len: 0,
+        }
+    }
+
+    fn space(&self) -> usize {
+        STAGE_BYTES - self.len
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.memory[self.start..][..self.len]
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.memory[self.start + self.len..][..bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    /// Fills the last block with zeros.
+    fn pad(&mut self) {
+        let end = self.len.next_multiple_of(BLOCK as usize);
+        self.memory[self.start..][self.len..end].fill(0);
+        self.len = end;
     }
 }
 

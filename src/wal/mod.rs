@@ -185,13 +185,16 @@ impl Log {
         disk.sync_dir(dir)?;
         let Tail {
             mut chain,
-            open,
+            mut open,
             offset,
             last_segment,
             mut recovered,
         } = reader::recover(&*disk, dir, database_id, replay)?;
         chain.incarnation += 1;
         recovered.incarnation = chain.incarnation;
+        for segment in &mut open {
+            segment.file = disk.open_direct(&segment::path(dir, segment.number))?;
+        }
         let preparer = Preparer::start(disk, dir, options.segment_bytes, last_segment + 1)?;
         let mut writer = GroupWriter::new(Segments::new(&preparer, open, offset), chain);
         writer.write(&[])?;

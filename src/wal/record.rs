@@ -46,9 +46,10 @@ pub struct Blob {
 }
 
 impl Blob {
-    pub fn begin(txn: TxnId) -> Blob {
+    /// With room for so many bytes of edits: a hint.
+    pub fn begin(txn: TxnId, edits_bytes: usize) -> Blob {
         let mut blob = Blob {
-            bytes: Vec::with_capacity(512),
+            bytes: Vec::with_capacity(512 + edits_bytes),
             txn,
             complete: false,
         };
@@ -252,7 +253,7 @@ mod tests {
     use super::*;
 
     fn sample() -> Vec<u8> {
-        let mut blob = Blob::begin(TxnId(7));
+        let mut blob = Blob::begin(TxnId(7), 0);
         let page = PageId {
             space: 1,
             number: 2,

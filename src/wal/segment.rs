@@ -84,7 +84,7 @@ pub(super) fn make(
     disk.sync_dir(dir)?;
     Ok(Segment {
         number,
-        file: disk.open(&path)?,
+        file: disk.open_direct(&path)?,
         bytes,
     })
 }
@@ -314,7 +314,8 @@ impl Segments {
         Ok(())
     }
 
-    /// Writes behind what was written before, into as many segments as it takes.
+    /// Writes whole, aligned blocks behind what was written before, into as many segments as it
+    /// takes.
     pub(super) fn append(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
             let front = self.open.front().expect("wait_space came first");

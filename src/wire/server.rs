@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 
@@ -118,13 +117,8 @@ impl Server {
             .collect()
     }
 
-    /// Serves clients until `stop` is ready; then tells them to go and waits for it. Connections
-    /// are dealt out to `workers` in turn.
-    ///
-    /// # Panics
-    /// If there are no workers.
-    pub async fn run(self, workers: &[Handle], stop: impl Future<Output = ()>) {
-        let mut workers = workers.iter().cycle();
+    /// Serves clients until `stop` is ready; then tells them to go and waits for it.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
         let (sender, mut accepted) = mpsc::channel(64);
         let mut accepting = JoinSet::new();
         for listener in self.tcp {
@@ -143,8 +137,7 @@ impl Server {
                 Some(socket) = accepted.recv() => {
                     // Clients that have not said yet what they want are limited, too.
                     if tasks.len() <= 2 * self.shared.config.max_connections + 16 {
-                        let worker = workers.next().expect("there are workers");
-                        tasks.spawn_on(serve(socket, self.shared.clone()), worker);
+                        tasks.spawn(serve(socket, self.shared.clone()));
                     }
                 }
                 Some(ended) = tasks.join_next() => log_panic(&ended),
@@ -224,10 +217,7 @@ impl Pause {
 }
 
 /// One connection, from its first byte to its last.
-async fn serve(socket: Socket, shared: Arc<Shared>) {
-    let Ok(mut socket) = socket.adopt() else {
-        return;
-    };
+async fn serve(mut socket: Socket, shared: Arc<Shared>) {
     let mut stop = shared.stop.subscribe();
     let mut input = BytesMut::with_capacity(8 * 1024);
     let limit = Duration::from_secs(STARTUP_SECONDS);

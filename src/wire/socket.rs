@@ -12,15 +12,6 @@ pub(super) enum Socket {
 }
 
 impl Socket {
-    /// Moves the socket to the runtime that calls this: from then on its readiness is reported
-    /// there.
-    pub(super) fn adopt(self) -> io::Result<Socket> {
-        Ok(match self {
-            Socket::Tcp(stream) => Socket::Tcp(TcpStream::from_std(stream.into_std()?)?),
-            Socket::Unix(stream) => Socket::Unix(UnixStream::from_std(stream.into_std()?)?),
-        })
-    }
-
     /// Reads what there is; 0: the other side has closed. Can be dropped without losing bytes.
     pub(super) async fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
         match self {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::sync::{Condvar, Mutex, RwLock};
 use crate::base::{Error, Result};
-use crate::disk::{Disk, File, Lock};
+use crate::disk::{DIRECT_BLOCK, Disk, File, Lock};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fault {
@@ -128,11 +128,12 @@ impl TestDisk {
         found.ok_or_else(|| refused(path, ErrorKind::NotFound))
     }
 
-    fn handle(&self, path: &Path, content: Arc<Mutex<Content>>) -> Box<dyn File> {
+    fn handle(&self, path: &Path, content: Arc<Mutex<Content>>) -> Box<Handle> {
         Box::new(Handle {
             disk: self.clone(),
             path: path.to_owned(),
             content,
+            is_direct: false,
         })
     }
 }
@@ -167,6 +168,12 @@ impl Disk for TestDisk {
 
     fn open(&self, path: &Path) -> Result<Box<dyn File>> {
         Ok(self.handle(path, self.get(path)?))
+    }
+
+    fn open_direct(&self, path: &Path) -> Result<Box<dyn File>> {
+        let mut handle = self.handle(path, self.get(path)?);
+        handle.is_direct = true;
+        Ok(handle)
     }
 
     fn sync_dir(&self, _path: &Path) -> Result<()> {
@@ -207,6 +214,7 @@ struct Handle {
     disk: TestDisk,
     path: PathBuf,
     content: Arc<Mutex<Content>>,
+    is_direct: bool,
 }
 
 impl Handle {
@@ -225,6 +233,11 @@ impl File for Handle {
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        if self.is_direct {
+            assert_eq!(bytes.as_ptr().align_offset(DIRECT_BLOCK), 0);
+            assert!(bytes.len().is_multiple_of(DIRECT_BLOCK));
+            assert!(offset.is_multiple_of(DIRECT_BLOCK as u64));
+        }
         if self.is_segment() {
             let fault = self.disk.0.faults.lock().write.take();
             act(fault, &self.path)?;

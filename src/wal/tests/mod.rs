@@ -35,7 +35,7 @@ fn options() -> Options {
 
 /// A blob whose edits can be told from any other's.
 fn blob(txn: u64, edit_bytes: usize) -> Blob {
-    let mut blob = Blob::begin(TxnId(txn));
+    let mut blob = Blob::begin(TxnId(txn), 0);
     let page = PageId {
         space: 1,
         number: 1,
