@@ -245,6 +245,7 @@ impl Binder<'_> {
                 what: exact.what,
                 args: exact.args.clone(),
             }),
+            None if resolve::takes_interval_too(name, &inputs) => Choice::Ambiguous,
             None => resolve::choose(candidates, &inputs),
         };
         let chosen = match choice {

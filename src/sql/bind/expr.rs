@@ -228,7 +228,13 @@ impl Binder<'_> {
         }
         let value = self.expr(arg, s)?;
         let at = value.at;
-        let arg = Box::new(self.settle(value)?);
+        if let (ExprKind::Param(index), Type::Unknown) = (&value.expr.kind, value.expr.ty) {
+            self.params.leave_untyped(*index, at);
+        }
+        let arg = Box::new(match value.expr.kind {
+            ExprKind::Param(_) => value.expr,
+            _ => self.settle(value)?,
+        });
         Ok(typed(boolean(ExprKind::IsNull { arg, negated }), at))
     }
 
@@ -383,15 +389,7 @@ impl Binder<'_> {
     fn row(&self, items: &[ast::Expr], at: Position, s: &Scope<'_>) -> Result<Typed> {
         let values = self.exprs(items, s)?.into_iter();
         let values: Vec<Expr> = values.map(|v| self.settle(v)).collect::<Result<_>>()?;
-        // A row's datum keeps no types, and these look like others.
-        let mixed = |ty: Type| ty == Type::Timestamptz || ty.is_reg();
-        if let Some(field) = values
-            .iter()
-            .find(|v| mixed(v.ty) || v.ty.element().is_some())
-        {
-            let ty = field.ty.sql_name();
-            return Err(Error::unsupported(format_args!("a row with a {ty} is")).at(at));
-        }
+        check_fields(&values, at)?;
         let expr = Expr {
             kind: ExprKind::Row(values),
             ty: Type::Record,
@@ -459,4 +457,16 @@ pub(super) fn boolean(kind: ExprKind) -> Expr {
 
 pub(super) fn int8(value: i64) -> Expr {
     coerce::constant(Datum::Int8(value), Type::Int8)
+}
+
+/// A row's datum keeps no types, and some look like others.
+pub(super) fn check_fields(fields: &[Expr], at: Position) -> Result<()> {
+    let mixed = |ty: Type| ty == Type::Timestamptz || ty.is_reg() || ty.element().is_some();
+    match fields.iter().find(|field| mixed(field.ty)) {
+        None => Ok(()),
+        Some(field) => {
+            let ty = field.ty.sql_name();
+            Err(Error::unsupported(format_args!("a row with a {ty} is")).at(at))
+        }
+    }
 }

@@ -9,6 +9,8 @@ use crate::types::Type;
 pub(super) struct Params {
     /// `Unknown`: mentioned, not yet typed. `None`: not mentioned yet.
     types: RefCell<Vec<Option<Type>>>,
+    /// Uses that any type would do for, of parameters that were untyped then.
+    untyped: RefCell<Vec<(usize, Position)>>,
     allowed: bool,
 }
 
@@ -20,6 +22,7 @@ impl Params {
         let known = |ty: &Option<Type>| ty.filter(|&ty| ty != Type::Unknown);
         Params {
             types: RefCell::new(given.iter().map(known).collect()),
+            untyped: RefCell::default(),
             allowed: true,
         }
     }
@@ -27,7 +30,8 @@ impl Params {
     /// Where parameters cannot be: defaults, checks.
     pub(super) fn none() -> Params {
         Params {
-            types: RefCell::new(Vec::new()),
+            types: RefCell::default(),
+            untyped: RefCell::default(),
             allowed: false,
         }
     }
@@ -66,14 +70,27 @@ impl Params {
         Ok(())
     }
 
+    /// An untyped mention of parameter `index` is used as it is. A later use that tells the type
+    /// comes too late for PostgreSQL, which takes this as an error.
+    pub(super) fn leave_untyped(&self, index: usize, at: Position) {
+        self.untyped.borrow_mut().push((index, at));
+    }
+
     pub(super) fn finish(self) -> Result<Vec<Type>> {
         let types = self.types.into_inner();
-        let typed = |(i, ty): (usize, Option<Type>)| match ty {
-            Some(ty) if ty != Type::Unknown => Ok(ty),
-            _ => Err(Error::new(
-                SqlState::INDETERMINATE_DATATYPE,
-                format!("could not determine data type of parameter ${}", i + 1),
-            )),
+        let unclear = |code, i| {
+            let message = format!("could not determine data type of parameter ${}", i + 1);
+            Error::new(code, message)
+        };
+        let is_known = |ty: &Type| *ty != Type::Unknown;
+        for (index, at) in self.untyped.into_inner() {
+            if types[index].as_ref().is_some_and(is_known) {
+                return Err(unclear(SqlState::AMBIGUOUS_PARAMETER, index).at(at));
+            }
+        }
+        let typed = |(i, ty): (usize, Option<Type>)| {
+            ty.filter(is_known)
+                .ok_or_else(|| unclear(SqlState::INDETERMINATE_DATATYPE, i))
         };
         types.into_iter().enumerate().map(typed).collect()
     }

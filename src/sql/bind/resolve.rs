@@ -50,6 +50,7 @@ pub(super) fn operator(
             what: candidates[i].what,
             args: candidates[i].args.clone(),
         }),
+        None if takes_interval_too(symbol, &inputs) => Choice::Ambiguous,
         None => choose(candidates, &inputs),
     };
     let chosen = match choice {
@@ -90,6 +91,12 @@ fn assume_same(inputs: &[Type]) -> Vec<Type> {
         [left, Type::Unknown] => vec![left, left],
         _ => inputs.to_vec(),
     }
+}
+
+/// Whether PostgreSQL has this for numbers and for intervals, so that a literal alone does not tell
+/// which is meant. There are no intervals here to be candidates.
+pub(super) fn takes_interval_too(name: &str, inputs: &[Type]) -> bool {
+    inputs == [Type::Unknown] && matches!(name, "-" | "sum" | "avg")
 }
 
 /// Among the candidates that implicit casts reach, the best by PostgreSQL's rules. The caller has

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::base::{Error, Oid, Result, SqlState};
 use crate::sql::ast::{Ident, Name, Position};
 use crate::sql::bind::cte::Ctes;
+use crate::sql::bind::expr::check_fields;
 use crate::sql::bind::similar;
 use crate::sql::bind::walk::{map_columns, move_inwards};
 use crate::sql::func::Function;
@@ -493,17 +494,7 @@ impl<'s> Scope<'s> {
             }
             (_, last) => {
                 columns.extend(last);
-                // A row's datum keeps no types, and these look like others.
-                let mixed = |ty: Type| {
-                    matches!(
-                        ty,
-                        Type::Timestamptz | Type::Regclass | Type::Regtype | Type::Regproc
-                    ) || ty.element().is_some()
-                };
-                if let Some(field) = columns.iter().find(|c| mixed(c.ty)) {
-                    let ty = field.ty.sql_name();
-                    return Err(Error::unsupported(format_args!("a row with a {ty} is")).at(at));
-                }
+                check_fields(&columns, at)?;
                 ExprKind::Row(columns)
             }
         };
