@@ -6,12 +6,14 @@ use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
 use crate::base::sync::{
     AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, SegQueue,
 };
 use crate::base::{Error, Lsn, Result};
 
+use super::Stats;
 use super::group::GroupWriter;
 use super::record::Blob;
 
@@ -38,6 +40,8 @@ pub(super) struct Coordinator {
     waiters: Mutex<Waiters>,
     state: AtomicU32,
     failure: OnceLock<Arc<str>>,
+    counters: Counters,
+    started_at: u64,
     pub(super) signal: Signal,
 }
 
@@ -45,17 +49,29 @@ pub(super) struct Coordinator {
 struct Published {
     start: u64,
     bytes: Vec<u8>,
+    records: u32,
+}
+
+/// What leaders have done since the start. Relaxed throughout: each is read for itself.
+#[derive(Default)]
+struct Counters {
+    blobs: AtomicU64,
+    records: AtomicU64,
+    groups: AtomicU64,
+    write_nanos: AtomicU64,
+    sync_nanos: AtomicU64,
 }
 
 /// What only the leader touches. Holding its mutex is the role.
 struct Leader {
     writer: GroupWriter,
     /// Blobs ahead of a hole, by start. They stay here until the hole is filled.
-    early: BTreeMap<u64, Vec<u8>>,
+    early: BTreeMap<u64, Published>,
     /// The contiguous blobs of the next group.
     ready: Vec<Vec<u8>>,
     /// The end of `ready`.
     ready_end: u64,
+    ready_records: u64,
 }
 
 /// Who waits, by the lsn that satisfies them; the number tells equal ones apart, in order.
@@ -85,12 +101,15 @@ impl Coordinator {
                 early: BTreeMap::new(),
                 ready: Vec::new(),
                 ready_end: end,
+                ready_records: 0,
             }),
             in_flight: AtomicUsize::new(0),
             alone: AtomicBool::new(true),
             waiters: Mutex::new(Waiters::default()),
             state: AtomicU32::new(OPEN),
             failure: OnceLock::new(),
+            counters: Counters::default(),
+            started_at: end,
             signal: Signal::default(),
         }
     }
@@ -103,6 +122,19 @@ impl Coordinator {
 
     pub(super) fn written(&self) -> Lsn {
         Lsn(self.written.load(Ordering::Acquire))
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let counters = &self.counters;
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            blobs: get(&counters.blobs),
+            records: get(&counters.records),
+            groups: get(&counters.groups),
+            bytes: self.durable().0 - self.started_at,
+            write_time: Duration::from_nanos(get(&counters.write_nanos)),
+            sync_time: Duration::from_nanos(get(&counters.sync_nanos)),
+        }
     }
 
     pub(super) fn next(&self) -> Lsn {
@@ -226,14 +258,18 @@ impl Coordinator {
         }
         leader.writer.wait_space(leader.ready_bytes())?;
         leader.drain(&self.queue);
+        let started = Instant::now();
         leader.writer.write(&leader.ready)?;
         let end = leader.writer.end();
         assert_eq!(end.0, leader.ready_end, "W1: the stream has no gaps");
         self.written.store(end.0, Ordering::Release);
+        let written = Instant::now();
         leader.writer.sync()?;
         // Release: pairs with the Acquire in durable().
         self.durable.store(end.0, Ordering::Release);
         self.alone.store(leader.ready.len() == 1, Ordering::Relaxed);
+        self.counters
+            .add_group(leader, written.duration_since(started), written.elapsed());
         leader.ready.clear();
         self.wake_covered(end);
         Ok(true)
@@ -266,28 +302,44 @@ impl Coordinator {
     }
 }
 
+impl Counters {
+    fn add_group(&self, leader: &mut Leader, write: Duration, sync: Duration) {
+        let nanos = |took: Duration| u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let add = |to: &AtomicU64, n| to.fetch_add(n, Ordering::Relaxed);
+        add(&self.blobs, leader.ready.len() as u64);
+        add(&self.records, mem::take(&mut leader.ready_records));
+        add(&self.groups, 1);
+        add(&self.write_nanos, nanos(write));
+        add(&self.sync_nanos, nanos(sync));
+    }
+}
+
 impl Leader {
     /// Moves what is published into `ready` as far as it is contiguous, the rest into `early`.
     fn drain(&mut self, queue: &SegQueue<Published>) {
-        while let Some(Published { start, bytes }) = queue.pop() {
-            if start == self.ready_end {
-                self.push_ready(bytes);
+        while let Some(published) = queue.pop() {
+            if published.start == self.ready_end {
+                self.push_ready(published);
             } else {
-                assert!(start > self.ready_end, "W1: a place is given out once");
-                self.early.insert(start, bytes);
+                assert!(
+                    published.start > self.ready_end,
+                    "W1: a place is given out once"
+                );
+                self.early.insert(published.start, published);
             }
             while let Some(entry) = self.early.first_entry()
                 && *entry.key() == self.ready_end
             {
-                let bytes = entry.remove();
-                self.push_ready(bytes);
+                let published = entry.remove();
+                self.push_ready(published);
             }
         }
     }
 
-    fn push_ready(&mut self, bytes: Vec<u8>) {
-        self.ready_end += bytes.len() as u64;
-        self.ready.push(bytes);
+    fn push_ready(&mut self, published: Published) {
+        self.ready_end += published.bytes.len() as u64;
+        self.ready_records += u64::from(published.records);
+        self.ready.push(published.bytes);
     }
 
     fn ready_bytes(&self) -> u64 {
@@ -324,11 +376,16 @@ impl Reservation<'_> {
     /// Computes the blob's checksums and hands it to the leader. It is not durable yet, and
     /// unless somebody waits for it or calls [`super::Log::write_soon`], need not become so.
     pub fn publish(self, blob: Blob) {
+        let records = blob.records();
         let bytes = blob.seal();
         assert_eq!(bytes.len() as u64, self.len, "the place reserved for it");
         let (coordinator, start) = (self.coordinator, self.start);
         mem::forget(self);
-        coordinator.publish(Published { start, bytes });
+        coordinator.publish(Published {
+            start,
+            bytes,
+            records,
+        });
     }
 }
 

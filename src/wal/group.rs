@@ -235,7 +235,7 @@ struct Stage {
 /// A usual group is one write.
 const STAGE_BYTES: usize = 1 << 20;
 const _: () = assert!(STAGE_BYTES.is_multiple_of(DIRECT_BLOCK));
-const _: () = assert!(BLOCK.is_multiple_of(DIRECT_BLOCK as u64));
+const _: () = assert!(BLOCK == DIRECT_BLOCK as u64);
 
 impl Stage {
     fn new() -> Stage {
@@ -262,7 +262,7 @@ impl Stage {
 
     /// Fills the last block with zeros.
     fn pad(&mut self) {
-        let end = self.len.next_multiple_of(BLOCK as usize);
+        let end = self.len.next_multiple_of(DIRECT_BLOCK);
         self.memory[self.start..][self.len..end].fill(0);
         self.len = end;
     }

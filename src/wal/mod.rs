@@ -85,6 +85,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::base::sync::Mutex;
 use crate::base::{Error, Lsn, Result, TxnId};
@@ -134,6 +135,19 @@ pub struct Recovered {
     pub incarnation: u64,
     /// The highest transaction id seen; new ones start above it.
     pub last_txn: Option<TxnId>,
+}
+
+/// What the log has done since the start of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    pub blobs: u64,
+    pub records: u64,
+    /// Each was written and synced once.
+    pub groups: u64,
+    /// Bytes of blobs.
+    pub bytes: u64,
+    pub write_time: Duration,
+    pub sync_time: Duration,
 }
 
 /// An open log. Dropping it without [`Log::shutdown`] is like a crash.
@@ -279,6 +293,10 @@ impl Log {
     /// All bytes below it are written, synced or not.
     pub fn written_lsn(&self) -> Lsn {
         self.coordinator.written()
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.coordinator.stats()
     }
 
     /// The end of what is reserved.

@@ -42,6 +42,7 @@ pub enum Record<'a> {
 pub struct Blob {
     bytes: Vec<u8>,
     txn: TxnId,
+    records: u32,
     complete: bool,
 }
 
@@ -51,6 +52,7 @@ impl Blob {
         let mut blob = Blob {
             bytes: Vec::with_capacity(512 + edits_bytes),
             txn,
+            records: 0,
             complete: false,
         };
         blob.record(BEGIN, &[&txn.0.to_le_bytes()]);
@@ -75,6 +77,10 @@ impl Blob {
         self.txn
     }
 
+    pub(super) fn records(&self) -> u32 {
+        self.records
+    }
+
     /// The length in bytes, which is how far the log will move.
     #[expect(clippy::len_without_is_empty, reason = "a blob begins with a record")]
     pub fn len(&self) -> usize {
@@ -88,6 +94,7 @@ impl Blob {
         self.bytes.extend_from_slice(&length.to_le_bytes());
         self.bytes.extend_from_slice(&[0; 4]);
         self.bytes.push(kind);
+        self.records += 1;
         for part in body {
             self.bytes.extend_from_slice(part);
         }
