@@ -46,34 +46,34 @@ impl BenchDisk {
 
 impl Disk for BenchDisk {
     fn create_dir(&self, path: &Path) -> Result<()> {
-        RealDisk.create_dir(path)
+        RealDisk::default().create_dir(path)
     }
     fn create(&self, path: &Path) -> Result<Box<dyn File>> {
-        Ok(self.wrap(RealDisk.create(path)?))
+        Ok(self.wrap(RealDisk::default().create(path)?))
     }
     fn open(&self, path: &Path) -> Result<Box<dyn File>> {
-        Ok(self.wrap(RealDisk.open(path)?))
+        Ok(self.wrap(RealDisk::default().open(path)?))
     }
     fn open_direct(&self, path: &Path) -> Result<Box<dyn File>> {
-        Ok(self.wrap(RealDisk.open_direct(path)?))
+        Ok(self.wrap(RealDisk::default().open_direct(path)?))
     }
     fn sync_dir(&self, path: &Path) -> Result<()> {
-        RealDisk.sync_dir(path)
+        RealDisk::default().sync_dir(path)
     }
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        RealDisk.rename(from, to)
+        RealDisk::default().rename(from, to)
     }
     fn remove(&self, path: &Path) -> Result<()> {
-        RealDisk.remove(path)
+        RealDisk::default().remove(path)
     }
     fn list(&self, path: &Path) -> Result<Vec<String>> {
-        RealDisk.list(path)
+        RealDisk::default().list(path)
     }
     fn exists(&self, path: &Path) -> Result<bool> {
-        RealDisk.exists(path)
+        RealDisk::default().exists(path)
     }
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {
-        RealDisk.lock(path)
+        RealDisk::default().lock(path)
     }
 }
 
@@ -119,7 +119,7 @@ struct Ring {
 impl Ring {
     fn new(disk: BenchDisk, dir: &Path) -> Ring {
         let path = dir.join("ring");
-        let made = RealDisk.create(&path).expect("a new directory");
+        let made = RealDisk::default().create(&path).expect("a new directory");
         made.write_all_at(&vec![0; 16 << 20], 0).expect("zeros");
         made.sync_all().expect("a sync");
         let memory = vec![0; (1 << 20) + DIRECT_BLOCK];

@@ -26,9 +26,20 @@ pub struct Database {
     _lock: Box<dyn Lock>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     pub wal: wal::Options,
+    /// Whether syncs are done. Without, only a crash of the process alone is survived.
+    pub fsync: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            wal: wal::Options::default(),
+            fsync: true,
+        }
+    }
 }
 
 /// What start-up found and did.
@@ -68,7 +79,10 @@ impl Database {
     /// When another server runs on the directory, when it holds something else, and when its files
     /// are damaged.
     pub fn open(directory: &Path, options: Options) -> Result<(Arc<Database>, Recovered)> {
-        Database::open_on(Arc::new(RealDisk), directory, options)
+        let disk = RealDisk {
+            fsync: options.fsync,
+        };
+        Database::open_on(Arc::new(disk), directory, options)
     }
 
     /// [`Database::open`] on any disk.

@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use walnut::base::{Error, Result};
 use walnut::database::{Database, Options};
+use walnut::session::server_setting;
 use walnut::wire::{Config, Server};
 
 /// Commits copy pages of 8 KiB and sessions free what the log's writer and others made: an
@@ -64,6 +65,10 @@ struct Serve {
     /// port can read and change everything
     #[arg(long)]
     insecure_listen: bool,
+
+    /// A setting for all sessions, or one of fsync and wal_segment_size
+    #[arg(short = 'c', value_name = "NAME=VALUE")]
+    settings: Vec<String>,
 
     /// The longest message accepted from a client
     #[arg(long, default_value_t = (1 << 30) - 1, value_name = "BYTES", hide = true)]
@@ -119,7 +124,12 @@ fn fail(error: &Error) -> ExitCode {
 async fn run(serve: Serve) -> Result<()> {
     let addresses = addresses(&serve).await?;
     let stop = stop_signal()?;
-    let (database, recovered) = Database::open(&serve.data, Options::default())?;
+    let settings = settings(&serve.settings)?;
+    let options = database_options(&settings);
+    if !options.fsync {
+        tracing::warn!("fsync is off: a crash of this machine loses or ruins the data");
+    }
+    let (database, recovered) = Database::open(&serve.data, options)?;
     tracing::info!("{recovered}");
     let is_default_dir = serve.socket_dir.is_none();
     let socket_dir = serve.socket_dir.unwrap_or_else(|| serve.data.clone());
@@ -131,6 +141,7 @@ async fn run(serve: Serve) -> Result<()> {
         allow_remote: serve.insecure_listen,
         message_bytes_max: serve.message_bytes_max,
         data_directory: std::path::absolute(&serve.data).unwrap_or(serve.data),
+        settings,
     };
     let server = bind(config.clone(), is_default_dir, &database).await?;
     announce(&config, &server);
@@ -148,6 +159,37 @@ async fn run(serve: Serve) -> Result<()> {
         .map_err(|e| Error::io("shut down", e.into()))??;
     tracing::info!("shut down");
     Ok(())
+}
+
+/// The settings given with `-c`.
+fn settings(given: &[String]) -> Result<Vec<(&'static str, String)>> {
+    let parse = |setting: &String| {
+        let what = || format!("take the setting \"{setting}\"");
+        let refused = |why: &str| Error::io(what(), std::io::Error::other(why));
+        let (name, value) = setting
+            .split_once('=')
+            .ok_or_else(|| refused("it must look like NAME=VALUE"))?;
+        let (name, value) = server_setting(name.trim(), value.trim())?;
+        match name {
+            "port" | "max_connections" => Err(refused("it has an option of its own, see --help")),
+            "data_directory" => Err(refused("use --data")),
+            "listen_addresses" => Err(refused("use --listen")),
+            _ => Ok((name, value)),
+        }
+    };
+    given.iter().map(parse).collect()
+}
+
+fn database_options(settings: &[(&'static str, String)]) -> Options {
+    let mut options = Options::default();
+    for (name, value) in settings {
+        match (*name, value.parse::<u64>()) {
+            ("fsync", _) => options.fsync = value == "on",
+            ("wal_segment_size", Ok(kilobytes)) => options.wal.segment_bytes = kilobytes * 1024,
+            _ => {}
+        }
+    }
+    options
 }
 
 /// A data directory may lie too deep for a Unix socket; then TCP has to do, unless a directory

@@ -12,8 +12,28 @@ use super::{DIRECT_BLOCK, Disk, File, Lock};
 use crate::base::{Error, Result};
 
 /// The disk of the machine.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RealDisk;
+#[derive(Clone, Copy, Debug)]
+pub struct RealDisk {
+    /// Whether a sync is one. Without, a crash of the machine loses and damages what a crash of
+    /// the process does not.
+    pub fsync: bool,
+}
+
+impl Default for RealDisk {
+    fn default() -> RealDisk {
+        RealDisk { fsync: true }
+    }
+}
+
+impl RealDisk {
+    fn file(&self, file: fs::File, path: &Path) -> Box<dyn File> {
+        Box::new(RealFile {
+            fsync: self.fsync,
+            file,
+            path: path.to_owned(),
+        })
+    }
+}
 
 impl Disk for RealDisk {
     fn create_dir(&self, path: &Path) -> Result<()> {
@@ -26,23 +46,26 @@ impl Disk for RealDisk {
             .create_new(true)
             .open(path)
             .map_err(named("create", path))?;
-        Ok(RealFile::boxed(file, path))
+        Ok(self.file(file, path))
     }
 
     fn open(&self, path: &Path) -> Result<Box<dyn File>> {
         let file = options().open(path).map_err(named("open", path))?;
-        Ok(RealFile::boxed(file, path))
+        Ok(self.file(file, path))
     }
 
     fn open_direct(&self, path: &Path) -> Result<Box<dyn File>> {
         let direct = OFlags::DIRECT.bits().cast_signed();
         match options().custom_flags(direct).open(path) {
-            Ok(file) if takes_direct_blocks(&file) => Ok(RealFile::boxed(file, path)),
+            Ok(file) if takes_direct_blocks(&file) => Ok(self.file(file, path)),
             _ => self.open(path),
         }
     }
 
     fn sync_dir(&self, path: &Path) -> Result<()> {
+        if !self.fsync {
+            return Ok(());
+        }
         let dir = fs::File::open(path).map_err(named("open directory", path))?;
         dir.sync_all().map_err(named("sync directory", path))
     }
@@ -112,18 +135,12 @@ fn named<'a>(operation: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> Er
 }
 
 struct RealFile {
+    fsync: bool,
     file: fs::File,
     path: PathBuf,
 }
 
 impl RealFile {
-    fn boxed(file: fs::File, path: &Path) -> Box<dyn File> {
-        Box::new(RealFile {
-            file,
-            path: path.to_owned(),
-        })
-    }
-
     fn named<'a>(&'a self, operation: &'a str) -> impl FnOnce(io::Error) -> Error + 'a {
         named(operation, &self.path)
     }
@@ -159,10 +176,16 @@ impl File for RealFile {
     }
 
     fn sync_data(&self) -> Result<()> {
+        if !self.fsync {
+            return Ok(());
+        }
         self.file.sync_data().map_err(self.named("sync"))
     }
 
     fn sync_all(&self) -> Result<()> {
+        if !self.fsync {
+            return Ok(());
+        }
         self.file.sync_all().map_err(self.named("sync"))
     }
 
@@ -192,8 +215,8 @@ mod tests {
     fn files_and_directories_are_private_to_the_servers_user() {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path().join("data");
-        RealDisk.create_dir(&dir).unwrap();
-        RealDisk.create(&dir.join("f")).unwrap();
+        RealDisk::default().create_dir(&dir).unwrap();
+        RealDisk::default().create(&dir.join("f")).unwrap();
         let mode = |p: &Path| fs::metadata(p).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&dir), 0o700);
         assert_eq!(mode(&dir.join("f")), 0o600);
@@ -203,18 +226,18 @@ mod tests {
     fn a_second_server_on_a_directory_is_refused_and_a_stale_lock_file_is_not_in_the_way() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("lock");
-        let first = RealDisk.lock(&path).unwrap();
-        let second = RealDisk.lock(&path).err().unwrap().to_string();
+        let first = RealDisk::default().lock(&path).unwrap();
+        let second = RealDisk::default().lock(&path).err().unwrap().to_string();
         assert!(second.contains("another server is running"), "{second}");
         drop(first);
-        RealDisk.lock(&path).unwrap();
+        RealDisk::default().lock(&path).unwrap();
     }
 
     #[test]
     fn reads_stop_at_the_end_and_writes_extend_the_file() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("f");
-        let file = RealDisk.create(&path).unwrap();
+        let file = RealDisk::default().create(&path).unwrap();
         file.write_all_at(b"tail", 6).unwrap();
         let mut buffer = [9; 16];
         assert_eq!(file.read_at(&mut buffer, 0).unwrap(), 10);
@@ -224,15 +247,17 @@ mod tests {
         assert_eq!(file.size().unwrap(), 7);
         file.sync_data().unwrap();
         file.forget_cached(0, 7).unwrap();
-        RealDisk.sync_dir(temp.path()).unwrap();
-        RealDisk.rename(&path, &temp.path().join("g")).unwrap();
-        assert_eq!(RealDisk.list(temp.path()).unwrap(), ["g"]);
-        assert!(!RealDisk.exists(&path).unwrap());
+        RealDisk::default().sync_dir(temp.path()).unwrap();
+        RealDisk::default()
+            .rename(&path, &temp.path().join("g"))
+            .unwrap();
+        assert_eq!(RealDisk::default().list(temp.path()).unwrap(), ["g"]);
+        assert!(!RealDisk::default().exists(&path).unwrap());
     }
 
     #[test]
     fn an_error_names_the_operation_and_the_path() {
-        let error = RealDisk
+        let error = RealDisk::default()
             .open(Path::new("/nonexistent/file"))
             .err()
             .unwrap()

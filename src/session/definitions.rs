@@ -8,11 +8,14 @@ use jiff::tz::{Offset, TimeZone};
 
 use crate::base::{Error, Result, SqlState};
 use crate::session::identifiers;
+use crate::session::settings::{cannot_change, unrecognized};
 use crate::types::datetime;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Session,
+    /// PostgreSQL takes a new value when it reads its configuration anew.
+    Reload,
     Restart,
     Never,
 }
@@ -26,8 +29,8 @@ enum Kind {
     /// A text of which only the default works here.
     OnlyText,
     Integer(i64, i64),
-    /// Kilobytes, at least this many.
-    Memory(i64),
+    /// Kilobytes, the least and the most.
+    Memory(i64, i64),
     /// Milliseconds.
     Timeout,
     /// Milliseconds, of which only 0 (no limit) works here.
@@ -239,6 +242,15 @@ pub(super) static DEFINITIONS: &[Definition] = &[
         "1",
         "Sets the number of digits displayed for floating-point values.",
     ),
+    Definition {
+        change: Change::Reload,
+        ..setting(
+            "fsync",
+            Kind::Bool,
+            "on",
+            "Forces synchronization of updates to disk.",
+        )
+    },
     setting(
         "idle_in_transaction_session_timeout",
         Kind::Timeout,
@@ -298,7 +310,7 @@ pub(super) static DEFINITIONS: &[Definition] = &[
     // Memory is bounded by other means.
     setting(
         "maintenance_work_mem",
-        Kind::Memory(1024),
+        Kind::Memory(1024, i32::MAX as i64),
         "65536",
         "Sets the maximum memory to be used for maintenance operations.",
     ),
@@ -358,7 +370,7 @@ pub(super) static DEFINITIONS: &[Definition] = &[
         "0",
         "Sets the maximum allowed duration of any statement.",
     ),
-    // Every commit is durable before it is acknowledged, which each of these allows.
+    // There are no standbys for the levels beyond "local" to wait for.
     setting(
         "synchronous_commit",
         Kind::Enum(&["local", "remote_write", "remote_apply", "on", "off"]),
@@ -391,10 +403,19 @@ pub(super) static DEFINITIONS: &[Definition] = &[
     ),
     setting(
         "work_mem",
-        Kind::Memory(64),
+        Kind::Memory(64, i32::MAX as i64),
         "4096",
         "Sets the maximum memory to be used for query workspaces.",
     ),
+    Definition {
+        change: Change::Restart,
+        ..setting(
+            "wal_segment_size",
+            Kind::Memory(1 << 10, 1 << 20),
+            "16384",
+            "Shows the size of write ahead log segments.",
+        )
+    },
     setting(
         "xmloption",
         Kind::Enum(&["content", "document"]),
@@ -402,6 +423,23 @@ pub(super) static DEFINITIONS: &[Definition] = &[
         "Sets whether XML data in implicit parsing and serialization operations is to be considered as documents or content fragments.",
     ),
 ];
+
+/// A setting given to the server for all sessions: its name and its value as they are kept.
+///
+/// # Errors
+/// As SET gives them: 42704 for an unknown name, 22023 for a bad value, 55P02 for one that cannot
+/// be set.
+pub fn server_setting(name: &str, value: &str) -> Result<(&'static str, String)> {
+    let place = find(name).ok_or_else(|| unrecognized(name))?;
+    let definition = &DEFINITIONS[place];
+    if definition.change == Change::Never {
+        return Err(cannot_change(definition, "cannot be changed"));
+    }
+    Ok((
+        definition.name,
+        definition.check(value, definition.default)?,
+    ))
+}
 
 /// The place of a setting in [`DEFINITIONS`], whatever the case of the name.
 pub(super) fn find(name: &str) -> Option<usize> {
@@ -427,7 +465,7 @@ impl Definition {
             Kind::OnlyText if value == self.default => Ok(value.to_owned()),
             Kind::OnlyText => Err(self.cannot(value)),
             Kind::Integer(min, max) => self.integer(value, min, max, None),
-            Kind::Memory(min) => self.integer(value, min, i32::MAX.into(), Some(&MEMORY)),
+            Kind::Memory(min, max) => self.integer(value, min, max, Some(&MEMORY)),
             Kind::Timeout => self.integer(value, 0, i32::MAX.into(), Some(&TIME)),
             Kind::NoTimeout => match self.integer(value, 0, i32::MAX.into(), Some(&TIME))? {
                 zero if zero == "0" => Ok(zero),
@@ -458,7 +496,7 @@ impl Definition {
     pub(super) fn show(&self, value: &str) -> String {
         match self.kind {
             Kind::Timeout | Kind::NoTimeout => TIME.show(value),
-            Kind::Memory(_) => MEMORY.show(value),
+            Kind::Memory(..) => MEMORY.show(value),
             _ => value.to_owned(),
         }
     }

@@ -38,11 +38,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use client::{Client, CopyInput, Formats, Reply, Status};
-pub use definitions::SERVER_VERSION;
+pub use definitions::{SERVER_VERSION, server_setting};
 pub use request::{Bind, Request, Target, checked_text};
 
 use crate::base::error::Severity;
-use crate::base::{CancelFlag, Error, Report, Result, SqlState};
+use crate::base::{CancelFlag, Error, Lsn, Report, Result, SqlState};
 use crate::database::Database;
 use crate::session::block::Block;
 use crate::session::plans::PlanCache;
@@ -73,6 +73,8 @@ pub struct Session {
     cx: StatementContext,
     block: Block,
     txn: Option<Txn>,
+    /// What the session has committed without waiting ends here in the log.
+    unawaited: Lsn,
     /// The transaction has run a statement: too late to make it READ WRITE.
     has_queried: bool,
     /// How many transactions have ended: tells whether one ended during a statement.
@@ -97,6 +99,8 @@ struct Quick {
     statement_timeout: Option<Duration>,
     idle_in_transaction_timeout: Option<Duration>,
     idle_timeout: Option<Duration>,
+    /// A commit waits for its sync.
+    synchronous_commit: bool,
     client_min_messages: String,
     /// Changes whenever a setting changes that plans depend on.
     plans_key: String,
@@ -140,6 +144,7 @@ impl Session {
             quick: Quick::default(),
             block: Block::Idle,
             txn: None,
+            unawaited: Lsn::ZERO,
             has_queried: false,
             ended: 0,
             statements: Statements::default(),
@@ -268,6 +273,7 @@ impl Session {
             statement_timeout: limit("statement_timeout"),
             idle_in_transaction_timeout: limit("idle_in_transaction_session_timeout"),
             idle_timeout: limit("idle_session_timeout"),
+            synchronous_commit: settings.raw("synchronous_commit") != "off",
             client_min_messages: settings.raw("client_min_messages").to_owned(),
             plans_key,
             generation: self.quick.generation + u64::from(plans_changed),

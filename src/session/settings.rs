@@ -256,13 +256,16 @@ impl Settings {
 fn check_changeable(definition: &Definition) -> Result<()> {
     let why = match definition.change {
         Change::Session => return Ok(()),
+        Change::Reload => "cannot be changed now",
         Change::Never => "cannot be changed",
         Change::Restart => "cannot be changed without restarting the server",
     };
-    Err(Error::new(
-        SqlState::CANT_CHANGE_RUNTIME_PARAM,
-        format!("parameter \"{}\" {why}", definition.name),
-    ))
+    Err(cannot_change(definition, why))
+}
+
+pub(super) fn cannot_change(definition: &Definition, why: &str) -> Error {
+    let message = format!("parameter \"{}\" {why}", definition.name);
+    Error::new(SqlState::CANT_CHANGE_RUNTIME_PARAM, message)
 }
 
 /// Custom settings have two or more simple identifiers in their names.
@@ -286,7 +289,7 @@ fn check_custom_name(name: &str) -> Result<()> {
     .with_detail(detail))
 }
 
-fn unrecognized(name: &str) -> Error {
+pub(super) fn unrecognized(name: &str) -> Error {
     Error::new(
         SqlState::UNDEFINED_OBJECT,
         format!("unrecognized configuration parameter \"{name}\""),

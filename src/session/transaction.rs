@@ -39,7 +39,11 @@ impl Session {
     /// The engine's transaction, begun if need be.
     pub(super) fn txn(&mut self) -> &mut Txn {
         self.enter();
-        self.txn.get_or_insert_with(|| self.database.begin())
+        self.txn.get_or_insert_with(|| {
+            let mut txn = self.database.begin();
+            txn.depend_on(self.unawaited);
+            txn
+        })
     }
 
     pub(super) async fn transaction_command<C: Client>(
@@ -120,11 +124,15 @@ impl Session {
         }
     }
 
-    /// Ends the transaction well: when this returns, it is durable.
+    /// Ends the transaction well: when this returns, it is durable, unless `synchronous_commit`
+    /// is off.
     pub(super) async fn commit(&mut self) -> Result<()> {
-        let txn = self.leave();
-        let result = match txn {
-            Some(txn) => txn.commit().await,
+        self.apply_settings();
+        let result = match self.leave() {
+            Some(txn) if self.quick.synchronous_commit => txn.commit().await,
+            Some(txn) => txn.commit_soon().await.map(|lsn| {
+                self.unawaited = self.unawaited.max(lsn);
+            }),
             None => Ok(()),
         };
         match result {

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::base::sync::{AtomicU32, Mutex, Ordering, RwLock};
-use crate::base::{CancelFlag, Error, Oid, Result, SqlState, TreeId};
+use crate::base::{CancelFlag, Error, Lsn, Oid, Result, SqlState, TreeId};
 use crate::table::{Catalog, TableDef, codec};
 use crate::txn::{Key, LockMode, LockTarget, LockWait, Transaction, Transactions};
 
@@ -131,6 +131,28 @@ impl Txn {
         finish
             .await
             .map_err(|e| Error::new(SqlState::INTERNAL_ERROR, e.to_string()))?
+    }
+
+    /// Commits without waiting: what it wrote is being written to the log when this returns, and a
+    /// crash before its sync takes it back. Nobody sees it sooner than that; who wrote it must
+    /// begin what follows with [`Self::depend_on`] the lsn given. A change of the catalog waits.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub async fn commit_soon(mut self) -> Result<Lsn> {
+        if self.base.is_read_only() || !self.changes.is_empty() {
+            self.commit().await?;
+            return Ok(Lsn::ZERO);
+        }
+        self.base.wait_room().await?;
+        let lsn = self.base.install(false)?;
+        self.base.write_soon();
+        Ok(lsn)
+    }
+
+    /// What this transaction reads or shows waits until the log is durable up to an lsn.
+    pub fn depend_on(&mut self, lsn: Lsn) {
+        self.base.depend_on(lsn);
     }
 
     pub fn rollback(self) {

@@ -152,6 +152,11 @@ impl Transaction {
         self.depends_on = self.depends_on.max(self.shared.log.next_lsn());
     }
 
+    /// Depends on what is installed below an lsn: whatever reads or shows waits for it.
+    pub fn depend_on(&mut self, lsn: Lsn) {
+        self.depends_on = self.depends_on.max(lsn);
+    }
+
     fn snapshot(&self) -> Result<&Arc<Snapshot>> {
         self.snapshot
             .as_ref()
@@ -396,6 +401,11 @@ impl Transaction {
             // Others have begun since: this thread goes on with them while the log is written.
             false => wait.without_leading().await,
         }
+    }
+
+    /// Has what [`Self::install`] published written at once, though nobody waits.
+    pub fn write_soon(&self) {
+        self.shared.log.write_soon();
     }
 
     /// The highest lsn seen beyond the snapshot.

@@ -67,7 +67,8 @@
 //! The thread waits for the leader's mutex and does not try it, so a call that comes while
 //! somebody leads inline is answered as soon as that group is done.
 //! Leading inline saves a lone client two switches of threads; it happens only if no other wait
-//! is in flight, nothing was reserved later and the last group was a lone commit too.
+//! is in flight, nothing was reserved later, the last group was a lone commit too and the caller
+//! does not rule it out ([`Wait::without_leading`]).
 //!
 //! # Entry points
 //! [`Log::create`], [`Log::open`]; [`Blob`], [`Log::reserve`], [`Log::commit_at_least`];

@@ -33,6 +33,8 @@ pub struct Config {
     /// The longest message of a client that has been let in.
     pub message_bytes_max: usize,
     pub data_directory: PathBuf,
+    /// Settings that all sessions start with, as [`crate::session::server_setting`] gives them.
+    pub settings: Vec<(&'static str, String)>,
 }
 
 /// The one database there is.
@@ -86,7 +88,7 @@ impl Server {
             .iter()
             .map(|a| a.ip().to_string())
             .collect();
-        let facts = vec![
+        let mut facts = vec![
             ("port", config.port.to_string()),
             ("max_connections", config.max_connections.to_string()),
             (
@@ -95,6 +97,7 @@ impl Server {
             ),
             ("listen_addresses", listen.join(",")),
         ];
+        facts.extend(config.settings.iter().cloned());
         Ok(Server {
             tcp,
             unix,

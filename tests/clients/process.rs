@@ -137,3 +137,37 @@ fn it_says_how_to_connect_and_what_recovery_found() {
     let log = server.log_tail().to_lowercase();
     assert!(log.contains("recover"), "{log}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_of_the_command_line_hold_for_all_sessions() {
+    let given = ["fsync=off", "wal_segment_size=2MB", "statement_timeout=7s"];
+    let arguments: Vec<&str> = given.iter().flat_map(|g| ["-c", g]).collect();
+    let mut server = Server::prepare(&[], &arguments);
+    server.restart();
+    let client = server.connect().await;
+    let show = async |name: &str| {
+        let row = client.query_one(&format!("SHOW {name}"), &[]).await;
+        row.unwrap().get::<_, String>(0)
+    };
+    assert_eq!(show("fsync").await, "off");
+    assert_eq!(show("wal_segment_size").await, "2MB");
+    assert_eq!(show("statement_timeout").await, "7s");
+    assert!(server.log_tail().contains("fsync is off"));
+    let segments = std::fs::read_dir(server.data().join("wal")).unwrap();
+    let sizes = segments.map(|s| s.unwrap().metadata().unwrap().len());
+    assert!(sizes.max() == Some(2 << 20));
+    for (change, why) in [
+        ("SET fsync = on", "cannot be changed now"),
+        ("SET wal_segment_size = '1MB'", "cannot be changed"),
+    ] {
+        let refused = client.batch_execute(change).await.unwrap_err();
+        let refused = refused.as_db_error().unwrap();
+        assert_eq!(refused.code().code(), "55P02");
+        assert!(refused.message().contains(why), "{}", refused.message());
+    }
+    for setting in ["nope=1", "fsync=perhaps", "port=1", "server_version=9"] {
+        server.arguments = vec!["-c".to_owned(), setting.to_owned()];
+        let refused = server.start_refused(&server.data(), free_port());
+        assert_eq!(refused.code, Some(1), "{setting}: {}", refused.output);
+    }
+}

@@ -75,6 +75,10 @@ pub struct Server {
     pub port: u16,
     dir: TempDir,
     child: Option<Child>,
+    /// What Walnut is run by, and how: the next start uses it.
+    pub wrapper: Vec<String>,
+    /// Further arguments of `walnut serve`.
+    pub arguments: Vec<String>,
 }
 
 /// What starting a server on a directory came to.
@@ -122,12 +126,27 @@ impl Server {
         Some(Server::launch(Engine::Postgres, dir))
     }
 
+    /// A Walnut that is to run in a new directory, by what `wrapper` says.
+    pub fn prepare(wrapper: &[&str], arguments: &[&str]) -> Server {
+        let owned = |words: &[&str]| words.iter().map(|&w| w.to_owned()).collect();
+        Server {
+            engine: Engine::Walnut,
+            port: free_port(),
+            dir: TempDir::with_prefix("walnut-test-").unwrap(),
+            child: None,
+            wrapper: owned(wrapper),
+            arguments: owned(arguments),
+        }
+    }
+
     fn launch(engine: Engine, dir: TempDir) -> Server {
         let mut server = Server {
             engine,
             port: 0,
             dir,
             child: None,
+            wrapper: Vec::new(),
+            arguments: Vec::new(),
         };
         let mut last = String::new();
         for _ in 0..5 {
@@ -153,9 +172,18 @@ impl Server {
     pub fn command(&self, data: &Path, port: u16) -> Command {
         match self.engine {
             Engine::Walnut => {
-                let mut command = Command::new(env!("CARGO_BIN_EXE_walnut"));
+                let walnut = env!("CARGO_BIN_EXE_walnut");
+                let mut command = match self.wrapper.split_first() {
+                    None => Command::new(walnut),
+                    Some((program, words)) => {
+                        let mut command = Command::new(program);
+                        command.args(words).arg(walnut);
+                        command
+                    }
+                };
                 command.arg("serve").arg("--data").arg(data);
                 command.args(["--port", &port.to_string()]);
+                command.args(&self.arguments);
                 command
             }
             Engine::Postgres => {
@@ -172,7 +200,7 @@ impl Server {
     }
 
     /// Runs the server on its directory and port until it accepts a session.
-    fn try_run(&mut self) -> Result<(), Refused> {
+    pub fn try_run(&mut self) -> Result<(), Refused> {
         assert!(self.child.is_none(), "already running");
         let log = File::options()
             .create(true)
@@ -237,6 +265,10 @@ impl Server {
     pub fn stop(&mut self) -> Option<i32> {
         self.signal(rustix::process::Signal::TERM);
         self.wait_exit()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("running").id()
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {

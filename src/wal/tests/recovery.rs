@@ -325,17 +325,23 @@ fn an_error_of_the_replay_stops_the_start_and_damage_in_a_blob_names_its_place()
 #[test]
 fn a_log_on_a_real_disk_comes_back_after_a_crash_and_a_cut() {
     let temp = tempfile::tempdir().unwrap();
-    let log = Log::create(Arc::new(RealDisk), temp.path(), DATABASE, options()).unwrap();
+    let log = Log::create(
+        Arc::new(RealDisk::default()),
+        temp.path(),
+        DATABASE,
+        options(),
+    )
+    .unwrap();
     let mut expected = three_commits(&log);
     expected.push((commit(&log, blob(9, 100_000)), TxnId(9)));
     drop(log);
-    let reopen = |dir: &Path| try_open_in(Arc::new(RealDisk), dir, DATABASE).unwrap();
+    let reopen = |dir: &Path| try_open_in(Arc::new(RealDisk::default()), dir, DATABASE).unwrap();
     let opened = reopen(temp.path());
     assert_eq!(opened.replayed, expected);
     commit(&opened.log, blob(10, 10));
     drop(opened);
     let last = segment::path(temp.path(), 4);
-    let file = RealDisk.open(&last).unwrap();
+    let file = RealDisk::default().open(&last).unwrap();
     file.set_size(2 * BLOCK as u64 + 100).unwrap();
     let opened = reopen(temp.path());
     assert_eq!(opened.replayed[..3], expected[..3]);

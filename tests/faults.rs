@@ -1,0 +1,347 @@
+//! Faults from outside the process, injected by strace: the server is killed at each write, sync
+//! and rename in turn, each sync fails once, each write fails once. After a restart without the
+//! fault every acknowledged transaction is there, what is there is a prefix, and it goes on.
+//!
+//! strace counts the calls of each thread for itself, so "the n-th write" is that of the thread
+//! that comes to its n-th first. The server runs on one core, where one thread serves all clients
+//! and leads all commits, and each sweep is made twice: on a new directory, which is made by
+//! another thread, and on one that is there.
+
+// A test fails by its `unwrap`.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use common::{Server, skip, tool};
+use rustix::process::Signal;
+use tokio_postgres::Client;
+
+/// Enough for a few groups, a large one across segments, and a roll to the next segment.
+const TRANSACTIONS: i32 = 8;
+const LARGE: i32 = 4;
+const LARGE_BYTES: usize = 1_300_000;
+
+/// After so many places without an effect there are no more.
+const IDLE_PLACES: u32 = 3;
+
+fn strace() -> Option<PathBuf> {
+    let found = tool("strace");
+    if found.is_none() {
+        skip("strace is not installed");
+    }
+    found
+}
+
+/// Walnut in a new directory, as a child of ours that strace watches from aside.
+fn prepare(strace: &std::path::Path, inject: &str) -> Server {
+    let program = strace.to_str().unwrap();
+    let trace = inject.split(':').next().unwrap();
+    let trace = format!("trace={trace}");
+    let inject = format!("inject={inject}");
+    let wrapper = [
+        "taskset",
+        "-c",
+        "0",
+        program,
+        "-D",
+        "-f",
+        "-qqq",
+        "-o",
+        "/dev/null",
+        "-e",
+        &trace,
+        "-e",
+        &inject,
+        "--",
+    ];
+    Server::prepare(&wrapper, &["-c", "wal_segment_size=1MB"])
+}
+
+/// How far the clients came.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// CREATE TABLE was acknowledged.
+    created: bool,
+    acknowledged: i32,
+    finished: bool,
+}
+
+async fn work(server: &Server, progress: &mut Progress) -> Result<(), tokio_postgres::Error> {
+    let client = server.try_connect().await?;
+    client
+        .batch_execute(
+            "CREATE TABLE t (n integer PRIMARY KEY, pad bytea);
+             CREATE TABLE total (id integer PRIMARY KEY, n integer);
+             INSERT INTO total VALUES (1, 0)",
+        )
+        .await?;
+    progress.created = true;
+    for n in 1..=TRANSACTIONS {
+        let pad = match n {
+            LARGE => noise(LARGE_BYTES),
+            _ => vec![7; 50],
+        };
+        transaction(&client, n, &pad).await?;
+        progress.acknowledged = n;
+    }
+    progress.finished = true;
+    Ok(())
+}
+
+/// Bytes in which no run can be left out.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0] | 1
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+async fn transaction(client: &Client, n: i32, pad: &[u8]) -> Result<(), tokio_postgres::Error> {
+    client.batch_execute("BEGIN").await?;
+    client
+        .execute("INSERT INTO t VALUES ($1, $2)", &[&n, &pad])
+        .await?;
+    client
+        .execute("UPDATE total SET n = $1 WHERE id = 1", &[&n])
+        .await?;
+    client.batch_execute("COMMIT").await
+}
+
+/// Whether what a restart found is what it may be; gives how many transactions there are.
+async fn check(server: &Server, progress: Progress) -> i32 {
+    let client = server.connect().await;
+    let there = client
+        .query_one(
+            "SELECT count(*) FROM pg_class WHERE relname IN ('t', 'total')",
+            &[],
+        )
+        .await
+        .unwrap()
+        .get::<_, i64>(0);
+    assert!(
+        there == 2 || (there == 0 && !progress.created),
+        "{there} of 2 tables, {progress:?}"
+    );
+    if there == 0 {
+        return 0;
+    }
+    let row = client
+        .query_one(
+            "SELECT count(*), coalesce(max(n), 0), coalesce(min(n), 1),
+                    (SELECT n FROM total WHERE id = 1), count(*) FILTER (WHERE n = $1)
+             FROM t",
+            &[&LARGE],
+        )
+        .await
+        .unwrap();
+    let count = i32::try_from(row.get::<_, i64>(0)).unwrap();
+    let (highest, lowest): (i32, i32) = (row.get(1), row.get(2));
+    let total: i32 = row.get(3);
+    assert_eq!(
+        (highest, lowest, total),
+        (count, 1, count),
+        "a prefix, whole"
+    );
+    let acknowledged = progress.acknowledged;
+    assert!(
+        count == acknowledged || count == acknowledged + 1,
+        "{count} transactions, {progress:?}"
+    );
+    for n in 1..=count {
+        let found = client
+            .query_one("SELECT pad FROM t WHERE n = $1", &[&n])
+            .await
+            .unwrap();
+        let wanted = if n == LARGE {
+            noise(LARGE_BYTES)
+        } else {
+            vec![7; 50]
+        };
+        assert!(
+            found.get::<_, Vec<u8>>(0) == wanted,
+            "transaction {n} by the index"
+        );
+    }
+    count
+}
+
+/// Goes through the places of a fault until it has no effect any more.
+async fn sweep(kind: &str, fault: &str) {
+    let Some(strace) = strace() else { return };
+    for is_new in [true, false] {
+        let effects = sweep_one(&strace, kind, fault, is_new).await;
+        println!("{kind}:{fault}: felt at {effects} places, new directory: {is_new}");
+        assert!(effects > 0 || !is_new, "{kind}:{fault} was never felt");
+    }
+}
+
+async fn sweep_one(strace: &std::path::Path, kind: &str, fault: &str, is_new: bool) -> u32 {
+    let (mut place, mut effects, mut idle) = (1, 0, 0);
+    while idle < IDLE_PLACES {
+        let inject = format!("{kind}:{fault}:when={place}");
+        let mut server = prepare(strace, &inject);
+        if !is_new {
+            let wrapper = std::mem::take(&mut server.wrapper);
+            server.restart();
+            server.stop();
+            server.wrapper = wrapper;
+        }
+        let mut progress = Progress::default();
+        if server.try_run().is_ok() {
+            let _ = work(&server, &mut progress).await;
+            if progress.finished && server.is_running() {
+                idle += 1;
+            }
+            server.kill();
+        }
+        if !progress.finished {
+            (effects, idle) = (effects + 1, 0);
+        }
+        server.wrapper.clear();
+        server.restart();
+        let count = check(&server, progress).await;
+        // It goes on, and what is committed now survives the next crash.
+        let client = server.connect().await;
+        if count == 0 && !progress.created {
+            let again = work(&server, &mut Progress::default()).await;
+            assert!(again.is_ok() || client.query_one("SELECT 1 FROM total", &[]).await.is_ok());
+        }
+        client
+            .batch_execute("CREATE TABLE after (n integer); INSERT INTO after VALUES (1)")
+            .await
+            .unwrap();
+        server.kill();
+        server.restart();
+        let client = server.connect().await;
+        let row = client.query_one("SELECT n FROM after", &[]).await.unwrap();
+        assert_eq!(row.get::<_, i32>(0), 1, "{inject}");
+        place += 1;
+    }
+    effects
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_each_write_it_comes_back() {
+    sweep("pwrite64", "signal=KILL").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_each_sync_it_comes_back() {
+    sweep("fdatasync", "signal=KILL").await;
+    sweep("fsync", "signal=KILL").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_each_rename_it_comes_back() {
+    sweep("rename", "signal=KILL").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_that_fails_once_is_never_retried_and_nothing_is_acknowledged_after_it() {
+    sweep("fdatasync", "error=EIO").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_fails_once_loses_nothing_that_was_acknowledged() {
+    sweep("pwrite64", "error=EIO").await;
+}
+
+/// strace beside a running server, until dropped.
+struct Injection(Child);
+
+impl Injection {
+    fn start(strace: &std::path::Path, server: &Server, inject: &str) -> Injection {
+        let pid = server.pid().to_string();
+        let inject = format!("inject={inject}");
+        let mut command = Command::new(strace);
+        command.args(["-f", "-qqq", "-o", "/dev/null", "-e", &inject, "-p", &pid]);
+        let child = command.stderr(Stdio::null()).spawn().unwrap();
+        // It is at work when the kernel names it as the tracer.
+        let status = format!("/proc/{pid}/status");
+        while std::fs::read_to_string(&status)
+            .unwrap()
+            .contains("TracerPid:\t0\n")
+        {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        Injection(child)
+    }
+}
+
+impl Drop for Injection {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_synchronous_commit_a_commit_is_acknowledged_before_its_write_and_may_be_lost() {
+    let Some(strace) = strace() else { return };
+    for (mode, is_acknowledged) in [("off", true), ("on", false)] {
+        let mut server = Server::start();
+        let client = server.connect().await;
+        client
+            .batch_execute("CREATE TABLE t (n integer); INSERT INTO t VALUES (1)")
+            .await
+            .unwrap();
+        client
+            .batch_execute(&format!("SET synchronous_commit = {mode}"))
+            .await
+            .unwrap();
+        let injection = Injection::start(&strace, &server, "pwrite64:error=EIO");
+        let second = client.batch_execute("INSERT INTO t VALUES (2)").await;
+        assert_eq!(second.is_ok(), is_acknowledged, "{mode}: {second:?}");
+        // Not even its own session sees it before it is durable, which it never becomes.
+        let seen = client.query_one("SELECT count(*) FROM t", &[]).await;
+        assert!(seen.is_err(), "{mode}");
+        assert_eq!(server.wait_exit(), Some(1), "{mode}");
+        drop(injection);
+        server.restart();
+        let row = server.connect().await;
+        let row = row.query_one("SELECT count(*) FROM t", &[]).await.unwrap();
+        assert_eq!(row.get::<_, i64>(0), 1, "{mode}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_syncs_and_a_stopped_process_lose_no_commit_and_no_wake_up() {
+    let Some(strace) = strace() else { return };
+    let server = Server::start();
+    let client = server.connect().await;
+    client
+        .batch_execute("CREATE TABLE t (n integer)")
+        .await
+        .unwrap();
+    let injection = Injection::start(&strace, &server, "fdatasync:delay_enter=200000");
+    let mut clients = Vec::new();
+    for n in 0..16 {
+        let client = server.connect().await;
+        clients.push(tokio::spawn(async move {
+            for i in 0..3 {
+                client
+                    .execute("INSERT INTO t VALUES ($1)", &[&(n * 10 + i)])
+                    .await
+                    .unwrap();
+            }
+        }));
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.signal(Signal::STOP);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.signal(Signal::CONT);
+    for client in clients {
+        client.await.unwrap();
+    }
+    drop(injection);
+    let row = client.query_one("SELECT count(*), count(DISTINCT n) FROM t", &[]);
+    let row = row.await.unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (48, 48));
+}
