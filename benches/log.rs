@@ -131,13 +131,15 @@ impl Ring {
         }
     }
 
-    /// Writes a group with so many bytes of blobs.
-    fn write(&mut self, bytes: usize) {
-        let len = (GROUP_HEADER + bytes).next_multiple_of(DIRECT_BLOCK);
+    /// Writes a group of these blobs.
+    fn write(&mut self, blobs: &[u8]) {
+        let len = (GROUP_HEADER + blobs.len()).next_multiple_of(DIRECT_BLOCK);
         if self.at + len as u64 > FILE_BYTES {
             self.at = 0;
         }
-        let group = &self.memory[self.start..][..len];
+        let group = &mut self.memory[self.start..][..len];
+        group[..4].copy_from_slice(&crc32fast::hash(blobs).to_le_bytes());
+        group[GROUP_HEADER..][..blobs.len()].copy_from_slice(blobs);
         self.file.write_all_at(group, self.at).expect("a write");
         self.at += len as u64;
     }
@@ -167,12 +169,22 @@ const PAGE: PageId = PageId {
     number: 1,
 };
 
+/// As many bytes as [`blob`], with a checksum, for the other ways.
+fn plain_blob(txn: u64) -> Vec<u8> {
+    let mut bytes = vec![7; BLOB_BYTES];
+    bytes[4..12].copy_from_slice(&txn.to_le_bytes());
+    let crc = crc32fast::hash(&bytes[4..]);
+    bytes[..4].copy_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
 struct OneMutex(Mutex<(Ring, u64)>);
 
 impl Commit for OneMutex {
-    fn commit(&self, _txn: u64) {
+    fn commit(&self, txn: u64) {
+        let blob = plain_blob(txn);
         let mut ring = self.0.lock().expect("no panic");
-        ring.0.write(BLOB_BYTES);
+        ring.0.write(&blob);
         ring.0.file.sync_data().expect("a sync");
         ring.1 += 1;
     }
@@ -185,25 +197,30 @@ impl Commit for OneMutex {
 /// The usual group commit: bytes gather in a buffer; whoever gets the second mutex writes and
 /// syncs them for everybody.
 struct Shared {
-    /// Bytes gathered, all told.
-    appended: Mutex<u64>,
+    /// Blobs gathered, and the bytes gathered all told.
+    appended: Mutex<(Vec<u8>, u64)>,
+    /// The bytes synced all told, and the syncs.
     synced: Mutex<(Ring, u64, u64)>,
 }
 
 impl Commit for Shared {
-    fn commit(&self, _txn: u64) {
+    fn commit(&self, txn: u64) {
+        let blob = plain_blob(txn);
         let mine = {
             let mut appended = self.appended.lock().expect("no panic");
-            *appended += BLOB_BYTES as u64;
-            *appended
+            appended.0.extend_from_slice(&blob);
+            appended.1 += blob.len() as u64;
+            appended.1
         };
         let mut synced = self.synced.lock().expect("no panic");
         if synced.1 >= mine {
             return;
         }
-        let end = *self.appended.lock().expect("no panic");
-        let bytes = usize::try_from(end - synced.1).expect("a group in memory");
-        synced.0.write(bytes);
+        let (blobs, end) = {
+            let mut appended = self.appended.lock().expect("no panic");
+            (std::mem::take(&mut appended.0), appended.1)
+        };
+        synced.0.write(&blobs);
         synced.0.file.sync_data().expect("a sync");
         synced.1 = end;
         synced.2 += 1;
@@ -227,6 +244,11 @@ impl Commit for Walnut {
     }
 }
 
+/// Nanoseconds up to a minute, three digits.
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("bounds that make sense")
+}
+
 struct Outcome {
     commits: u64,
     groups: u64,
@@ -242,7 +264,7 @@ fn measure(log: &dyn Commit, writers: usize, seconds: f64) -> Outcome {
         let run = |writer: usize| {
             let stop = &stop;
             move || {
-                let mut latency = Histogram::<u64>::new(3).expect("three digits");
+                let mut latency = histogram();
                 let mut txn = writer as u64;
                 while !stop.load(Ordering::Relaxed) {
                     let before = Instant::now();
@@ -257,7 +279,7 @@ fn measure(log: &dyn Commit, writers: usize, seconds: f64) -> Outcome {
         let threads: Vec<_> = (0..writers).map(|w| scope.spawn(run(w))).collect();
         std::thread::sleep(Duration::from_secs_f64(seconds));
         stop.store(true, Ordering::Relaxed);
-        let mut all = Histogram::<u64>::new(3).expect("three digits");
+        let mut all = histogram();
         for thread in threads {
             all.add(thread.join().expect("a writer"))
                 .expect("the same bounds");
@@ -300,7 +322,7 @@ struct OneGroup(Mutex<(Ring, u64)>, usize);
 impl Commit for OneGroup {
     fn commit(&self, _txn: u64) {
         let mut ring = self.0.lock().expect("no panic");
-        ring.0.write(self.1);
+        ring.0.write(&vec![7; self.1]);
         ring.0.file.sync_data().expect("a sync");
         ring.1 += 1;
     }
@@ -352,7 +374,7 @@ fn main() {
             print("mutex", writers, &measure(&mutex, writers, seconds));
             let dir = fresh(&parent);
             let shared = Shared {
-                appended: Mutex::new(0),
+                appended: Mutex::new((Vec::new(), 0)),
                 synced: Mutex::new((Ring::new(disk, &dir), 0, 0)),
             };
             print("shared", writers, &measure(&shared, writers, seconds));
