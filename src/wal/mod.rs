@@ -263,13 +263,7 @@ impl Log {
         if self.preparer.is_failing() {
             self.preparer.wait_retry()?;
         }
-        let next = self.next_lsn().0;
-        match next.checked_sub(self.queued_bytes_max) {
-            Some(enough) if enough > self.durable_lsn().0 => {
-                self.coordinator.wait(Lsn(enough)).await
-            }
-            _ => Ok(()),
-        }
+        self.coordinator.wait_room(self.queued_bytes_max).await
     }
 
     /// Waits until `durable_lsn ≥ lsn`. May lead, that is write and sync, on the first poll.
