@@ -166,7 +166,7 @@ fn names(session: usize) -> impl Iterator<Item = usize> {
 
 #[test]
 fn every_commit_is_acknowledged_once_it_is_synced() {
-    explore("commits", 3, || {
+    explore("commits", 2, || {
         run(Medium::new(None), |log, session| {
             for name in names(session) {
                 let lsn = log.publish(name);
@@ -178,7 +178,7 @@ fn every_commit_is_acknowledged_once_it_is_synced() {
 
 #[test]
 fn who_may_not_lead_is_served_beside_who_may() {
-    explore("commits without leading", 3, || {
+    explore("commits without leading", 2, || {
         run(Medium::new(None), |log, session| {
             for name in names(session) {
                 let lsn = log.publish(name);
@@ -194,7 +194,7 @@ fn who_may_not_lead_is_served_beside_who_may() {
 
 #[test]
 fn who_waits_for_what_another_publishes_later_is_served() {
-    explore("a wait before the publication", 3, || {
+    explore("a wait before the publication", 2, || {
         run(Medium::new(None), |log, session| {
             for name in names(session) {
                 log.publish(name);
@@ -207,7 +207,7 @@ fn who_waits_for_what_another_publishes_later_is_served() {
 
 #[test]
 fn the_commit_of_a_wait_dropped_half_way_becomes_durable() {
-    explore("dropped waits", 2, || {
+    explore("dropped waits", 3, || {
         run(Medium::watched(), |log, session| {
             let mut last = Lsn::ZERO;
             for name in names(session) {
@@ -245,7 +245,7 @@ fn commits_with(fault: Fault) {
 fn a_failed_write_reaches_everybody_and_nothing_is_tried_again() {
     for group in 0..2 {
         let name = format!("failed write of group {group}");
-        explore(&name, 3, move || commits_with(Fault::FailedWrite(group)));
+        explore(&name, 2, move || commits_with(Fault::FailedWrite(group)));
     }
 }
 
@@ -253,7 +253,7 @@ fn a_failed_write_reaches_everybody_and_nothing_is_tried_again() {
 fn a_failed_sync_reaches_everybody_and_nothing_is_tried_again() {
     for group in 0..2 {
         let name = format!("failed sync of group {group}");
-        explore(&name, 3, move || commits_with(Fault::FailedSync(group)));
+        explore(&name, 2, move || commits_with(Fault::FailedSync(group)));
     }
 }
 
@@ -279,7 +279,7 @@ fn a_panic_of_a_leader_reaches_everybody() {
 
 #[test]
 fn who_waits_for_the_failure_hears_of_it() {
-    explore("waits for the failure", 3, || {
+    explore("waits for the failure", 5, || {
         let fault = Fault::FailedSync(0);
         run(Medium::new(Some(fault)), |log, session| {
             if session == 0 {
@@ -326,7 +326,7 @@ fn who_waits_for_room_in_a_failing_log_is_refused() {
 
 #[test]
 fn a_shutdown_races_with_commits() {
-    explore("shutdown", 3, || {
+    explore("shutdown", 4, || {
         run(Medium::new(None), |log, session| {
             if session == 0 {
                 log.coordinator.shutdown().unwrap();
