@@ -8,8 +8,10 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
+// Whatever blocks or orders comes from here, for the model checks in `model/`.
 use crate::base::sync::{
-    AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, SegQueue,
+    AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, SegQueue, fence,
+    thread,
 };
 use crate::base::{Error, Lsn, Result};
 
@@ -155,7 +157,7 @@ impl Coordinator {
         self.queue.push(published);
         // SeqCst: pairs with the one in Wait::start(). Either this sees the waiter and calls the
         // writer thread, or the waiter comes later and its own call finds the blob (W6).
-        std::sync::atomic::fence(Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         if self.in_flight.load(Ordering::SeqCst) > 0 {
             self.signal.call();
         }
@@ -168,6 +170,14 @@ impl Coordinator {
             lsn,
             may_lead: true,
             stage: Stage::New,
+        }
+    }
+
+    /// Waits while more than so many bytes are reserved and not durable.
+    pub(super) async fn wait_room(&self, queued_bytes_max: u64) -> Result<()> {
+        match self.next().0.checked_sub(queued_bytes_max) {
+            Some(enough) if enough > self.durable().0 => self.wait(Lsn(enough)).await,
+            _ => Ok(()),
         }
     }
 
@@ -218,7 +228,7 @@ impl Coordinator {
         while self.signal.wait_call() {
             // Sessions that are ready to run go first: what they commit joins this group. With a
             // core free it is no more than a system call.
-            std::thread::yield_now();
+            thread::yield_now();
             let mut leader = self.leader.lock();
             while self.lead(&mut leader) {}
         }
@@ -352,7 +362,7 @@ struct PoisonOnPanic<'a>(&'a Coordinator);
 
 impl Drop for PoisonOnPanic<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             self.0.poison("the log's leader panicked");
         }
     }
@@ -427,7 +437,7 @@ impl Wait<'_> {
         let coordinator = self.coordinator;
         let others = coordinator.in_flight.fetch_add(1, Ordering::SeqCst);
         // SeqCst: pairs with the one in publish().
-        std::sync::atomic::fence(Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         self.stage = Stage::Started;
         let alone = self.may_lead
             && others == 0
@@ -564,19 +574,19 @@ impl Signal {
 
 /// Polls a future to its end on this thread, which sleeps in between.
 pub(super) fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(std::thread::Thread);
+    struct Unpark(thread::Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
             self.0.unpark();
         }
     }
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
     loop {
         match future.as_mut().poll(&mut context) {
             Poll::Ready(output) => return output,
-            Poll::Pending => std::thread::park(),
+            Poll::Pending => thread::park(),
         }
     }
 }

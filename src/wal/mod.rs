@@ -34,21 +34,39 @@
 //! into the next ones. Segments have no header. They are filled with zeros, synced and then named.
 //!
 //! # Invariants
+//! With the tests that attack them. In each of `model/src/wal/scenarios.rs`, which run the
+//! coordinator under loom and shuttle, a medium watches W1 to W4, and a lost call (W6) hangs.
 //! - W1: the stream has no gaps and no overlaps: each lsn is reserved once and written once.
+//!   `concurrent_commits_are_all_durable_and_lie_in_the_order_of_their_lsns`,
+//!   `a_hole_holds_back_what_is_behind_it_and_wakes_nobody_too_early`.
 //! - W2: an lsn is acknowledged only after all bytes below it are synced.
+//!   `nothing_is_acknowledged_or_visible_before_its_sync_returns`,
+//!   `an_acknowledged_commit_survives_a_power_cut_at_any_time`;
+//!   model: `every_commit_is_acknowledged_once_it_is_synced`.
 //! - W3: one group is in flight at a time: group n+1 is written only after n was synced. A block
 //!   that holds synced bytes is never written again.
+//!   `an_acknowledged_commit_survives_a_power_cut_at_any_time`; model: all.
 //! - W4: a failed write or sync is final. The log is poisoned, everybody who waits gets the error,
 //!   nothing is tried again, `durable_lsn` stays where it is.
+//!   `a_failed_sync_of_the_writer_thread_reaches_everybody_and_is_never_retried` and its
+//!   neighbours; model: `a_failed_write_…`, `a_failed_sync_…`, `a_panic_of_a_leader_…`.
 //! - W5 (the tail rule): at the first group that is not whole, if a group of this database with
 //!   that number or a higher one stands anywhere behind it, durable data was damaged (W3) and the
 //!   log is refused. Otherwise the tail is torn, was never acknowledged, and is cleared and synced.
+//!   `a_log_cut_at_any_byte_opens_with_a_prefix_and_accepts_commits_that_stay`,
+//!   `damage_in_front_of_a_later_group_is_refused_wherever_the_later_group_stands`.
 //! - W6: whenever a blob is published and somebody waits, the writer thread is called or a leader
 //!   is still going to drain the queue. No timer stands in for a lost call.
+//!   `a_follower_that_loses_the_election_is_served_next`; model:
+//!   `who_may_not_lead_is_served_beside_who_may`, `who_waits_for_room_gets_it`,
+//!   `the_commit_of_a_wait_dropped_half_way_becomes_durable`, `a_shutdown_races_with_commits`.
 //! - W7: a segment gets its name only when it is whole and synced, the first one with its first
 //!   group. So a log whose first group is bad is damaged, never unfinished.
+//!   `a_missing_segment_is_refused_and_a_half_made_one_is_thrown_away`.
 //! - W8: recovered bytes are synced, and a group of a new incarnation is synced behind them,
 //!   before the log is handed out.
+//!   `a_torn_group_across_segments_is_cleared_before_anything_is_written_over_it`,
+//!   `a_restart_after_a_failed_sync_shows_only_what_the_medium_holds`.
 //!
 //! What no log can tell: damage to the very last group after a crash looks like a torn write. A
 //! start and a shutdown each write an empty group, so everything before them is proven durable.
@@ -264,13 +282,7 @@ impl Log {
         if self.preparer.is_failing() {
             self.preparer.wait_retry()?;
         }
-        let next = self.next_lsn().0;
-        match next.checked_sub(self.queued_bytes_max) {
-            Some(enough) if enough > self.durable_lsn().0 => {
-                self.coordinator.wait(Lsn(enough)).await
-            }
-            _ => Ok(()),
-        }
+        self.coordinator.wait_room(self.queued_bytes_max).await
     }
 
     /// Waits until `durable_lsn ≥ lsn`. May lead, that is write and sync, on the first poll.

@@ -1,0 +1,21 @@
+//! What the coordinator sees of `crate::wal`: itself is real, the medium below it watches.
+
+#[path = "../../src/wal/coordinator.rs"]
+mod coordinator;
+mod group;
+mod record;
+
+use std::time::Duration;
+
+/// As in `src/wal/mod.rs`.
+#[allow(dead_code)]
+pub struct Stats {
+    pub blobs: u64,
+    pub records: u64,
+    pub groups: u64,
+    pub bytes: u64,
+    pub write_time: Duration,
+    pub sync_time: Duration,
+}
+
+mod scenarios;
