@@ -71,10 +71,12 @@
 //!
 //! # Entry points
 //! [`Log::create`], [`Log::open`]; [`Blob`], [`Log::reserve`], [`Log::commit_at_least`];
-//! [`Log::wait_room`] before a reservation; [`Log::wait_poisoned`] for the process to stop.
+//! [`Log::wait_room`] before a reservation; [`Log::wait_poisoned`] for the process to stop;
+//! [`read`] to look at a log that another process may be writing.
 
 mod coordinator;
 mod group;
+mod read;
 mod reader;
 mod record;
 mod segment;
@@ -97,6 +99,7 @@ use reader::Tail;
 use segment::{Preparer, Segments};
 
 pub use coordinator::{Reservation, Wait};
+pub use read::{Group, GroupBlob, LogReader, TornTail, read};
 pub use record::{Blob, Record, records};
 
 /// The number of the first segment of a log.
