@@ -129,6 +129,7 @@ fn holds(ty: Type, datum: &Datum) -> bool {
     match datum {
         Datum::Null => true,
         Datum::Bool(_) => ty == Type::Bool,
+        Datum::Lsn(_) => ty == Type::PgLsn,
         Datum::Int2(_) => ty == Type::Int2,
         Datum::Int4(_) => ty == Type::Int4,
         Datum::Int8(_) => ty == Type::Int8,
