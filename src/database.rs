@@ -143,6 +143,11 @@ impl Database {
         self.tables.begin()
     }
 
+    /// The log, to ask it for positions and counters.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
     /// Checks every page, tree, index and row; gives the number of rows.
     ///
     /// # Errors

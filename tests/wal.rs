@@ -92,6 +92,10 @@ fn number(line: &Line, field: &str) -> u64 {
     line[field].parse().unwrap()
 }
 
+fn lsn(line: &Line) -> u64 {
+    line["lsn"].parse::<walnut::base::Lsn>().unwrap().0
+}
+
 /// A server with a table, or none when the tests run against PostgreSQL.
 async fn start() -> Option<(Server, Client)> {
     let server = Server::start();
@@ -127,6 +131,10 @@ async fn each_commit_appears_while_the_server_runs_and_stays_after_kill_9() {
         assert_eq!(records.len() as u64, number(blobs[0], "records"));
         let bytes: u64 = records.iter().map(|record| number(record, "bytes")).sum();
         assert_eq!(bytes, number(blobs[0], "bytes"));
+        for pair in records.windows(2) {
+            assert_eq!(lsn(pair[1]), lsn(pair[0]) + number(pair[0], "bytes"));
+        }
+        assert_eq!(records[0]["lsn"], blobs[0]["start"]);
         assert_eq!(records[0]["type"], "begin");
         assert_eq!(records[1]["type"], "page write");
         assert_eq!(records.last().unwrap()["type"], "commit");
@@ -149,6 +157,59 @@ async fn each_commit_appears_while_the_server_runs_and_stays_after_kill_9() {
     assert_eq!(of("group "), of_kind(&running, "group").len());
     assert_eq!(of("  transaction "), of_kind(&running, "blob").len());
     assert!(people.contains(&format!("to {end}, ")), "{people}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sql_tells_the_same_positions_and_counts_as_the_log_itself() {
+    let Some((server, client)) = start().await else {
+        return;
+    };
+    const SQL: &str = "SELECT pg_current_wal_flush_lsn()::text, pg_current_wal_lsn()::text,
+            pg_current_wal_insert_lsn()::text, wal_records, wal_bytes::bigint, wal_write, wal_sync,
+            wal_write_time, wal_sync_time, wal_fpi + wal_buffers_full,
+            stats_reset > '2020-01-01' AND stats_reset <= now()
+        FROM pg_stat_wal";
+    let before = client.query_one(SQL, &[]).await.unwrap();
+    insert(&client, 1).await;
+    let after = client.query_one(SQL, &[]).await.unwrap();
+    let new = lines(&server.data(), &["--from", before.get(0)]);
+    let blobs = of_kind(&new, "blob");
+    assert_eq!(blobs.len(), 1, "{new:?}");
+    for position in 0..3 {
+        assert_eq!(before.get::<_, String>(position), blobs[0]["start"]);
+        assert_eq!(after.get::<_, String>(position), blobs[0]["end"]);
+    }
+    let grown = |column: usize| {
+        let (before, after): (i64, i64) = (before.get(column), after.get(column));
+        u64::try_from(after - before).unwrap()
+    };
+    assert_eq!(grown(3), number(blobs[0], "records"));
+    assert_eq!(grown(4), number(blobs[0], "bytes"));
+    assert_eq!((grown(5), grown(6)), (1, 1));
+    for time in [7, 8] {
+        assert!(after.get::<_, f64>(time) > before.get::<_, f64>(time));
+    }
+    assert_eq!(after.get::<_, i64>(9), 0);
+    assert!(
+        after.get::<_, bool>(10),
+        "stats_reset is the start of the server"
+    );
+
+    let sql = "SELECT pg_wal_lsn_diff($1::text::pg_lsn, $2::text::pg_lsn)::bigint";
+    let ends = [after.get::<_, String>(0), before.get(0)];
+    let row = client.query_one(sql, &[&ends[0], &ends[1]]).await.unwrap();
+    assert_eq!(
+        row.get::<_, i64>(0),
+        after.get::<_, i64>(4) - before.get::<_, i64>(4)
+    );
+    // The binary form, which tokio-postgres reads as this.
+    let sql = "SELECT $1::pg_lsn + 1";
+    let lsn = tokio_postgres::types::PgLsn::from(u64::MAX - 1);
+    let row = client.query_one(sql, &[&lsn]).await.unwrap();
+    assert_eq!(
+        u64::from(row.get::<_, tokio_postgres::types::PgLsn>(0)),
+        u64::MAX
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -87,7 +87,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::base::sync::Mutex;
 use crate::base::{Error, Lsn, Result, TxnId};
@@ -159,6 +159,13 @@ pub struct Log {
     preparer: Preparer,
     writer: Mutex<Option<JoinHandle<()>>>,
     queued_bytes_max: u64,
+    started_at: SystemTime,
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Log up to {}", self.durable_lsn())
+    }
 }
 
 impl Log {
@@ -231,6 +238,7 @@ impl Log {
             preparer,
             writer: Mutex::new(Some(thread)),
             queued_bytes_max: options.queued_bytes_max as u64,
+            started_at: SystemTime::now(),
         }))
     }
 
@@ -296,6 +304,11 @@ impl Log {
     /// All bytes below it are written, synced or not.
     pub fn written_lsn(&self) -> Lsn {
         self.coordinator.written()
+    }
+
+    /// When the counting of [`Log::stats`] began.
+    pub fn started_at(&self) -> SystemTime {
+        self.started_at
     }
 
     pub fn stats(&self) -> Stats {

@@ -1,11 +1,12 @@
-//! pg_lsn: positions in the log and their distances.
+//! pg_lsn: positions in the log, their distances, and how far this server's log is.
 
-use crate::base::{Error, Result, SqlState};
+use crate::base::{Error, Lsn, Result, SqlState};
 use crate::sql::func::define::{comparisons, eval, function, operator};
 use crate::sql::func::numeric::datum;
-use crate::sql::func::{Function, Operator};
+use crate::sql::func::{Eval, EvalContext, Function, Operator};
 use crate::types::Type::{Numeric as NUMERIC, PgLsn};
 use crate::types::{Datum, Numeric};
+use crate::wal::Log;
 
 pub(super) static OPERATORS: &[&[Operator]] = &[
     comparisons!(PgLsn(Lsn) PgLsn(Lsn), "pg_lsn_"; |_, a, b| a.cmp(b)),
@@ -21,12 +22,40 @@ pub(super) static OPERATORS: &[&[Operator]] = &[
     ],
 ];
 
-pub(super) static FUNCTIONS: &[&[Function]] = &[&[function(
-    "pg_wal_lsn_diff",
-    &[PgLsn, PgLsn],
-    NUMERIC,
-    eval!(|a: Lsn, b: Lsn| distance(*a, *b)),
-)]];
+pub(super) static FUNCTIONS: &[&[Function]] = &[&[
+    function(
+        "pg_wal_lsn_diff",
+        &[PgLsn, PgLsn],
+        NUMERIC,
+        eval!(|a: Lsn, b: Lsn| distance(*a, *b)),
+    ),
+    function(
+        "pg_current_wal_insert_lsn",
+        &[],
+        PgLsn,
+        Eval::F0(|cx| Ok(current(cx, Log::next_lsn))),
+    )
+    .volatile(),
+    function(
+        "pg_current_wal_lsn",
+        &[],
+        PgLsn,
+        Eval::F0(|cx| Ok(current(cx, Log::written_lsn))),
+    )
+    .volatile(),
+    function(
+        "pg_current_wal_flush_lsn",
+        &[],
+        PgLsn,
+        Eval::F0(|cx| Ok(current(cx, Log::durable_lsn))),
+    )
+    .volatile(),
+]];
+
+fn current(cx: &EvalContext<'_>, position: fn(&Log) -> Lsn) -> Datum {
+    let log = cx.session.log.as_deref();
+    log.map_or(Datum::Null, |log| Datum::Lsn(position(log).0))
+}
 
 fn distance(a: u64, b: u64) -> Result<Datum> {
     Ok(datum(Numeric::from_i128(i128::from(a) - i128::from(b))))
