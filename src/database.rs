@@ -17,7 +17,7 @@ use crate::disk::{Disk, Lock, RealDisk};
 use crate::pages::Pages;
 use crate::table::{self, Tables, Txn};
 use crate::txn::Transactions;
-use crate::wal::{self, Log, Record};
+use crate::wal::{self, Log, LogReader, Record};
 
 /// An open database.
 pub struct Database {
@@ -143,8 +143,23 @@ impl Database {
         ))
     }
 
+    /// A reader of the log in a data directory, whether a server runs on it or not: takes no lock
+    /// and writes nothing.
+    ///
+    /// # Errors
+    /// When the directory holds no database.
+    pub fn read_log(directory: &Path) -> Result<LogReader> {
+        let control = Control::read(&RealDisk, directory)?;
+        wal::read(Arc::new(RealDisk), &directory.join("wal"), control.database)
+    }
+
     pub fn begin(&self) -> Txn {
         self.tables.begin()
+    }
+
+    /// The log, to ask it for positions and counters.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
     }
 
     /// Checks every page, tree, index and row; gives the number of rows.
@@ -279,7 +294,7 @@ impl Control {
             what: what.to_owned(),
         };
         let mut bytes = [0; CONTROL_BYTES + 1];
-        let len = disk.open(&path)?.read_at(&mut bytes, 0)?;
+        let len = disk.open_to_read(&path)?.read_at(&mut bytes, 0)?;
         if len != CONTROL_BYTES {
             return Err(corrupt("wrong length"));
         }

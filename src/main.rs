@@ -1,5 +1,7 @@
 //! The command line.
 
+mod inspect;
+
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -34,6 +36,8 @@ struct Cli {
 enum Command {
     /// Serves a data directory (what happens without a command, too)
     Serve(Serve),
+    /// Prints the log of a data directory, whether a server runs on it or not
+    Wal(inspect::Wal),
 }
 
 #[derive(Args)]
@@ -86,6 +90,7 @@ fn main() -> ExitCode {
         .init();
     let serve = match cli.command {
         Some(Command::Serve(serve)) => serve,
+        Some(Command::Wal(wal)) => return finish(inspect::print_log(&wal)),
         None => cli.serve,
     };
     let runtime = match runtime() {
@@ -94,6 +99,10 @@ fn main() -> ExitCode {
     };
     let result = runtime.block_on(run(serve));
     runtime.shutdown_background();
+    finish(result)
+}
+
+fn finish(result: Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),

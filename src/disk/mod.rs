@@ -36,6 +36,11 @@ pub trait Disk: Send + Sync + 'static {
     fn create(&self, path: &Path) -> Result<Box<dyn File>>;
     /// Opens an existing file for reading and writing.
     fn open(&self, path: &Path) -> Result<Box<dyn File>>;
+    /// Opens an existing file only to read it, which takes no right to write. What does not tell
+    /// the two apart opens it as any other.
+    fn open_to_read(&self, path: &Path) -> Result<Box<dyn File>> {
+        self.open(path)
+    }
     /// Opens an existing file to be written past the system's cache, where the file system can:
     /// only whole blocks of [`DIRECT_BLOCK`] bytes, at multiples of it in the file, from memory
     /// that is aligned to it, and nothing to be read. A sync is needed all the same (D1).

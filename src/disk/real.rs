@@ -54,6 +54,11 @@ impl Disk for RealDisk {
         Ok(self.file(file, path))
     }
 
+    fn open_to_read(&self, path: &Path) -> Result<Box<dyn File>> {
+        let file = fs::File::open(path).map_err(named("open", path))?;
+        Ok(RealFile::boxed(file, path))
+    }
+
     fn open_direct(&self, path: &Path) -> Result<Box<dyn File>> {
         let direct = OFlags::DIRECT.bits().cast_signed();
         match options().custom_flags(direct).open(path) {

@@ -90,26 +90,66 @@ fn encode_image(page: &Page) -> Vec<u8> {
     out
 }
 
+/// One operation of a list. Offsets are from the start of the page and lie, with the bytes they
+/// stand for, in its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edit<'a> {
+    Write {
+        offset: usize,
+        bytes: &'a [u8],
+    },
+    Shift {
+        from: usize,
+        to: usize,
+        len: usize,
+    },
+    /// Begins an image: what no later write fills is zero.
+    Clear,
+}
+
+/// The operations of a list. `None`, the last one then, for bytes that are no edits of a page.
+pub fn edits(edits: &[u8]) -> impl Iterator<Item = Option<Edit<'_>>> {
+    let mut rest = Reader::new(edits);
+    std::iter::from_fn(move || {
+        (rest.remaining() > 0).then(|| {
+            let edit = edit(&mut rest);
+            if edit.is_none() {
+                rest = Reader::new(&[]);
+            }
+            edit
+        })
+    })
+}
+
+fn edit<'a>(edits: &mut Reader<'a>) -> Option<Edit<'a>> {
+    let head = edits.u16()?;
+    if head == CLEAR {
+        return Some(Edit::Clear);
+    }
+    if head & SHIFT == 0 {
+        let range = content_range(head, edits.u16()?)?;
+        let bytes = edits.take(range.len())?;
+        let offset = range.start;
+        return Some(Edit::Write { offset, bytes });
+    }
+    let (to, len) = (edits.u16()?, edits.u16()?);
+    let from = content_range(head & !SHIFT, len)?;
+    let to = content_range(to, len)?.start;
+    let (from, len) = (from.start, from.len());
+    Some(Edit::Shift { from, to, len })
+}
+
 /// Does to the page what the edits say. `None` if they are not edits of a page; the page is then
 /// half changed.
-pub(super) fn apply(page: &mut Page, edits: &[u8]) -> Option<()> {
-    let mut edits = Reader::new(edits);
-    let bytes = page.bytes_mut();
-    while edits.remaining() > 0 {
-        let head = edits.u16()?;
-        if head == CLEAR {
-            bytes[PAGE_CONTENT..].fill(0);
-        } else if head & SHIFT != 0 {
-            let from = content_range(head & !SHIFT, 0)?.start;
-            let to = edits.u16()?;
-            let len = edits.u16()?;
-            let to = content_range(to, len)?;
-            let from = content_range(page_u16(from), len)?;
-            bytes.copy_within(from, to.start);
-        } else {
-            let range = content_range(head, edits.u16()?)?;
-            let new = edits.take(range.len())?;
-            bytes[range].copy_from_slice(new);
+pub(super) fn apply(page: &mut Page, list: &[u8]) -> Option<()> {
+    let page = page.bytes_mut();
+    for edit in edits(list) {
+        match edit? {
+            Edit::Clear => page[PAGE_CONTENT..].fill(0),
+            Edit::Shift { from, to, len } => page.copy_within(from..from + len, to),
+            Edit::Write { offset, bytes } => {
+                page[offset..offset + bytes.len()].copy_from_slice(bytes);
+            }
         }
     }
     Some(())

@@ -47,5 +47,6 @@ mod tests;
 pub use allocator::FreeList;
 pub use batch::{Batch, Finished, PageEditor};
 pub use cache::Pages;
+pub use edits::{Edit, edits};
 pub use page::{PAGE_CONTENT, PAGE_SIZE, Page, PageRef, corrupt, page_u16};
 pub use snapshots::{Snapshot, SnapshotSlot, Snapshots};

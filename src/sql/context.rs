@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::base::CancelFlag;
 use crate::types::Format;
+use crate::wal::Log;
 
 /// Facts about the session, for functions such as `current_user` and for resolving names.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub struct SessionInfo {
     pub server_version: &'static str,
     /// Values of all settings by name, for `current_setting` and `pg_settings`.
     pub settings: Vec<(String, String)>,
+    /// For the functions and views that tell of it; none where there is no database.
+    pub log: Option<Arc<Log>>,
 }
 
 /// Everything a running statement carries with it; shared with portals that outlive the call.

@@ -36,6 +36,7 @@ impl Session {
             client_address: None,
             server_version: "15.0",
             settings: Vec::new(),
+            log: Some(database.log().clone()),
         };
         Session {
             database,

@@ -100,6 +100,7 @@ fn put_value(key: &mut Key, ty: Type, value: &Datum) {
         Datum::Int8(v) | Datum::Timestamp(v) => {
             key.extend_from_slice(&(v.cast_unsigned() ^ SIGN64).to_be_bytes());
         }
+        Datum::Lsn(v) => key.extend_from_slice(&v.to_be_bytes()),
         Datum::Oid(v) => key.extend_from_slice(&v.to_be_bytes()),
         Datum::Float4(v) => {
             let bits = if v.is_nan() {

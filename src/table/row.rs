@@ -44,7 +44,7 @@ fn fixed_width(ty: Type) -> Option<usize> {
         Type::Int2 => Some(2),
         Type::Int4 | Type::Float4 | Type::Date | Type::Oid => Some(4),
         reg if reg.is_reg() => Some(4),
-        Type::Int8 | Type::Float8 | Type::Timestamp | Type::Timestamptz => Some(8),
+        Type::Int8 | Type::Float8 | Type::Timestamp | Type::Timestamptz | Type::PgLsn => Some(8),
         _ => None,
     }
 }
@@ -238,6 +238,7 @@ fn put_fixed(out: &mut [u8], value: &Datum, ty: Type) -> Result<()> {
         Datum::Float4(v) => out[..4].copy_from_slice(&v.to_le_bytes()),
         Datum::Oid(v) => out[..4].copy_from_slice(&v.to_le_bytes()),
         Datum::Int8(v) | Datum::Timestamp(v) => out[..8].copy_from_slice(&v.to_le_bytes()),
+        Datum::Lsn(v) => out[..8].copy_from_slice(&v.to_le_bytes()),
         Datum::Float8(v) => out[..8].copy_from_slice(&v.to_le_bytes()),
         _ => return Err(misfit(value, ty)),
     }
@@ -265,6 +266,7 @@ fn get_fixed(bytes: &[u8], ty: Type) -> Option<Datum> {
         Type::Date => Datum::Date(i32::from_le_bytes(four()?)),
         Type::Float4 => Datum::Float4(f32::from_le_bytes(four()?)),
         Type::Int8 => Datum::Int8(i64::from_le_bytes(eight()?)),
+        Type::PgLsn => Datum::Lsn(u64::from_le_bytes(eight()?)),
         Type::Float8 => Datum::Float8(f64::from_le_bytes(eight()?)),
         Type::Timestamp | Type::Timestamptz => Datum::Timestamp(i64::from_le_bytes(eight()?)),
         _ => Datum::Oid(u32::from_le_bytes(four()?)),

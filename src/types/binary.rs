@@ -62,6 +62,7 @@ fn receive(ty: Type, typmod: i32, reader: &mut Reader<'_>) -> Result<Datum> {
         Type::Timestamp | Type::Timestamptz => {
             Datum::Timestamp(check_timestamp(i64::from_be_bytes(take(reader)?))?)
         }
+        Type::PgLsn => Datum::Lsn(u64::from_be_bytes(take(reader)?)),
         Type::Numeric => Datum::Numeric(Box::new(receive_numeric(reader)?)),
         Type::Void => Datum::Null,
         Type::Record | Type::AnyElement | Type::AnyArray | Type::Any => {
@@ -264,6 +265,7 @@ pub fn binary_out(ty: Type, value: &Datum, out: &mut Vec<u8>) {
         Datum::Float8(value) => out.extend_from_slice(&value.to_be_bytes()),
         Datum::Date(value) => out.extend_from_slice(&value.to_be_bytes()),
         Datum::Timestamp(value) => out.extend_from_slice(&value.to_be_bytes()),
+        Datum::Lsn(value) => out.extend_from_slice(&value.to_be_bytes()),
         Datum::Char(value) => out.push(*value),
         Datum::Text(value) => out.extend_from_slice(value.as_bytes()),
         Datum::Bytea(value) => out.extend_from_slice(value),

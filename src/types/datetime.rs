@@ -104,7 +104,12 @@ fn iso_week(days: i64) -> (i64, i64) {
 
 /// The system's clock, in microseconds since 2000-01-01 UTC.
 pub fn now_micros() -> i64 {
-    let micros = match SystemTime::now().duration_since(UNIX_EPOCH) {
+    micros_at(SystemTime::now())
+}
+
+/// A time of the system's clock, in microseconds since 2000-01-01 UTC.
+pub fn micros_at(time: SystemTime) -> i64 {
+    let micros = match time.duration_since(UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_micros()).unwrap_or(i64::MAX / 2),
         Err(before) => -i64::try_from(before.duration().as_micros()).unwrap_or(i64::MAX / 2),
     };

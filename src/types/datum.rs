@@ -26,6 +26,8 @@ pub enum Datum {
     /// timestamp and timestamptz: microseconds since 2000-01-01 00:00 (UTC for timestamptz);
     /// `i64::MIN` and `i64::MAX` are -infinity and infinity.
     Timestamp(i64),
+    /// pg_lsn: a position in the log.
+    Lsn(u64),
     /// PostgreSQL's one-byte "char".
     Char(u8),
     /// text, varchar, char(n) (blank-padded), name and unknown.
@@ -59,6 +61,7 @@ impl Datum {
             Datum::Float8(_) => Type::Float8,
             Datum::Date(_) => Type::Date,
             Datum::Timestamp(_) => Type::Timestamp,
+            Datum::Lsn(_) => Type::PgLsn,
             Datum::Char(_) => Type::Char,
             Datum::Bytea(_) => Type::Bytea,
             Datum::Numeric(_) => Type::Numeric,

@@ -170,14 +170,19 @@ impl Numeric {
 
     /// The nearest integer, halves away from zero; `None` when it does not fit or is special.
     pub fn to_i64(&self) -> Option<i64> {
+        self.to_i128()?.try_into().ok()
+    }
+
+    /// As [`Numeric::to_i64`].
+    pub fn to_i128(&self) -> Option<i128> {
         let Numeric::Finite(decimal) = self else {
             return None;
         };
         let (digits, scale) = parts(decimal);
         if scale == 0 {
-            return digits.to_i64();
+            return digits.to_i128();
         }
-        rescale(&digits, scale, 0).to_i64()
+        rescale(&digits, scale, 0).to_i128()
     }
 
     /// The nearest double; infinite also for a finite number beyond its range.

@@ -1,6 +1,6 @@
 //! Text forms: PostgreSQL's input and output functions.
 
-use crate::base::{Error, Result, SqlState};
+use crate::base::{Error, Lsn, Result, SqlState};
 use crate::types::array::{array_in, array_out};
 use crate::types::datetime::{date_out, timestamp_out, timestamptz_out};
 use crate::types::datetime_in::{date_in, timestamp_in};
@@ -30,6 +30,7 @@ pub fn text_in(ty: Type, typmod: i32, s: &str, format: &Format) -> Result<Datum>
         Type::Text | Type::Unknown | Type::Varchar | Type::Bpchar => Datum::text(check_text(s)?),
         Type::Date => Datum::Date(date_in(s, format)?),
         Type::Timestamp | Type::Timestamptz => Datum::Timestamp(timestamp_in(ty, s, format)?),
+        Type::PgLsn => Datum::Lsn(s.parse::<Lsn>().map_err(|_| bad_input(ty, s))?.0),
         Type::Numeric => Datum::Numeric(Box::new(Numeric::parse(s)?)),
         Type::Void => Datum::Null,
         Type::Record | Type::AnyElement | Type::AnyArray | Type::Any => {
@@ -69,6 +70,7 @@ pub fn text_out(ty: Type, value: &Datum, format: &Format, out: &mut Vec<u8>) {
             timestamptz_out(*value, &format.time_zone, out);
         }
         Datum::Timestamp(value) => timestamp_out(*value, out),
+        Datum::Lsn(value) => out.extend_from_slice(Lsn(*value).to_string().as_bytes()),
         Datum::Char(value) => char_out(*value, out),
         Datum::Text(value) => out.extend_from_slice(value.as_bytes()),
         Datum::Bytea(value) => match format.bytea_output {

@@ -28,6 +28,7 @@ pub enum Type {
     Timestamp,
     Timestamptz,
     Numeric,
+    PgLsn,
     Void,
     /// A row, as `row(1, 2)` makes it; it can be compared but not stored.
     Record,
@@ -48,6 +49,7 @@ pub enum Type {
     TimestampArray,
     TimestamptzArray,
     NumericArray,
+    PgLsnArray,
     /// Pseudo-types of function signatures; no value has them.
     AnyElement,
     AnyArray,
@@ -85,7 +87,7 @@ use Category as C;
 use Type as T;
 
 /// In the order of the variants of [`Type`], so that a type is its own index.
-static TABLE: [Row; 44] = [
+static TABLE: [Row; 46] = [
     (T::Bool, 16, "bool", "boolean", 1, None, C::Boolean, true),
     (T::Bytea, 17, "bytea", "bytea", -1, None, C::User, false),
     (T::Char, 18, "char", "\"char\"", 1, None, C::Internal, false),
@@ -207,6 +209,7 @@ static TABLE: [Row; 44] = [
         C::Numeric,
         false,
     ),
+    (T::PgLsn, 3220, "pg_lsn", "pg_lsn", 8, None, C::User, false),
     (T::Void, 2278, "void", "void", 4, None, C::Pseudo, false),
     (
         T::Record,
@@ -389,6 +392,16 @@ static TABLE: [Row; 44] = [
         false,
     ),
     (
+        T::PgLsnArray,
+        3221,
+        "_pg_lsn",
+        "pg_lsn[]",
+        -1,
+        Some(T::PgLsn),
+        C::Array,
+        false,
+    ),
+    (
         T::AnyElement,
         2283,
         "anyelement",
@@ -418,7 +431,7 @@ const OID_MAX: usize = 4089;
 const NONE: u8 = u8::MAX;
 
 /// OID to row of [`TABLE`].
-#[expect(clippy::cast_possible_truncation, reason = "there are 44 rows")]
+#[expect(clippy::cast_possible_truncation, reason = "there are 46 rows")]
 static BY_OID: [u8; OID_MAX + 1] = {
     let mut by_oid = [NONE; OID_MAX + 1];
     let mut i = 0;
@@ -430,7 +443,7 @@ static BY_OID: [u8; OID_MAX + 1] = {
 };
 
 /// Row of an element type to row of its array type.
-#[expect(clippy::cast_possible_truncation, reason = "there are 44 rows")]
+#[expect(clippy::cast_possible_truncation, reason = "there are 46 rows")]
 static ARRAY_OF: [u8; TABLE.len()] = {
     let mut array_of = [NONE; TABLE.len()];
     let mut i = 0;

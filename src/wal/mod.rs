@@ -90,10 +90,12 @@
 //!
 //! # Entry points
 //! [`Log::create`], [`Log::open`]; [`Blob`], [`Log::reserve`], [`Log::commit_at_least`];
-//! [`Log::wait_room`] before a reservation; [`Log::wait_poisoned`] for the process to stop.
+//! [`Log::wait_room`] before a reservation; [`Log::wait_poisoned`] for the process to stop;
+//! [`read`] to look at a log that another process may be writing.
 
 mod coordinator;
 mod group;
+mod read;
 mod reader;
 mod record;
 mod segment;
@@ -104,7 +106,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::base::sync::Mutex;
 use crate::base::{Error, Lsn, Result, TxnId};
@@ -116,6 +118,7 @@ use reader::Tail;
 use segment::{Preparer, Segments};
 
 pub use coordinator::{Reservation, Wait};
+pub use read::{Group, GroupBlob, LogReader, TornTail, read};
 pub use record::{Blob, Record, records};
 
 /// The number of the first segment of a log.
@@ -175,6 +178,13 @@ pub struct Log {
     preparer: Preparer,
     writer: Mutex<Option<JoinHandle<()>>>,
     queued_bytes_max: u64,
+    started_at: SystemTime,
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Log up to {}", self.durable_lsn())
+    }
 }
 
 impl Log {
@@ -247,6 +257,7 @@ impl Log {
             preparer,
             writer: Mutex::new(Some(thread)),
             queued_bytes_max: options.queued_bytes_max as u64,
+            started_at: SystemTime::now(),
         }))
     }
 
@@ -306,6 +317,11 @@ impl Log {
     /// All bytes below it are written, synced or not.
     pub fn written_lsn(&self) -> Lsn {
         self.coordinator.written()
+    }
+
+    /// When the counting of [`Log::stats`] began.
+    pub fn started_at(&self) -> SystemTime {
+        self.started_at
     }
 
     pub fn stats(&self) -> Stats {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use crate::base::{Error, Lsn, Result, TxnId};
-use crate::disk::Disk;
+use crate::disk::{Disk, File};
 
 use super::Recovered;
 use super::group::{BLOCK, Chain, GROUP_HEADER, Header, group_bytes};
@@ -31,7 +31,8 @@ pub(super) fn recover(
     database_id: u64,
     replay: Replay<'_>,
 ) -> Result<Tail> {
-    let files = Files::open(disk, dir)?;
+    let mut files = Files::new(dir);
+    files.open_new(disk, |path| disk.open(path))?;
     let mut recovered = Recovered::default();
     let (chain, at) = replay_all(&files, database_id, replay, &mut recovered)?;
     recovered.truncated_bytes = truncate(&files, at, &chain)?;
@@ -61,10 +62,8 @@ fn replay_all(
     let mut chain = Chain::new(database_id);
     let mut at = 0;
     let mut last: Option<(Chain, Group)> = None;
-    while let Some(group) = files.group_at(at, &chain)? {
-        let Some(after) = chain.after(&group.header, group.header_crc) else {
-            return Err(files.corrupt(at, "a group beyond the largest lsn".to_owned()));
-        };
+    while let Ok(group) = files.group_at(at, &chain)? {
+        let after = group.after;
         at = group.end;
         if let Some((_, durable)) = last.replace((chain, group)) {
             replay_group(files, &durable, replay, recovered)?;
@@ -73,7 +72,7 @@ fn replay_all(
     }
     if let Some((before, group)) = last {
         files.sync_and_forget(group.at, group.end)?;
-        if files.group_at(group.at, &before)?.is_some() {
+        if files.group_at(group.at, &before)?.is_ok() {
             replay_group(files, &group, replay, recovered)?;
             return Ok((chain, at));
         }
@@ -107,21 +106,23 @@ fn replay_group(
     Ok(())
 }
 
-/// The tail rule (W5). Gives the bytes that had to be cleared.
+/// Gives the bytes that had to be cleared.
 fn truncate(files: &Files, at: u64, chain: &Chain) -> Result<u64> {
+    let torn = torn_blocks(files, at, chain)?;
+    files.clear_blocks(&torn)?;
+    files.fill_short_files()?;
+    Ok(torn.len() as u64 * BLOCK)
+}
+
+/// The tail rule (W5): the blocks behind the last whole group that are not zero.
+pub(super) fn torn_blocks(files: &Files, at: u64, chain: &Chain) -> Result<Vec<u64>> {
     let mut rest = Vec::new();
     files.scan_blocks(at, |block_at, block| {
         if let Some((header, _)) = Header::decode(block) {
             let torn = block_at == at && chain.continues_with(&header);
             let ours = header.database_id == chain.database_id;
             if ours && header.number >= chain.number && !torn {
-                let found = format!(
-                    "group {} is damaged, yet group {} follows in {}",
-                    chain.number,
-                    header.number,
-                    files.name(block_at)
-                );
-                return Err(files.corrupt(at, found));
+                return Err(files.damaged(at, chain, header.number, block_at)?);
             }
         }
         if block.iter().any(|byte| *byte != 0) {
@@ -129,54 +130,62 @@ fn truncate(files: &Files, at: u64, chain: &Chain) -> Result<u64> {
         }
         Ok(())
     })?;
-    files.clear_blocks(&rest)?;
-    files.fill_short_files()?;
-    Ok(rest.len() as u64 * BLOCK)
+    Ok(rest)
 }
 
 /// A whole group whose checksums match and that continues the chain.
-struct Group {
-    header: Header,
-    header_crc: u32,
-    payload: Vec<u8>,
-    at: u64,
-    end: u64,
+pub(super) struct Group {
+    pub(super) header: Header,
+    pub(super) payload: Vec<u8>,
+    pub(super) at: u64,
+    pub(super) end: u64,
+    /// What the next group continues.
+    pub(super) after: Chain,
 }
 
 /// The segments as one run of bytes. Positions in it are called `at`.
-struct Files {
+pub(super) struct Files {
     dir: PathBuf,
     segments: Vec<Segment>,
     bytes: u64,
 }
 
 impl Files {
-    fn open(disk: &dyn Disk, dir: &Path) -> Result<Files> {
-        let numbers = segment::list(disk, dir)?;
-        let mut files = Files {
+    pub(super) fn new(dir: &Path) -> Files {
+        Files {
             dir: dir.to_owned(),
             segments: Vec::new(),
             bytes: 0,
-        };
-        if numbers.is_empty() {
-            return Err(corrupt(dir, 0, "a log without segments".to_owned()));
         }
-        for (expected, number) in (super::FIRST_SEGMENT..).zip(numbers) {
+    }
+
+    /// Opens the segments that are not open yet, and says whether there were any.
+    pub(super) fn open_new(
+        &mut self,
+        disk: &dyn Disk,
+        open: impl Fn(&Path) -> Result<Box<dyn File>>,
+    ) -> Result<bool> {
+        let numbers = segment::list(disk, &self.dir)?;
+        if numbers.is_empty() {
+            return Err(corrupt(&self.dir, 0, "a log without segments".to_owned()));
+        }
+        let known = self.segments.len();
+        for (expected, number) in (super::FIRST_SEGMENT..).zip(numbers).skip(known) {
             if number != expected {
-                let path = segment::path(dir, expected);
+                let path = segment::path(&self.dir, expected);
                 return Err(corrupt(&path, 0, "a segment is missing".to_owned()));
             }
-            let file = disk.open(&segment::path(dir, number))?;
+            let file = open(&segment::path(&self.dir, number))?;
             // A file that was cut reads as zeros up to the end of its last block.
             let bytes = file.size()?.max(BLOCK).next_multiple_of(BLOCK);
-            files.bytes += bytes;
-            files.segments.push(Segment {
+            self.bytes += bytes;
+            self.segments.push(Segment {
                 number,
                 file,
                 bytes,
             });
         }
-        Ok(files)
+        Ok(self.segments.len() > known)
     }
 
     /// The segment that holds a position, by index, and the offset in it.
@@ -216,34 +225,68 @@ impl Files {
         Ok(Header::decode(&header))
     }
 
-    fn group_at(&self, at: u64, chain: &Chain) -> Result<Option<Group>> {
+    /// The group that continues the chain, or what keeps the bytes from being it.
+    pub(super) fn group_at(&self, at: u64, chain: &Chain) -> Result<Result<Group, String>> {
         let Some((header, header_crc)) = self.header_at(at)? else {
-            return Ok(None);
+            return Ok(Err("its header is damaged".to_owned()));
         };
+        if !chain.continues_with(&header) {
+            let what = format!("its header, of group {}, belongs elsewhere", header.number);
+            return Ok(Err(what));
+        }
         // The length is checked against what is there before anything is allocated for it.
         let end = group_bytes(header.length).and_then(|bytes| at.checked_add(bytes));
-        let Some(end) = end.filter(|end| *end <= self.bytes && chain.continues_with(&header))
-        else {
-            return Ok(None);
-        };
-        let Ok(length) = usize::try_from(header.length) else {
-            return Ok(None);
+        let end = end.filter(|end| *end <= self.bytes);
+        let (Some(end), Ok(length)) = (end, usize::try_from(header.length)) else {
+            return Ok(Err("it reaches beyond the last segment".to_owned()));
         };
         let mut payload = vec![0; length];
         self.read(at + GROUP_HEADER as u64, &mut payload)?;
-        Ok(
-            (crc32fast::hash(&payload) == header.payload_crc).then_some(Group {
-                header,
-                header_crc,
-                payload,
-                at,
-                end,
-            }),
-        )
+        if crc32fast::hash(&payload) != header.payload_crc {
+            return Ok(Err(self.what_is_bad(at, &payload)));
+        }
+        let Some(after) = chain.after(&header, header_crc) else {
+            return Err(self.corrupt(at, "a group beyond the largest lsn".to_owned()));
+        };
+        Ok(Ok(Group {
+            header,
+            payload,
+            at,
+            end,
+            after,
+        }))
+    }
+
+    /// Where in a payload with a wrong checksum the first wrong record is: each has its own.
+    fn what_is_bad(&self, at: u64, payload: &[u8]) -> String {
+        let what = "its payload's checksum does not match";
+        let bad = record::records(payload).find_map(Result::err);
+        match bad.map(|error| self.locate(error, at + GROUP_HEADER as u64)) {
+            Some(Error::Corrupt {
+                file,
+                offset,
+                what: bad,
+            }) => {
+                format!("{what}: {bad} in {} at offset {offset}", file.display())
+            }
+            _ => what.to_owned(),
+        }
+    }
+
+    /// The error for a group that is not whole although another was written behind it.
+    fn damaged(&self, at: u64, chain: &Chain, follows: u64, follows_at: u64) -> Result<Error> {
+        let why = self.group_at(at, chain)?.err();
+        let what = format!(
+            "group {} is damaged, yet group {follows} follows in {}; {}",
+            chain.number,
+            self.name(follows_at),
+            why.as_deref().unwrap_or("it was repaired meanwhile"),
+        );
+        Ok(self.corrupt(at, what))
     }
 
     /// Says why the log does not even begin.
-    fn what_is_first(&self, database_id: u64) -> Result<String> {
+    pub(super) fn what_is_first(&self, database_id: u64) -> Result<String> {
         Ok(match self.header_at(0)? {
             Some((header, _)) if header.database_id != database_id => {
                 format!("the log belongs to database {:016x}", header.database_id)
@@ -322,7 +365,7 @@ impl Files {
         Ok(())
     }
 
-    fn path_and_offset(&self, at: u64) -> (PathBuf, u64) {
+    pub(super) fn path_and_offset(&self, at: u64) -> (PathBuf, u64) {
         let (index, offset) = self.place(at);
         let number = super::FIRST_SEGMENT + index as u64;
         (segment::path(&self.dir, number), offset)
@@ -334,13 +377,13 @@ impl Files {
         format!("{} at offset {offset}", path.display())
     }
 
-    fn corrupt(&self, at: u64, what: String) -> Error {
+    pub(super) fn corrupt(&self, at: u64, what: String) -> Error {
         let (path, offset) = self.path_and_offset(at);
         corrupt(&path, offset, what)
     }
 
     /// Gives an error about bytes of a blob, counted from `at`, its file and offset.
-    fn locate(&self, error: Error, at: u64) -> Error {
+    pub(super) fn locate(&self, error: Error, at: u64) -> Error {
         match error {
             Error::Corrupt { file, offset, what } if file.as_os_str().is_empty() => {
                 self.corrupt(at.saturating_add(offset), what)

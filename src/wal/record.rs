@@ -15,6 +15,11 @@ const RECORD_HEADER: usize = 9;
 const _: () = assert!(CRC_AT == LENGTH_AT + 4 && TYPE_AT == CRC_AT + 4);
 const _: () = assert!(RECORD_HEADER == TYPE_AT + 1);
 
+// The bytes of the bodies; those of a page write before its edits.
+const BEGIN_BODY: usize = 8;
+const PAGE_WRITE_BODY: usize = 4 + 4 + 8;
+const COMMIT_BODY: usize = 8 + 8;
+
 const BEGIN: u8 = 1;
 const PAGE_WRITE: u8 = 2;
 const COMMIT: u8 = 3;
@@ -35,6 +40,18 @@ pub enum Record<'a> {
         txn: TxnId,
         unix_micros: i64,
     },
+}
+
+impl Record<'_> {
+    /// How many bytes of the stream it takes.
+    pub fn log_bytes(&self) -> u64 {
+        let body = match self {
+            Record::Begin { .. } => BEGIN_BODY,
+            Record::PageWrite { edits, .. } => PAGE_WRITE_BODY + edits.len(),
+            Record::Commit { .. } => COMMIT_BODY,
+        };
+        (RECORD_HEADER + body) as u64
+    }
 }
 
 /// One transaction's records, Begin…Commit, built before its place is reserved.

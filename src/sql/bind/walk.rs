@@ -415,6 +415,7 @@ fn same_datum(a: &Datum, b: &Datum) -> bool {
         (Datum::Int4(a), Datum::Int4(b)) | (Datum::Date(a), Datum::Date(b)) => a == b,
         (Datum::Int8(a), Datum::Int8(b)) | (Datum::Timestamp(a), Datum::Timestamp(b)) => a == b,
         (Datum::Oid(a), Datum::Oid(b)) => a == b,
+        (Datum::Lsn(a), Datum::Lsn(b)) => a == b,
         (Datum::Char(a), Datum::Char(b)) => a == b,
         (Datum::Float4(a), Datum::Float4(b)) => a.to_bits() == b.to_bits(),
         (Datum::Float8(a), Datum::Float8(b)) => a.to_bits() == b.to_bits(),

@@ -30,6 +30,7 @@ pub fn hash_key(ty: Type, value: &Datum, out: &mut Vec<u8>) {
         Datum::Float8(f) => float(*f, out),
         Datum::Date(days) => integer(i64::from(*days), out),
         Datum::Timestamp(micros) => integer(*micros, out),
+        Datum::Lsn(lsn) => integer(lsn.cast_signed(), out),
         Datum::Char(c) => out.extend([1, *c]),
         Datum::Text(text) => {
             let text = match ty {

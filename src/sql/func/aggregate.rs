@@ -9,7 +9,7 @@ use crate::sql::func::numeric::datum;
 use crate::sql::func::{Accumulator, Aggregate, EvalContext};
 use crate::types::Type::{
     Any, AnyArray, AnyElement, Bool, Bpchar, Bytea, Date, Float4, Float8, Int2, Int4, Int8, Oid,
-    Text, Timestamp, Timestamptz,
+    PgLsn, Text, Timestamp, Timestamptz,
 };
 use crate::types::{Datum, Numeric, Type, compare};
 
@@ -91,6 +91,7 @@ pub(super) static AGGREGATES: &[&[Aggregate]] = &[
     extremes!(Date),
     extremes!(Timestamp),
     extremes!(Timestamptz),
+    extremes!(PgLsn),
     bits!(Int2),
     bits!(Int4),
     bits!(Int8),

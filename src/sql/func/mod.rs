@@ -22,6 +22,7 @@ mod define;
 mod float;
 mod int;
 mod like;
+mod lsn;
 mod numeric;
 mod regexp;
 mod session;
@@ -178,6 +179,7 @@ fn function_groups() -> impl Iterator<Item = &'static [Function]> {
         bytea::FUNCTIONS,
         array::FUNCTIONS,
         session::FUNCTIONS,
+        lsn::FUNCTIONS,
         catalog::FUNCTIONS,
     ]
     .into_iter()
@@ -197,6 +199,7 @@ fn operator_groups() -> impl Iterator<Item = &'static [Operator]> {
         boolean::OPERATORS,
         bytea::OPERATORS,
         array::OPERATORS,
+        lsn::OPERATORS,
     ]
     .into_iter()
     .flatten()

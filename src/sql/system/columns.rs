@@ -4,8 +4,8 @@
 
 use crate::types::Type;
 use crate::types::Type::{
-    Bool, Bytea, Char, CharArray, Float4, Int2, Int2Array, Int4, Int8, Name, Oid, OidArray,
-    Regproc, Text, TextArray, Timestamptz, Varchar,
+    Bool, Bytea, Char, CharArray, Float4, Float8, Int2, Int2Array, Int4, Int8, Name, Numeric, Oid,
+    OidArray, Regproc, Text, TextArray, Timestamptz, Varchar,
 };
 
 type Columns = &'static [(&'static str, Type)];
@@ -443,6 +443,18 @@ pub(super) static PG_SETTINGS: Columns = &[
 
 pub(super) static PG_SHDESCRIPTION: Columns =
     &[("objoid", Oid), ("classoid", Oid), ("description", Text)];
+
+pub(super) static PG_STAT_WAL: Columns = &[
+    ("wal_records", Int8),
+    ("wal_fpi", Int8),
+    ("wal_bytes", Numeric),
+    ("wal_buffers_full", Int8),
+    ("wal_write", Int8),
+    ("wal_sync", Int8),
+    ("wal_write_time", Float8),
+    ("wal_sync_time", Float8),
+    ("stats_reset", Timestamptz),
+];
 
 pub(super) static PG_STATISTIC_EXT: Columns = &[
     ("oid", Oid),

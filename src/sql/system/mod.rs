@@ -12,6 +12,7 @@ mod builtins;
 mod columns;
 pub(super) mod definitions;
 mod information_schema;
+mod log;
 pub mod names;
 pub(super) mod procs;
 mod relations;
@@ -130,6 +131,7 @@ static RELATIONS: &[SystemRelation] = &[
         roles::pg_settings
     ),
     relation!(2396, "pg_shdescription", columns::PG_SHDESCRIPTION),
+    relation!(12293, "pg_stat_wal", columns::PG_STAT_WAL, log::pg_stat_wal),
     relation!(3381, "pg_statistic_ext", columns::PG_STATISTIC_EXT),
     relation!(12033, "pg_tables", columns::PG_TABLES, relations::pg_tables),
     relation!(

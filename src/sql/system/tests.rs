@@ -115,6 +115,7 @@ fn with_context<T>(f: impl FnOnce(&EvalContext<'_>) -> T) -> T {
         client_address: None,
         server_version: "15.0",
         settings: vec![("search_path".to_owned(), "public".to_owned())],
+        log: None,
     };
     f(&EvalContext {
         format: &Format::default(),
@@ -129,6 +130,7 @@ fn holds(ty: Type, datum: &Datum) -> bool {
     match datum {
         Datum::Null => true,
         Datum::Bool(_) => ty == Type::Bool,
+        Datum::Lsn(_) => ty == Type::PgLsn,
         Datum::Int2(_) => ty == Type::Int2,
         Datum::Int4(_) => ty == Type::Int4,
         Datum::Int8(_) => ty == Type::Int8,

@@ -3,6 +3,7 @@
 
 mod commit;
 mod disk;
+mod read;
 mod recovery;
 
 use std::path::{Path, PathBuf};
