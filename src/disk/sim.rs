@@ -21,6 +21,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,6 +43,24 @@ pub(crate) fn assert_direct(bytes: &[u8], offset: u64) {
     assert_eq!(bytes.as_ptr().align_offset(DIRECT_BLOCK), 0);
     assert!(bytes.len().is_multiple_of(DIRECT_BLOCK));
     assert!(offset.is_multiple_of(DIRECT_BLOCK as u64));
+}
+
+/// Runs a random test for each of so many seeds, or `WALNUT_SIM_SEEDS` many, or for `SEED` alone.
+/// One that fails is named with the command that replays it.
+pub(crate) fn for_each_seed(test: &str, default: u64, run: impl Fn(u64)) {
+    let number = |name| std::env::var(name).ok().map(|n| n.parse().unwrap());
+    let seeds = match number("SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("WALNUT_SIM_SEEDS").unwrap_or(default),
+    };
+    let count = seeds.end - seeds.start;
+    for seed in seeds {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(seed))) {
+            println!("to replay: SEED={seed} cargo test --lib {test}");
+            resume_unwind(panic);
+        }
+    }
+    println!("{count} seeds");
 }
 
 #[derive(Clone)]
