@@ -24,12 +24,13 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::{DIRECT_BLOCK, Disk, File, Lock};
-use crate::base::sync::{Mutex, MutexGuard};
+use crate::base::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::base::{Error, Result};
 
 const SECTOR_BYTES: usize = 512;
@@ -47,20 +48,27 @@ pub(crate) fn assert_direct(bytes: &[u8], offset: u64) {
 
 /// Runs a random test for each of so many seeds, or `WALNUT_SIM_SEEDS` many, or for `SEED` alone.
 /// One that fails is named with the command that replays it.
-pub(crate) fn for_each_seed(test: &str, default: u64, run: impl Fn(u64)) {
+pub(crate) fn for_each_seed(test: &str, default: u64, run: impl Fn(u64) + Sync) {
     let number = |name| std::env::var(name).ok().map(|n| n.parse().unwrap());
     let seeds = match number("SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("WALNUT_SIM_SEEDS").unwrap_or(default),
     };
-    let count = seeds.end - seeds.start;
-    for seed in seeds {
+    println!("{} seeds", seeds.end - seeds.start);
+    let next = AtomicU64::new(seeds.start);
+    let work = || loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= seeds.end {
+            return;
+        }
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(seed))) {
+            next.store(seeds.end, Ordering::Relaxed);
             println!("to replay: SEED={seed} cargo test --lib {test}");
             resume_unwind(panic);
         }
-    }
-    println!("{count} seeds");
+    };
+    // A history mostly waits for its own threads.
+    thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(work))));
 }
 
 #[derive(Clone)]

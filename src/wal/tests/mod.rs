@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use super::group::{GROUP_HEADER, Header, group_bytes};
 use super::{Blob, Log, Options, Record, Recovered, records, segment};
 use crate::base::{Lsn, PageId, Result, TxnId};
 use crate::disk::Disk;
@@ -103,6 +104,18 @@ fn commit(log: &Log, blob: Blob) -> Lsn {
     let end = log.reserve_and_enqueue(blob);
     log.wait_commit_at_least(end).unwrap();
     end
+}
+
+/// The stream from the payloads of the groups in all segments, and where the last group ends.
+fn stream(segments: &[u8]) -> (Vec<u8>, usize) {
+    let (mut stream, mut at) = (Vec::new(), 0);
+    while let Some((header, _)) = segments.get(at..).and_then(Header::decode) {
+        assert_eq!(header.start.0, stream.len() as u64, "W1");
+        let length = usize::try_from(header.length).unwrap();
+        stream.extend_from_slice(&segments[at + GROUP_HEADER..][..length]);
+        at += usize::try_from(group_bytes(header.length).unwrap()).unwrap();
+    }
+    (stream, at)
 }
 
 /// Runs something that must not hang.
