@@ -419,6 +419,11 @@ impl SimDisk {
         inner.fault_at = Some(inner.history.len() + operations);
     }
 
+    /// Takes back what [`SimDisk::fail_after`] has not brought about yet.
+    pub(crate) fn heal(&self) {
+        self.0.lock().fault_at = None;
+    }
+
     /// Tells disks apart by what can be read from them.
     pub(crate) fn fingerprint(&self) -> u64 {
         let inner = self.0.lock();

@@ -209,6 +209,10 @@ struct Lives {
     known: Vec<(Commit, usize)>,
     /// So many must be there if so many operations of this life took place.
     durable: Vec<(usize, usize)>,
+    /// When this life's log was open, and what was known until then: a start that ends earlier
+    /// has shown nobody what it found.
+    opened_at: usize,
+    known_before: Vec<(Commit, usize)>,
     next_txn: u64,
 }
 
@@ -219,6 +223,8 @@ impl Lives {
             disk: SimDisk::with_dir(dir()),
             known: Vec::new(),
             durable: vec![(0, 0)],
+            opened_at: 0,
+            known_before: Vec::new(),
             next_txn: 1,
         }
     }
@@ -253,7 +259,9 @@ impl Lives {
         let Opened { log, replayed, .. } = try_open(&self.disk)?;
         let known: Vec<_> = self.known.iter().map(|(commit, _)| *commit).collect();
         assert_prefix(&replayed, &known, self.durable[0].1..=known.len());
+        self.known_before = self.known.clone();
         self.known.truncate(replayed.len());
+        self.opened_at = self.disk.operations();
         self.acknowledge();
         Ok(log)
     }
@@ -331,6 +339,10 @@ impl Lives {
             0 => self.disk.operations(),
             _ => self.rng.random_range(first..=self.disk.operations()),
         };
+        if operations < self.opened_at {
+            self.known = std::mem::take(&mut self.known_before);
+        }
+        self.opened_at = 0;
         self.known.retain(|(_, from)| *from <= operations);
         let durable = self.durable.iter().rev().find(|d| d.0 <= operations);
         self.durable = vec![(0, durable.unwrap().1)];
