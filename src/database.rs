@@ -149,8 +149,12 @@ impl Database {
     /// # Errors
     /// When the directory holds no database.
     pub fn read_log(directory: &Path) -> Result<LogReader> {
-        let control = Control::read(&RealDisk, directory)?;
-        wal::read(Arc::new(RealDisk), &directory.join("wal"), control.database)
+        let control = Control::read(&RealDisk::default(), directory)?;
+        wal::read(
+            Arc::new(RealDisk::default()),
+            &directory.join("wal"),
+            control.database,
+        )
     }
 
     pub fn begin(&self) -> Txn {

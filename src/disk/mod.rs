@@ -18,6 +18,8 @@
 //! Entry points: [`RealDisk`], and the traits.
 
 mod real;
+#[cfg(test)]
+pub(crate) mod sim;
 
 use std::path::Path;
 

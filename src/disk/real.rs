@@ -56,7 +56,7 @@ impl Disk for RealDisk {
 
     fn open_to_read(&self, path: &Path) -> Result<Box<dyn File>> {
         let file = fs::File::open(path).map_err(named("open", path))?;
-        Ok(RealFile::boxed(file, path))
+        Ok(self.file(file, path))
     }
 
     fn open_direct(&self, path: &Path) -> Result<Box<dyn File>> {

@@ -116,6 +116,12 @@ impl Coordinator {
         }
     }
 
+    /// Nobody leads until the guard is dropped.
+    #[cfg(test)]
+    pub(super) fn hold_leading(&self) -> impl Sized {
+        self.leader.lock()
+    }
+
     pub(super) fn durable(&self) -> Lsn {
         // Acquire: pairs with the Release in lead_one_group(); who reads at this lsn sees every
         // page version installed up to it.

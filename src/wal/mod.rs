@@ -131,6 +131,9 @@ pub struct Options {
     /// How far reservations may be ahead of what is durable before [`Log::wait_room`] waits. One
     /// blob may be larger.
     pub queued_bytes_max: usize,
+    /// The next segment is made while nobody writes, so that operations have one order.
+    #[cfg(test)]
+    pub(crate) lockstep: bool,
 }
 
 impl Default for Options {
@@ -138,6 +141,8 @@ impl Default for Options {
         Options {
             segment_bytes: 16 << 20,
             queued_bytes_max: 64 << 20,
+            #[cfg(test)]
+            lockstep: false,
         }
     }
 }
@@ -205,7 +210,7 @@ impl Log {
         }
         let (first, chain) = first_group(database_id);
         let segment = segment::make(&*disk, dir, FIRST_SEGMENT, options.segment_bytes, &first)?;
-        let preparer = Preparer::start(disk, dir, options.segment_bytes, FIRST_SEGMENT + 1)?;
+        let preparer = Preparer::start(disk, dir, &options, FIRST_SEGMENT + 1)?;
         let segments = Segments::new(&preparer, VecDeque::from([segment]), BLOCK);
         Log::start(preparer, GroupWriter::new(segments, chain), &options)
     }
@@ -238,7 +243,7 @@ impl Log {
         for segment in &mut open {
             segment.file = disk.open_direct(&segment::path(dir, segment.number))?;
         }
-        let preparer = Preparer::start(disk, dir, options.segment_bytes, last_segment + 1)?;
+        let preparer = Preparer::start(disk, dir, &options, last_segment + 1)?;
         let mut writer = GroupWriter::new(Segments::new(&preparer, open, offset), chain);
         writer.write(&[])?;
         writer.sync()?;

@@ -11,6 +11,7 @@ use crate::base::sync::{AtomicBool, Condvar, Mutex, Ordering};
 use crate::base::{Error, Result};
 use crate::disk::{Disk, File};
 
+use super::Options;
 use super::group::BLOCK;
 
 /// A segment under preparation. It gets its name when it is whole and synced, so a segment with a
@@ -107,7 +108,7 @@ pub(super) struct Preparer {
 struct Shared {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
-    segment_bytes: u64,
+    options: Options,
     stage: Mutex<Stage>,
     changed: Condvar,
     /// The last attempt failed.
@@ -133,13 +134,13 @@ impl Preparer {
     pub(super) fn start(
         disk: Arc<dyn Disk>,
         dir: &Path,
-        segment_bytes: u64,
+        options: &Options,
         number: u64,
     ) -> Result<Preparer> {
         let shared = Arc::new(Shared {
             disk,
             dir: dir.to_owned(),
-            segment_bytes,
+            options: options.clone(),
             stage: Mutex::new(Stage::Wanted(number)),
             changed: Condvar::new(),
             failing: AtomicBool::new(false),
@@ -149,6 +150,7 @@ impl Preparer {
             .name("wal-segments".to_owned())
             .spawn(move || run.run())
             .map_err(|source| Error::io("start the segment thread", source))?;
+        shared.wait_idle_in_lockstep();
         Ok(Preparer {
             shared,
             thread: Mutex::new(Some(thread)),
@@ -215,7 +217,13 @@ impl Shared {
     fn run(&self) {
         let _guard = StopOnPanic(self);
         while let Some(number) = self.wait_wanted() {
-            let made = make(&*self.disk, &self.dir, number, self.segment_bytes, &[]);
+            let made = make(
+                &*self.disk,
+                &self.dir,
+                number,
+                self.options.segment_bytes,
+                &[],
+            );
             if let Err(error) = &made {
                 tracing::warn!("no segment could be prepared: {error}");
             }
@@ -249,6 +257,18 @@ impl Shared {
         }
     }
 
+    /// In lockstep, waits until there is nothing to make.
+    #[cfg(test)]
+    fn wait_idle_in_lockstep(&self) {
+        let mut stage = self.stage.lock();
+        while self.options.lockstep && matches!(*stage, Stage::Wanted(_) | Stage::Making) {
+            self.changed.wait(&mut stage);
+        }
+    }
+
+    #[cfg(not(test))]
+    fn wait_idle_in_lockstep(&self) {}
+
     /// The segment prepared, waiting for it if need be. A failed preparation is tried once more.
     fn wait_take(&self) -> Result<Segment> {
         let mut retried = false;
@@ -260,6 +280,7 @@ impl Shared {
                     let taken = mem::replace(&mut *stage, next);
                     drop(stage);
                     self.changed.notify_all();
+                    self.wait_idle_in_lockstep();
                     let Stage::Ready(segment) = taken else {
                         unreachable!("matched above under the same lock");
                     };

@@ -9,9 +9,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::disk::{Fault, TestDisk};
-use super::{DATABASE, blob, commit, create, dir, open, options, within_seconds};
+use super::{
+    DATABASE, blob, commit, create, dir, open, options, segment_path, stream, within_seconds,
+};
 use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
 use crate::base::{Error, Lsn, Result, SqlState, TxnId};
+use crate::disk::Disk;
 use crate::wal::coordinator::block_on;
 use crate::wal::{Log, Options};
 
@@ -531,4 +534,62 @@ fn dropping_an_unfilled_reservation_ends_the_process() {
     use std::os::unix::process::ExitStatusExt;
     let abort_signal = 6;
     assert_eq!(child.status.signal(), Some(abort_signal));
+}
+
+fn stream_on(disk: &TestDisk) -> Vec<u8> {
+    let paths = (1..).map(segment_path);
+    let segments = paths.take_while(|path| disk.exists(path).unwrap());
+    let bytes: Vec<u8> = segments
+        .flat_map(|path| disk.edit(&path, |bytes| bytes.clone()))
+        .collect();
+    stream(&bytes).0
+}
+
+#[test]
+fn writers_side_by_side_leave_the_bytes_that_one_writer_leaves() {
+    const WRITERS: u64 = 8;
+    const COMMITS: u64 = 100;
+    let size = |txn: u64| usize::try_from(txn * 37 % 3000 + 1).unwrap();
+    let disk = TestDisk::default();
+    let log = create(&disk);
+    // The first sync waits, so that there is a group of several.
+    disk.close_gate();
+    let writers = (0..WRITERS).map(|writer| {
+        let log = Arc::clone(&log);
+        thread::spawn(move || {
+            let txns = (0..COMMITS).map(|n| n * WRITERS + writer);
+            txns.map(|txn| (commit(&log, blob(txn, size(txn))), txn))
+                .collect::<Vec<_>>()
+        })
+    });
+    let writers: Vec<_> = writers.collect();
+    let first: u64 = (0..WRITERS)
+        .map(|txn| blob(txn, size(txn)).len() as u64)
+        .sum();
+    until(|| log.next_lsn().0 == first);
+    disk.open_gate();
+    let joined = within_seconds(|| {
+        writers
+            .into_iter()
+            .flat_map(|w| w.join().unwrap())
+            .collect()
+    });
+    let mut commits: Vec<(Lsn, u64)> = joined;
+    commits.sort_unstable();
+    let stats = log.stats();
+    assert_eq!(stats.blobs, WRITERS * COMMITS);
+    assert!(stats.groups < stats.blobs);
+    drop(log);
+
+    let one_disk = TestDisk::default();
+    let one = create(&one_disk);
+    let bytes = stream_on(&disk);
+    for &(end, txn) in &commits {
+        assert_eq!(commit(&one, blob(txn, size(txn))), end);
+        let to = usize::try_from(end.0).unwrap();
+        let blob = blob(txn, size(txn)).seal();
+        assert_eq!(bytes[to - blob.len()..to], blob, "transaction {txn}");
+    }
+    drop(one);
+    assert!(bytes == stream_on(&one_disk));
 }

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::base::sync::{Condvar, Mutex, RwLock};
 use crate::base::{Error, Result};
-use crate::disk::{DIRECT_BLOCK, Disk, File, Lock};
+use crate::disk::sim::assert_direct;
+use crate::disk::{Disk, File, Lock};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fault {
@@ -234,9 +235,7 @@ impl File for Handle {
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
         if self.is_direct {
-            assert_eq!(bytes.as_ptr().align_offset(DIRECT_BLOCK), 0);
-            assert!(bytes.len().is_multiple_of(DIRECT_BLOCK));
-            assert!(offset.is_multiple_of(DIRECT_BLOCK as u64));
+            assert_direct(bytes, offset);
         }
         if self.is_segment() {
             let fault = self.disk.0.faults.lock().write.take();

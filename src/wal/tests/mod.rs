@@ -1,8 +1,9 @@
 //! What went wrong in logs and coordinators of this shape elsewhere, and the promises of the
-//! layer. `recovery` looks at bytes, `commit` at threads.
+//! layer. `recovery` looks at bytes, `commit` at threads, `power` at crashes.
 
 mod commit;
 mod disk;
+mod power;
 mod read;
 mod recovery;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use super::group::{GROUP_HEADER, Header, group_bytes};
 use super::{Blob, Log, Options, Record, Recovered, records, segment};
 use crate::base::{Lsn, PageId, Result, TxnId};
 use crate::disk::Disk;
@@ -58,15 +60,25 @@ struct Opened {
 }
 
 fn try_open_in(disk: Arc<dyn Disk>, dir: &Path, database_id: u64) -> Result<Opened> {
+    try_open_with(disk, dir, database_id, options())
+}
+
+fn try_open_with(
+    disk: Arc<dyn Disk>,
+    dir: &Path,
+    database_id: u64,
+    options: Options,
+) -> Result<Opened> {
     let mut replayed = Vec::new();
-    let (log, recovered) = Log::open(disk, dir, database_id, options(), &mut |end, bytes| {
+    let (log, recovered) = Log::open(disk, dir, database_id, options, &mut |end, bytes| {
         let records = records(bytes).collect::<Result<Vec<_>>>()?;
         assert_eq!(records.len(), 3);
         let (Record::Begin { txn }, Record::PageWrite { edits, .. }) = (records[0], records[1])
         else {
             panic!("{records:?}");
         };
-        assert!(edits.iter().all(|e| *e == txn.0.to_le_bytes()[0] | 1));
+        let expected = [0, txn.0.to_le_bytes()[0] | 1];
+        assert!(edits.iter().all(|edit| expected.contains(edit)));
         replayed.push((end, txn));
         Ok(())
     })?;
@@ -93,6 +105,18 @@ fn commit(log: &Log, blob: Blob) -> Lsn {
     let end = log.reserve_and_enqueue(blob);
     log.wait_commit_at_least(end).unwrap();
     end
+}
+
+/// The stream from the payloads of the groups in all segments, and where the last group ends.
+fn stream(segments: &[u8]) -> (Vec<u8>, usize) {
+    let (mut stream, mut at) = (Vec::new(), 0);
+    while let Some((header, _)) = segments.get(at..).and_then(Header::decode) {
+        assert_eq!(header.start.0, stream.len() as u64, "W1");
+        let length = usize::try_from(header.length).unwrap();
+        stream.extend_from_slice(&segments[at + GROUP_HEADER..][..length]);
+        at += usize::try_from(group_bytes(header.length).unwrap()).unwrap();
+    }
+    (stream, at)
 }
 
 /// Runs something that must not hang.
