@@ -94,16 +94,18 @@ impl Database {
         let started = Instant::now();
         if !disk.exists(directory)? {
             disk.create_dir(directory)?;
-            if let Some(parent) = directory.parent() {
-                let here = Path::new(".");
-                disk.sync_dir(if parent.as_os_str().is_empty() {
-                    here
-                } else {
-                    parent
-                })?;
-            }
+        }
+        // Both names may have been given just before a crash that they have yet to survive: the
+        // directory's before it holds a control file, the control file's at any start.
+        if !disk.exists(&directory.join(CONTROL))? {
+            let parent = directory.parent().unwrap_or(directory);
+            disk.sync_dir(match parent.as_os_str().is_empty() {
+                true => Path::new("."),
+                false => parent,
+            })?;
         }
         let lock = disk.lock(&directory.join("walnut.lock"))?;
+        disk.sync_dir(directory)?;
         let wal = directory.join("wal");
         let created = prepare(&*disk, directory, &wal)?;
         let control = Control::read(&*disk, directory)?;

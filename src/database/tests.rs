@@ -1,5 +1,7 @@
 //! The parts together: tables, transactions and the log over a restart.
 
+mod power;
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
