@@ -74,6 +74,7 @@ impl Lives {
                 lockstep: true,
                 ..wal::Options::default()
             },
+            ..Options::default()
         };
         let disk = Arc::new(self.disk.clone());
         let (database, _) = Database::open_on(disk, Path::new("/data"), options)?;
@@ -218,7 +219,7 @@ async fn remove(
 #[test]
 fn random_transactions_with_crashes_leave_an_acknowledged_or_later_state_that_is_sound() {
     let test = "database::tests::power::random_transactions";
-    for_each_seed(test, 300, |seed| {
+    for_each_seed(test, 2000, |seed| {
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.build().unwrap();
         runtime.block_on(Lives::new(seed).run());

@@ -291,7 +291,7 @@ impl Lives {
         }
         match self.rng.random_range(0..6) {
             0 if log.shutdown().is_ok() => self.acknowledge(),
-            1 => drop(self.publish(log, 1)),
+            1 => self.publish(log, 1),
             _ => {}
         }
     }

@@ -143,7 +143,7 @@ fn a_log_that_is_written_on_is_read_to_its_end_and_never_called_damaged() {
     const COMMITS: u64 = 400;
     let temp = tempfile::tempdir().unwrap();
     let dir: &Path = temp.path();
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::default());
     let log = Log::create(disk.clone(), dir, DATABASE, options()).unwrap();
     let done = AtomicBool::new(false);
     let mut reader = read(disk, dir, DATABASE).unwrap();
