@@ -1,5 +1,7 @@
 //! What the coordinator sees of `crate::wal`: itself is real, the medium below it watches.
 
+// What only the tests of the log itself use is of no use here.
+#[allow(dead_code)]
 #[path = "../../src/wal/coordinator.rs"]
 mod coordinator;
 mod group;
