@@ -7,12 +7,12 @@ use crate::session::Session;
 use crate::session::client::{Client, Formats, Reply};
 use crate::session::plans::Entry;
 use crate::session::portal::{Portal, State, no_portal};
-use crate::session::request::{Bind, Request, Target, checked_text};
+use crate::session::request::{Bind, Request, Target};
 use crate::session::run::Progress;
 use crate::session::statement::{Class, Statement, classify, result_type_changed, same_types};
 use crate::sql::ast;
 use crate::sql::parse::parse;
-use crate::types::{Datum, Type, binary_in, text_in};
+use crate::types::{Datum, Type, binary_in, checked_text, text_in};
 
 impl Session {
     pub(super) async fn extended<C: Client>(&mut self, request: Request<'_>, client: &mut C) {

@@ -39,7 +39,7 @@ use std::time::Duration;
 
 pub use client::{Client, CopyInput, Formats, Reply, Status};
 pub use definitions::{SERVER_VERSION, server_setting};
-pub use request::{Bind, Request, Target, checked_text};
+pub use request::{Bind, Request, Target};
 
 use crate::base::error::Severity;
 use crate::base::{CancelFlag, Error, Lsn, Report, Result, SqlState};

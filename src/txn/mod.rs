@@ -149,7 +149,7 @@ impl Transaction {
     /// gave up a lock this transaction has taken.
     pub fn depend_on_installed(&mut self) {
         // A reservation comes before its installation, and that before the release of its locks.
-        self.depends_on = self.depends_on.max(self.shared.log.next_lsn());
+        self.depend_on(self.shared.log.next_lsn());
     }
 
     /// Depends on what is installed below an lsn: whatever reads or shows waits for it.

@@ -106,31 +106,7 @@ fn rest<'a>(reader: &mut Reader<'a>) -> &'a [u8] {
 }
 
 fn receive_text<'a>(reader: &mut Reader<'a>) -> Result<&'a str> {
-    let bytes = rest(reader);
-    let text = std::str::from_utf8(bytes).map_err(|e| bad_utf8(&bytes[e.valid_up_to()..]))?;
-    super::text::check_text(text)
-}
-
-/// Names the bytes of the character that is wrong.
-fn bad_utf8(bytes: &[u8]) -> Error {
-    let expected = match bytes.first().copied().unwrap_or(0) {
-        0xc0..0xe0 => 2,
-        0xe0..0xf0 => 3,
-        0xf0..0xf8 => 4,
-        _ => 1,
-    };
-    let shown: Vec<String> = bytes
-        .iter()
-        .take(expected)
-        .map(|byte| format!("0x{byte:02x}"))
-        .collect();
-    Error::new(
-        SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-        format!(
-            "invalid byte sequence for encoding \"UTF8\": {}",
-            shown.join(" ")
-        ),
-    )
+    super::checked_text(rest(reader))
 }
 
 fn receive_numeric(reader: &mut Reader<'_>) -> Result<Numeric> {

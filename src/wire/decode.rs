@@ -3,7 +3,8 @@
 use smallvec::SmallVec;
 
 use crate::base::{Error, Result, SqlState};
-use crate::session::{Bind, Formats, Request, Target, checked_text};
+use crate::session::{Bind, Formats, Request, Target};
+use crate::types::checked_text;
 use crate::wire::frame::Kind;
 
 /// A cursor over a body; integers are big-endian.

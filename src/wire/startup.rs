@@ -12,7 +12,7 @@ use pgwire::messages::startup::{GssEncRequest, SslRequest, Startup};
 
 use crate::base::error::Severity;
 use crate::base::{Error, Report, Result, SqlState};
-use crate::session::checked_text;
+use crate::types::checked_text;
 use crate::wire::decode::Body;
 use crate::wire::encode;
 use crate::wire::frame::fatal;

@@ -8,7 +8,7 @@ use crate::sql::func::define::{comparisons, eval, function, operator, text};
 use crate::sql::func::text::range;
 use crate::sql::func::{Function, Operator};
 use crate::types::Type::{Bytea, Int4, Text};
-use crate::types::{Datum, Type};
+use crate::types::{Datum, Type, checked_text};
 
 pub(super) static OPERATORS: &[&[Operator]] = &[
     comparisons!(Bytea(Bytea) Bytea(Bytea), "bytea"; |_, a, b| a.cmp(b)),
@@ -113,11 +113,7 @@ pub(super) static FUNCTIONS: &[&[Function]] = &[&[
         Text,
         eval!(|b: Bytea, encoding: Text| {
             check_utf8_name(encoding, "source")?;
-            match std::str::from_utf8(b) {
-                Ok(s) if !s.contains('\0') => Ok(Datum::text(s)),
-                Ok(_) => Err(invalid_utf8(&[0])),
-                Err(e) => Err(invalid_utf8(&b[e.valid_up_to()..])),
-            }
+            checked_text(b).map(Datum::text)
         }),
     ),
     function(
@@ -231,28 +227,6 @@ fn check_utf8_name(name: &str, what: &str) -> Result<()> {
     Err(Error::unsupported(format_args!(
         "the {what} encoding \"{name}\" is"
     )))
-}
-
-fn invalid_utf8(bytes: &[u8]) -> Error {
-    // The bytes of the character that begins here, as far as they go.
-    let length = match bytes.first() {
-        Some(0xF0..) => 4,
-        Some(0xE0..) => 3,
-        Some(0xC0..) => 2,
-        _ => 1,
-    };
-    let shown: Vec<String> = bytes
-        .iter()
-        .take(length)
-        .map(|b| format!("0x{b:02x}"))
-        .collect();
-    Error::new(
-        SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-        format!(
-            "invalid byte sequence for encoding \"UTF8\": {}",
-            shown.join(" ")
-        ),
-    )
 }
 
 fn decode(s: &str, form: &str) -> Result<Datum> {
