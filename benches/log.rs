@@ -5,15 +5,22 @@
 //!
 //! - *mutex*: one mutex held across append and sync, each commit a group of its own;
 //! - *shared*: append under a mutex, then one sync for all who have appended;
-//! - *walnut*: [`Log::reserve_and_enqueue`] and [`Log::wait_commit_at_least`].
+//! - *walnut*: [`Log::reserve_and_enqueue`] and [`Log::wait_commit_at_least`];
+//! - *thread*: the same with every group left to the log's writer thread;
+//! - *spin*: walnut, but a writer spins for [`SPIN`] before its thread sleeps;
+//! - *tasks*: walnut, from tasks of a tokio runtime, as the server commits.
 //!
-//! All three run with real syncs and with the sync left out, round by round in one process. The
+//! All of them run with real syncs and with the sync left out, round by round in one process. The
 //! disk's own limit is one thread that writes and syncs, back to back, groups as large as
 //! walnut's were on average.
 
+use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -149,6 +156,9 @@ trait Commit: Send + Sync {
     fn commit(&self, txn: u64);
     /// Groups, each synced once, and bytes of blobs.
     fn totals(&self) -> (u64, u64);
+    fn syncing(&self) -> Option<Duration> {
+        None
+    }
 }
 
 fn blob(txn: u64) -> Blob {
@@ -231,16 +241,59 @@ impl Commit for Shared {
     }
 }
 
-struct Walnut(Arc<Log>);
+struct Walnut {
+    log: Arc<Log>,
+    may_lead: bool,
+    spin: Duration,
+}
 
 impl Commit for Walnut {
     fn commit(&self, txn: u64) {
-        let lsn = self.0.reserve_and_enqueue(blob(txn));
-        self.0.wait_commit_at_least(lsn).expect("a healthy log");
+        let lsn = self.log.reserve_and_enqueue(blob(txn));
+        let wait = self.log.commit_at_least(lsn);
+        let done = match self.may_lead {
+            true => block_on(wait, self.spin),
+            false => block_on(wait.without_leading(), self.spin),
+        };
+        done.expect("a healthy log");
     }
     fn totals(&self) -> (u64, u64) {
-        let stats = self.0.stats();
+        let stats = self.log.stats();
         (stats.groups, stats.bytes)
+    }
+    fn syncing(&self) -> Option<Duration> {
+        let stats = self.log.stats();
+        Some(stats.write_time + stats.sync_time)
+    }
+}
+
+/// About half a sync of the machine this was first run on.
+const SPIN: Duration = Duration::from_micros(50);
+
+/// Polls a future to its end on this thread, which spins so long and then sleeps in between.
+fn block_on<F: Future>(future: F, spin: Duration) -> F::Output {
+    struct Unpark(Thread, AtomicBool);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.1.store(true, Ordering::Release);
+            self.0.unpark();
+        }
+    }
+    let unpark = Arc::new(Unpark(std::thread::current(), AtomicBool::new(false)));
+    let waker = Waker::from(Arc::clone(&unpark));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        let started = Instant::now();
+        while !unpark.1.load(Ordering::Acquire) && started.elapsed() < spin {
+            std::hint::spin_loop();
+        }
+        while !unpark.1.swap(false, Ordering::AcqRel) {
+            std::thread::park();
+        }
     }
 }
 
@@ -254,6 +307,8 @@ struct Outcome {
     groups: u64,
     bytes: u64,
     took: Duration,
+    /// What the groups took to write and sync, all together, where the way counts it.
+    syncing: Option<Duration>,
     latency: Histogram<u64>,
 }
 
@@ -292,6 +347,51 @@ fn measure(log: &dyn Commit, writers: usize, seconds: f64) -> Outcome {
         groups,
         bytes,
         took: started.elapsed(),
+        syncing: log.syncing(),
+        latency,
+    }
+}
+
+/// [`measure`] with tasks on two worker threads in place of threads.
+fn measure_tasks(log: &Arc<Log>, writers: usize, seconds: f64) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build()
+        .expect("a runtime");
+    let stop = Arc::new(AtomicBool::new(false));
+    let started = Instant::now();
+    let run = |writer: usize| {
+        let (log, stop) = (Arc::clone(log), Arc::clone(&stop));
+        async move {
+            let mut latency = histogram();
+            let mut txn = writer as u64;
+            while !stop.load(Ordering::Relaxed) {
+                let before = Instant::now();
+                let lsn = log.reserve_and_enqueue(blob(txn));
+                log.commit_at_least(lsn).await.expect("a healthy log");
+                let nanos = u64::try_from(before.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                latency.saturating_record(nanos);
+                txn += writers as u64;
+            }
+            latency
+        }
+    };
+    let tasks: Vec<_> = (0..writers).map(|w| runtime.spawn(run(w))).collect();
+    std::thread::sleep(Duration::from_secs_f64(seconds));
+    stop.store(true, Ordering::Relaxed);
+    let mut latency = histogram();
+    for task in tasks {
+        let one = runtime.block_on(task).expect("a writer");
+        latency.add(one).expect("the same bounds");
+    }
+    let stats = log.stats();
+    Outcome {
+        commits: latency.len(),
+        groups: stats.groups,
+        bytes: stats.bytes,
+        took: started.elapsed(),
+        syncing: Some(stats.write_time + stats.sync_time),
         latency,
     }
 }
@@ -299,8 +399,12 @@ fn measure(log: &dyn Commit, writers: usize, seconds: f64) -> Outcome {
 fn print(name: &str, writers: usize, outcome: &Outcome) {
     let seconds = outcome.took.as_secs_f64();
     let micros = |quantile| outcome.latency.value_at_quantile(quantile) as f64 / 1000.0;
+    let syncing = outcome.syncing.map_or(String::new(), |all| {
+        let micros = all.as_secs_f64() * 1e6 / outcome.groups.max(1) as f64;
+        format!("{micros:.1}")
+    });
     println!(
-        "{writers:>7} {name:<8}{:>11.0}{:>10.1}{:>10.1}{:>10.1}{:>10.0}{:>10.1}",
+        "{writers:>7} {name:<8}{:>11.0}{:>10.1}{:>10.1}{:>10.1}{:>10.0}{:>10.1}{syncing:>10}",
         outcome.commits as f64 / seconds,
         micros(0.5),
         micros(0.99),
@@ -364,8 +468,8 @@ fn main() {
             }
         );
         println!(
-            "writers {:<8}{:>11}{:>10}{:>10}{:>10}{:>10}{:>10}",
-            "way", "commits/s", "p50 us", "p99 us", "p99.9 us", "syncs/s", "a group"
+            "writers {:<8}{:>11}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}",
+            "way", "commits/s", "p50 us", "p99 us", "p99.9 us", "syncs/s", "a group", "sync us"
         );
         let disk = BenchDisk { syncs };
         for writers in WRITERS {
@@ -378,10 +482,24 @@ fn main() {
                 synced: Mutex::new((Ring::new(disk, &dir), 0, 0)),
             };
             print("shared", writers, &measure(&shared, writers, seconds));
-            let dir = fresh(&parent);
-            let log = Log::create(Arc::new(disk), &dir, 1, Options::default()).expect("a log");
-            let ours = measure(&Walnut(log), writers, seconds);
+            let log = || {
+                let dir = fresh(&parent);
+                Log::create(Arc::new(disk), &dir, 1, Options::default()).expect("a log")
+            };
+            let way = |may_lead, spin| {
+                let log = log();
+                let walnut = Walnut {
+                    log,
+                    may_lead,
+                    spin,
+                };
+                measure(&walnut, writers, seconds)
+            };
+            let ours = way(true, Duration::ZERO);
             print("walnut", writers, &ours);
+            print("thread", writers, &way(false, Duration::ZERO));
+            print("spin", writers, &way(true, SPIN));
+            print("tasks", writers, &measure_tasks(&log(), writers, seconds));
             if syncs {
                 let dir = fresh(&parent);
                 let bytes = ours.bytes / ours.groups.max(1);
