@@ -43,6 +43,8 @@ struct Faults {
     waiting_at_gate: usize,
     /// The thread of each sync of a segment.
     sync_threads: Vec<String>,
+    /// How many more reads until something is done.
+    after_read: Option<(usize, Box<dyn FnOnce() + Send>)>,
 }
 
 /// As Linux does it: a sync that fails marks the written bytes clean, so that they stay readable
@@ -76,6 +78,21 @@ impl TestDisk {
 
     pub(super) fn set_full(&self, full: bool) {
         self.0.faults.lock().full = full;
+    }
+
+    /// Does something once, as soon as the n-th read from now is done, before its caller goes on.
+    pub(super) fn after_read(&self, n: usize, act: impl FnOnce() + Send + 'static) {
+        self.0.faults.lock().after_read = Some((n, Box::new(act)));
+    }
+
+    /// What [`TestDisk::after_read`] left to do now.
+    fn take_after_read(&self) -> Option<Box<dyn FnOnce() + Send>> {
+        let mut faults = self.0.faults.lock();
+        let (left, _) = faults.after_read.as_mut()?;
+        *left -= 1;
+        (*left == 0)
+            .then(|| faults.after_read.take())?
+            .map(|(_, act)| act)
     }
 
     pub(super) fn close_gate(&self) {
@@ -230,6 +247,10 @@ impl File for Handle {
         let from = usize::try_from(offset).unwrap().min(content.bytes.len());
         let n = buffer.len().min(content.bytes.len() - from);
         buffer[..n].copy_from_slice(&content.bytes[from..from + n]);
+        drop(content);
+        if let Some(act) = self.disk.take_after_read() {
+            act();
+        }
         Ok(n)
     }
 

@@ -170,3 +170,35 @@ fn a_log_that_is_written_on_is_read_to_its_end_and_never_called_damaged() {
     assert_eq!(seen, (0..COMMITS).collect::<Vec<_>>());
     assert_eq!(reader.check_tail().unwrap(), None);
 }
+
+#[test]
+fn groups_written_between_any_two_reads_of_a_tail_are_no_damage() {
+    let mut told = 0;
+    for read_until_then in 1..=6 {
+        let disk = TestDisk::default();
+        let log = create(&disk);
+        commit(&log, blob(1, 20));
+        let mut reader = read(Arc::new(disk.clone()), dir(), DATABASE).unwrap();
+        // With the segment that is prepared there are two to look through.
+        while !disk.exists(&segment_path(2)).unwrap() {
+            std::thread::yield_now();
+        }
+        while reader.next_group().unwrap().is_some() {}
+        let (writer, done) = (Arc::clone(&log), Arc::new(AtomicBool::new(false)));
+        let written = Arc::clone(&done);
+        disk.after_read(read_until_then, move || {
+            for txn in 2..=5 {
+                commit(&writer, blob(txn, 2 * BLOCK));
+            }
+            written.store(true, Ordering::Release);
+        });
+        let tail = reader.check_tail().unwrap();
+        assert_eq!(tail, None, "after read {read_until_then}");
+        if done.load(Ordering::Acquire) {
+            told += 1;
+            let (blobs, _) = read_rest(&mut reader).unwrap();
+            assert_eq!(blobs.last().unwrap().1, TxnId(5));
+        }
+    }
+    assert!(told >= 3, "{told}");
+}
