@@ -6,6 +6,7 @@
 
 use super::batch::{Batch, PageEditor};
 use super::cache::Pages;
+use super::map::{NUMBERS, SPACES};
 use super::page::{PAGE_CONTENT, PAGE_SIZE, Page, corrupt};
 use crate::base::{Error, Lsn, PageId, Result, SqlState};
 
@@ -121,14 +122,17 @@ impl<'a> Batch<'a> {
         let (mut state, _) = self.space(space)?;
         let number = if state.first_trunk == 0 {
             let number = state.high_water;
-            state.high_water = number.checked_add(1).ok_or_else(|| space_full(space))?;
+            if number >= NUMBERS || space >= SPACES {
+                return Err(space_full(space));
+            }
+            state.high_water = number + 1;
             number
         } else {
             self.take_free(space, &mut state)?
         };
         state.write(&mut self.edit(allocator(space))?);
         let page = PageId { space, number };
-        self.edit_fresh(page);
+        self.edit_fresh(page)?;
         Ok(page)
     }
 
@@ -167,7 +171,7 @@ impl<'a> Batch<'a> {
         self.forget(page);
         state.free_count += 1;
         if !self.list_free(space, &state, page.number)? {
-            let mut trunk = self.edit_fresh(page);
+            let mut trunk = self.edit_fresh(page)?;
             trunk.write_u32(MAGIC, TRUNK_MAGIC);
             trunk.write_u32(NEXT, state.first_trunk);
             state.first_trunk = page.number;
@@ -201,13 +205,13 @@ impl<'a> Batch<'a> {
         let id = allocator(space);
         self.latch_allocator(space)?;
         let is_ours = self.is_touched(id);
-        if !is_ours && self.pages.try_read(id, Lsn::NEWEST).is_none() {
+        if !is_ours && self.pages.try_read(id, Lsn::NEWEST)?.is_none() {
             let state = Space {
                 high_water: 1,
                 free_count: 0,
                 first_trunk: 0,
             };
-            let mut editor = self.edit_fresh(id);
+            let mut editor = self.edit_fresh(id)?;
             editor.write_u32(MAGIC, SPACE_MAGIC);
             state.write(&mut editor);
             return Ok((state, true));

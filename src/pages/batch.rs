@@ -26,6 +26,8 @@ pub struct Batch<'a> {
 struct Touched {
     page: PageId,
     base: Lsn,
+    /// The newest version so far, held so that it stays in the cache (P9).
+    before: Option<PageRef>,
     /// Shared with nobody but passing readers of this batch.
     copy: PageRef,
     edits: Edits,
@@ -60,26 +62,43 @@ impl<'a> Batch<'a> {
             Some(&at) => at,
             None => {
                 let newest = self.pages.read(page, Lsn::NEWEST)?;
-                let base = newest.lsn();
-                self.touch(page, base, newest, Edits::Listed(Vec::new()))
+                let copy = newest.clone();
+                self.touch(
+                    page,
+                    newest.lsn(),
+                    Some(newest),
+                    copy,
+                    Edits::Listed(Vec::new()),
+                )
             }
         };
         Ok(self.touched[at].editor())
     }
 
     /// The editor of a page that starts as zeroes, whatever it held before.
-    pub(super) fn edit_fresh(&mut self, page: PageId) -> PageEditor<'_> {
+    pub(super) fn edit_fresh(&mut self, page: PageId) -> Result<PageEditor<'_>> {
+        // An older snapshot may read what it held.
+        let before = self.pages.try_read(page, Lsn::NEWEST)?;
         // Grows the page table now, since installation must not have to.
         self.pages.chain(page);
-        let at = self.touch(page, Lsn::ZERO, Arc::new(Page::zeroed()), Edits::Image);
-        self.touched[at].editor()
+        let copy = Arc::new(Page::zeroed());
+        let at = self.touch(page, Lsn::ZERO, before, copy, Edits::Image);
+        Ok(self.touched[at].editor())
     }
 
-    fn touch(&mut self, page: PageId, base: Lsn, copy: PageRef, edits: Edits) -> usize {
+    fn touch(
+        &mut self,
+        page: PageId,
+        base: Lsn,
+        before: Option<PageRef>,
+        copy: PageRef,
+        edits: Edits,
+    ) -> usize {
         let at = self.touched.len();
         self.touched.push(Touched {
             page,
             base,
+            before,
             copy,
             edits,
         });
@@ -105,6 +124,7 @@ impl<'a> Batch<'a> {
         let writes = live.map(|(_, t)| PageWrite {
             page: t.page,
             base: t.base,
+            _before: t.before,
             edits: t.edits,
             copy: t.copy,
         });
@@ -183,6 +203,7 @@ pub struct Finished<'a> {
 struct PageWrite {
     page: PageId,
     base: Lsn,
+    _before: Option<PageRef>,
     edits: Edits,
     copy: PageRef,
 }

@@ -1,11 +1,14 @@
-//! The cache: page → versions.
+//! The cache: page → versions, loaded from the data file when they are first wanted and evicted
+//! when there are too many.
 
+use super::checkpoint::Store;
 use super::edits;
 use super::growing::Growing;
 use super::page::{Page, PageRef, corrupt};
+use super::policy::{Policy, Verdict};
 use super::snapshots::Snapshots;
-use super::versions::{Chain, FEW};
-use crate::base::sync::RwLock;
+use super::versions::{Chain, FEW, Found};
+use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, RwLock, SegQueue};
 use crate::base::{Lsn, PageId, Result};
 use std::sync::Arc;
 
@@ -14,16 +17,57 @@ pub struct Pages {
     spaces: Growing<std::sync::OnceLock<Box<Growing<Chain>>>>,
     durable: Arc<dyn Fn() -> Lsn + Send + Sync>,
     snapshots: Arc<Snapshots>,
+    /// Where pages are stored; without it all stay in memory.
+    pub(super) store: Option<Store>,
+    /// The pages marked dirty.
+    pub(super) dirty: SegQueue<PageId>,
+    pub(super) dirty_count: AtomicUsize,
+    /// Versions in memory, and how many there should be at most.
+    cached: AtomicUsize,
+    capacity: usize,
+    policy: Mutex<Policy>,
+    loads: AtomicU64,
+    evictions: AtomicU64,
+}
+
+/// What the cache holds and has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheStats {
+    /// Versions of pages in memory.
+    pub cached: usize,
+    pub capacity: usize,
+    /// Pages changed since they were last stored.
+    pub dirty: usize,
+    /// Pages read from the data file.
+    pub loads: u64,
+    pub evictions: u64,
 }
 
 impl Pages {
-    /// An empty cache. `durable` says how far the log is synced and never falls; the collector
-    /// takes it as its floor.
+    /// An empty cache that stores nothing. `durable` says how far the log is synced and never
+    /// falls; the collector takes it as its floor.
     pub fn new(durable: Arc<dyn Fn() -> Lsn + Send + Sync>) -> Pages {
+        Pages::over(None, usize::MAX, durable)
+    }
+
+    /// A cache of so many pages over a data file.
+    pub(super) fn over(
+        store: Option<Store>,
+        capacity: usize,
+        durable: Arc<dyn Fn() -> Lsn + Send + Sync>,
+    ) -> Pages {
         Pages {
             spaces: Growing::default(),
             durable,
             snapshots: Arc::default(),
+            store,
+            dirty: SegQueue::new(),
+            dirty_count: AtomicUsize::new(0),
+            cached: AtomicUsize::new(0),
+            capacity,
+            policy: Mutex::new(Policy::new(capacity)),
+            loads: AtomicU64::new(0),
+            evictions: AtomicU64::new(0),
         }
     }
 
@@ -32,17 +76,87 @@ impl Pages {
         &self.snapshots
     }
 
+    /// Counters, each as of some moment.
+    pub fn stats(&self) -> CacheStats {
+        CacheStats {
+            cached: self.cached.load(Ordering::Relaxed),
+            capacity: self.capacity,
+            dirty: self.dirty_count.load(Ordering::Relaxed),
+            loads: self.loads.load(Ordering::Relaxed),
+            evictions: self.evictions.load(Ordering::Relaxed),
+        }
+    }
+
     /// The newest version at or below a registered snapshot, or at [`Lsn::NEWEST`] the newest
     /// installed one (for which the caller holds the tree's latch).
     pub fn read(&self, page: PageId, snapshot: Lsn) -> Result<PageRef> {
-        self.try_read(page, snapshot)
+        self.try_read(page, snapshot)?
             .ok_or_else(|| missing(page, snapshot))
     }
 
     /// The same, or `None` if the page has no such version.
-    pub(super) fn try_read(&self, page: PageId, snapshot: Lsn) -> Option<PageRef> {
-        let space = self.spaces.get(page.space)?.get()?;
-        space.get(page.number)?.read(snapshot)
+    pub(super) fn try_read(&self, page: PageId, snapshot: Lsn) -> Result<Option<PageRef>> {
+        let space = self.spaces.get(page.space).and_then(|space| space.get());
+        match space.and_then(|space| space.get(page.number)) {
+            Some(chain) => match chain.read(snapshot) {
+                Found::Version(version) => Ok(Some(version)),
+                Found::NoVersion => Ok(None),
+                Found::Empty => self.load(page, snapshot),
+            },
+            None => self.load(page, snapshot),
+        }
+    }
+
+    /// Loads a page of which nothing is in memory (P9).
+    fn load(&self, page: PageId, snapshot: Lsn) -> Result<Option<PageRef>> {
+        let Some(store) = &self.store else {
+            return Ok(None);
+        };
+        // The table of chains grows only for pages that exist.
+        if !store.holds(page)? {
+            return Ok(None);
+        }
+        let (found, is_new) = self.chain(page).load(snapshot, || store.read(page))?;
+        if is_new {
+            self.loads.fetch_add(1, Ordering::Relaxed);
+            self.admit(page);
+        }
+        Ok(found)
+    }
+
+    /// A page has come into the cache: another may have to go.
+    fn admit(&self, page: PageId) {
+        self.cached.fetch_add(1, Ordering::Relaxed);
+        if self.store.is_some() {
+            self.policy.lock().admit(page);
+            self.evict_surplus();
+        }
+    }
+
+    /// Evicts while there are too many, unless somebody else does, or nothing can go.
+    pub(super) fn evict_surplus(&self) {
+        let mut horizon = None;
+        while self.cached.load(Ordering::Relaxed) > self.capacity
+            && let Some(mut policy) = self.policy.try_lock()
+        {
+            let went = policy.evict(|page| {
+                let Some(space) = self.spaces.get(page.space).and_then(|space| space.get()) else {
+                    return Verdict::Gone;
+                };
+                space.get(page.number).map_or(Verdict::Gone, |chain| {
+                    let (verdict, dropped) = chain.evict(|| {
+                        let now = || self.snapshots.new_horizon((self.durable)());
+                        Arc::clone(horizon.get_or_insert_with(now))
+                    });
+                    self.cached.fetch_sub(dropped, Ordering::Relaxed);
+                    verdict
+                })
+            });
+            if !went {
+                return;
+            }
+            self.evictions.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// The latch of the tree with this root page: exclusive from a commit's first copy until it
@@ -59,15 +173,39 @@ impl Pages {
     /// Adds a stamped version, and drops those nobody needs if they have become many.
     pub(super) fn install(&self, page: PageId, version: PageRef) {
         let chain = self.chain(page);
-        if chain.install(version) > FEW {
-            chain.collect(&self.snapshots.horizon((self.durable)()));
+        let installed = chain.install(version);
+        if installed.made_dirty {
+            self.mark_dirty(page);
         }
+        if installed.versions == 1 {
+            return self.admit(page);
+        }
+        self.cached.fetch_add(1, Ordering::Relaxed);
+        if installed.versions > FEW {
+            let dropped = chain.collect(&self.snapshots.horizon((self.durable)()));
+            self.cached.fetch_sub(dropped, Ordering::Relaxed);
+        }
+        self.evict_surplus();
+    }
+
+    fn mark_dirty(&self, page: PageId) {
+        self.dirty.push(page);
+        self.dirty_count.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Recovery: makes the version `lsn` of a page from the version `base` and the edits the log
     /// carries, in its place. Nobody reads yet.
     pub fn apply(&self, page: PageId, base: Lsn, edits: &[u8], lsn: Lsn) -> Result<()> {
-        self.chain(page).recover(|newest| {
+        // A base of zero means that what the page held does not matter.
+        let stored = match &self.store {
+            Some(store) if base != Lsn::ZERO => Some(store),
+            _ => None,
+        };
+        let recovered = self.chain(page).recover(|newest| {
+            let newest = match (newest, stored) {
+                (None, Some(store)) if store.holds(page)? => Some(store.read(page)?),
+                (newest, _) => newest,
+            };
             let found = newest.as_ref().map_or(Lsn::ZERO, |p| p.lsn());
             if found >= lsn || (base != Lsn::ZERO && found != base) {
                 let what = format!("edits from {base} to {lsn} meet the version {found}");
@@ -82,7 +220,14 @@ impl Pages {
                 .ok_or_else(|| corrupt(page, format!("bad edits at {lsn}")))?;
             changed.set_lsn(lsn);
             Ok(copy)
-        })
+        })?;
+        if recovered.made_dirty {
+            self.mark_dirty(page);
+        }
+        if recovered.is_new {
+            self.admit(page);
+        }
+        Ok(())
     }
 }
 

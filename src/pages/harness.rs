@@ -17,16 +17,24 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new() -> Store {
-        let durable = Arc::new(AtomicU64::new(0));
+        Store::over(Vec::new(), |durable| Ok(Pages::new(durable))).unwrap()
+    }
+
+    /// Over the pages made by `make`, given how far the log is durable: all of `log` at first.
+    pub(crate) fn over(
+        log: Vec<Logged>,
+        make: impl FnOnce(Arc<dyn Fn() -> Lsn + Send + Sync>) -> Result<Pages>,
+    ) -> Result<Store> {
+        let end = log.last().map_or(0, |(.., lsn)| lsn.0);
+        let durable = Arc::new(AtomicU64::new(end));
         let source = durable.clone();
-        Store {
-            pages: Arc::new(Pages::new(Arc::new(move || {
-                Lsn(source.load(Ordering::SeqCst))
-            }))),
+        let pages = make(Arc::new(move || Lsn(source.load(Ordering::SeqCst))))?;
+        Ok(Store {
+            pages: Arc::new(pages),
             durable,
-            next: AtomicU64::new(0),
-            log: Mutex::new(Vec::new()),
-        }
+            next: AtomicU64::new(end),
+            log: Mutex::new(log),
+        })
     }
 
     pub(crate) fn durable(&self) -> Lsn {

@@ -33,9 +33,14 @@
 mod allocator;
 mod batch;
 mod cache;
+mod checkpoint;
 mod edits;
+mod file;
 mod growing;
+mod map;
 mod page;
+mod policy;
+mod slots;
 mod snapshots;
 mod versions;
 
@@ -46,7 +51,8 @@ mod tests;
 
 pub use allocator::FreeList;
 pub use batch::{Batch, Finished, PageEditor};
-pub use cache::Pages;
+pub use cache::{CacheStats, Pages};
+pub use checkpoint::{Checkpointed, Start};
 pub use edits::{Edit, edits};
 pub use page::{PAGE_CONTENT, PAGE_SIZE, Page, PageRef, corrupt, page_u16};
 pub use snapshots::{Snapshot, SnapshotSlot, Snapshots};

@@ -83,15 +83,27 @@ impl Snapshots {
         Snapshot { lsn, _slot: slot }
     }
 
+    /// A snapshot at just this lsn, which is durable; `None` if the collector may have dropped
+    /// versions that it would see.
+    pub(super) fn register_at(self: &Arc<Self>, lsn: Lsn) -> Option<Snapshot> {
+        let slot = self.slot();
+        slot.arm(lsn).then_some(Snapshot { lsn, _slot: slot })
+    }
+
     /// The list of live snapshots, made anew if `durable` is beyond the last one's floor and
     /// nobody else is at it.
     pub(super) fn horizon(&self, durable: Lsn) -> Arc<Horizon> {
         let last = self.horizon.load_full();
-        if durable <= last.floor {
-            return last;
+        match durable <= last.floor {
+            true => last,
+            false => self.new_horizon(durable),
         }
+    }
+
+    /// The list made anew, for snapshots may have gone, unless somebody else is at it.
+    pub(super) fn new_horizon(&self, durable: Lsn) -> Arc<Horizon> {
         let Some(_collector) = self.collector.try_lock() else {
-            return last;
+            return self.horizon.load_full();
         };
         // SeqCst: P6, pairs with the load in `take`.
         let floor = self
@@ -126,16 +138,21 @@ impl SnapshotSlot {
     /// Registers a snapshot at what `durable` says, which must never fall, and gives its lsn. What
     /// was registered here before is released.
     pub fn take(&mut self, durable: impl Fn() -> Lsn) -> Lsn {
-        let slot = self.registry.slots.get_or_grow(self.index);
         loop {
             let lsn = durable();
-            // SeqCst on both: P6, pair with `horizon`'s fetch_max and `live`'s loads.
-            slot.0.store(lsn.0, Ordering::SeqCst);
-            if self.registry.floor.load(Ordering::SeqCst) <= lsn.0 {
+            if self.arm(lsn) {
                 return lsn;
             }
             std::hint::spin_loop();
         }
+    }
+
+    /// Whether all that is seen at the lsn stays from now on.
+    fn arm(&self, lsn: Lsn) -> bool {
+        let slot = self.registry.slots.get_or_grow(self.index);
+        // SeqCst on both: P6, pair with `horizon`'s fetch_max and `live`'s loads.
+        slot.0.store(lsn.0, Ordering::SeqCst);
+        self.registry.floor.load(Ordering::SeqCst) <= lsn.0
     }
 
     /// The snapshot is read no more.

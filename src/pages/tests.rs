@@ -1,3 +1,5 @@
+mod checkpoint;
+
 use super::harness::{Store, seed};
 use super::versions::FEW;
 use super::{Batch, PAGE_CONTENT, PAGE_SIZE, Page, PageRef, Pages};

@@ -1,0 +1,364 @@
+//! Checkpoints: the state at one lsn goes to the data file, beside readers and writers.
+//!
+//! A checkpoint is a reader at C, the end of a synced group. It writes the version at C of every
+//! dirty page to a free slot, batch by batch, each synced before the map points to it; then the
+//! changed nodes of the map; then, when all of that is durable, the superblock. Only after that
+//! the slots of what was replaced are free, and the log in front of C is not needed any more. A
+//! crash before that leaves the previous checkpoint whole, and so does an error: what was written
+//! is in memory's map, and the next checkpoint goes on from there.
+
+use super::cache::Pages;
+use super::file::{Bytes, DataFile, Place, SlotNumber, Superblock};
+use super::map::{Changes, PageMap};
+use super::page::{PAGE_SIZE, Page, PageRef};
+use super::slots::Slots;
+use crate::base::sync::{Mutex, Ordering, RwLock};
+use crate::base::{Error, Lsn, PageId, Result, SqlState};
+use crate::disk::Disk;
+use crate::wal::Position;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Pages that are written and synced together.
+const BATCH: usize = 256;
+
+/// The data file and what is where in it.
+pub(super) struct Store {
+    file: DataFile,
+    map: RwLock<PageMap>,
+    /// Held by whoever takes a checkpoint.
+    checkpoint: Mutex<Stored>,
+}
+
+struct Stored {
+    superblock: Superblock,
+    /// Made when the first slot is wanted.
+    slots: Option<Slots>,
+    /// What the superblock in the file needs and the map in memory does not.
+    replaced: Vec<SlotNumber>,
+}
+
+/// What a checkpoint did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checkpointed {
+    /// Where the log goes on; what lies before it is not needed any more.
+    pub position: Position,
+    pub pages: u64,
+    /// Nodes of the page map.
+    pub nodes: u64,
+    pub write_time: Duration,
+    pub sync_time: Duration,
+    /// The length of the data file, and the bytes of it that are in use.
+    pub file_bytes: u64,
+    pub used_bytes: u64,
+}
+
+/// Where recovery begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    pub position: Position,
+    /// New transactions get ids from here on.
+    pub next_txn: u64,
+}
+
+impl Store {
+    /// Whether the data file holds a page.
+    pub(super) fn holds(&self, page: PageId) -> Result<bool> {
+        Ok(self.place(page)? != Place::NONE)
+    }
+
+    fn place(&self, page: PageId) -> Result<Place> {
+        if let Some(place) = self.map.read().get(page) {
+            return Ok(place);
+        }
+        let mut map = self.map.write();
+        map.load_path(&self.file, page)?;
+        Ok(map.get(page).expect("the path was just loaded"))
+    }
+
+    /// Reads a page that the file holds.
+    pub(super) fn read(&self, page: PageId) -> Result<PageRef> {
+        let mut read = Arc::new(Page::zeroed());
+        let bytes = Arc::get_mut(&mut read)
+            .expect("nobody else has it")
+            .bytes_mut();
+        let what = format_args!("page {page}");
+        self.file.read(self.place(page)?, &what, bytes)?;
+        Ok(read)
+    }
+}
+
+impl Pages {
+    /// Makes the data file of a new database, with nothing in it.
+    pub fn create(disk: &dyn Disk, path: &Path, database: u64) -> Result<()> {
+        DataFile::create(disk, path, database)
+    }
+
+    /// The pages of a data file, as its last checkpoint left them; at most about `capacity` of
+    /// them in memory. The log from [`Start`] on is to be applied before anybody reads.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming the file, if both copies of its superblock are damaged.
+    pub fn open(
+        disk: &dyn Disk,
+        path: &Path,
+        database: u64,
+        capacity: usize,
+        durable: Arc<dyn Fn() -> Lsn + Send + Sync>,
+    ) -> Result<(Pages, Start)> {
+        let (file, superblock) = DataFile::open(disk, path, database)?;
+        let start = Start {
+            position: superblock.position,
+            next_txn: superblock.next_txn,
+        };
+        let store = Store {
+            map: RwLock::new(PageMap::load(&file, superblock.root)?),
+            file,
+            checkpoint: Mutex::new(Stored {
+                superblock,
+                slots: None,
+                replaced: Vec::new(),
+            }),
+        };
+        Ok((Pages::over(Some(store), capacity, durable), start))
+    }
+
+    /// Takes a checkpoint, or finds that nothing has happened since the last one. `position` says
+    /// where the log has got to, `next_txn` from where on ids of transactions were not used then;
+    /// `pause` is called after each batch with the time it took.
+    ///
+    /// # Errors
+    /// The previous checkpoint is whole, and nothing is lost: the next one can be tried.
+    pub fn checkpoint(
+        &self,
+        position: &dyn Fn() -> Result<Position>,
+        next_txn: &dyn Fn() -> u64,
+        pause: &dyn Fn(Duration),
+    ) -> Result<Option<Checkpointed>> {
+        let Some(store) = &self.store else {
+            let what = "a checkpoint without a data file";
+            return Err(Error::new(SqlState::INTERNAL_ERROR, what));
+        };
+        let mut stored = store.checkpoint.lock();
+        let (position, _snapshot) = loop {
+            let position = position()?;
+            // Else the collector has gone beyond it in the meantime.
+            if let Some(snapshot) = self.snapshots().register_at(position.lsn) {
+                break (position, snapshot);
+            }
+        };
+        if position == stored.superblock.position {
+            return Ok(None);
+        }
+        let next_txn = next_txn();
+        let mut done = Checkpointed {
+            position,
+            pages: 0,
+            nodes: 0,
+            write_time: Duration::ZERO,
+            sync_time: Duration::ZERO,
+            file_bytes: 0,
+            used_bytes: 0,
+        };
+        let stored = &mut *stored;
+        let slots = match &mut stored.slots {
+            Some(slots) => slots,
+            slots => slots.insert(store.used_slots()?),
+        };
+
+        // What is durable at C was installed, and its pages marked, before.
+        let mut dirty: Vec<PageId> = (0..self.dirty.len())
+            .map_while(|_| self.dirty.pop())
+            .collect();
+        dirty.sort_unstable();
+        let mut rest = &dirty[..];
+        while !rest.is_empty() {
+            let (batch, later) = rest.split_at(rest.len().min(BATCH));
+            let started = Instant::now();
+            let wrote = self.store_batch(store, slots, &mut stored.replaced, batch, &mut done);
+            if let Err(error) = wrote {
+                rest.iter().for_each(|page| self.dirty.push(*page));
+                return Err(error);
+            }
+            rest = later;
+            self.evict_surplus();
+            pause(started.elapsed());
+        }
+
+        let root = store.write_map(slots, &mut stored.replaced, &mut done)?;
+        let started = Instant::now();
+        let superblock = Superblock {
+            sequence: stored.superblock.sequence + 1,
+            position,
+            next_txn,
+            root,
+        };
+        store.file.write_superblock(&superblock)?;
+        done.sync_time += started.elapsed();
+        stored.superblock = superblock;
+        stored.replaced.drain(..).for_each(|slot| slots.free(slot));
+        done.used_bytes = u64::from(slots.used()) * PAGE_SIZE as u64;
+        done.file_bytes = store.file.bytes()?;
+        Ok(Some(done))
+    }
+
+    /// The bytes of the data file that its map needs.
+    #[cfg(test)]
+    pub(super) fn used_bytes(&self) -> Result<u64> {
+        let store = self.store.as_ref().expect("a data file");
+        Ok(u64::from(store.used_slots()?.used()) * PAGE_SIZE as u64)
+    }
+
+    /// Stores the versions of some pages, durably, and has the map point to them. After an error
+    /// all of them are as they were.
+    fn store_batch(
+        &self,
+        store: &Store,
+        slots: &mut Slots,
+        replaced: &mut Vec<SlotNumber>,
+        batch: &[PageId],
+        done: &mut Checkpointed,
+    ) -> Result<()> {
+        let started = Instant::now();
+        {
+            let mut map = store.map.write();
+            batch
+                .iter()
+                .try_for_each(|page| map.load_path(&store.file, *page))?;
+        }
+        let mut images = Images::default();
+        let mut written = Vec::with_capacity(batch.len());
+        let result = (|| {
+            for &page in batch {
+                let Some(version) = self.chain(page).at(done.position.lsn) else {
+                    written.push((page, None));
+                    continue;
+                };
+                let place = Place::of(slots.allocate()?, version.bytes());
+                written.push((page, Some((version.lsn(), place))));
+                images.push(place.slot, version.bytes());
+            }
+            images.write(&store.file)?;
+            done.write_time += started.elapsed();
+            let started = Instant::now();
+            store.file.sync()?;
+            done.sync_time += started.elapsed();
+            Ok(())
+        })();
+        if result.is_err() {
+            let places = written.iter().filter_map(|(_, version)| *version);
+            places.for_each(|(_, place)| slots.free(place.slot));
+            return result;
+        }
+        {
+            let mut map = store.map.write();
+            for (page, version) in &written {
+                if let Some((_, place)) = version {
+                    let before = map.set(*page, *place);
+                    replaced.extend(Some(before.slot).filter(|slot| *slot != 0));
+                    done.pages += 1;
+                }
+            }
+        }
+        for (page, version) in written {
+            match version {
+                Some((lsn, _)) if self.chain(page).stored(lsn) => {
+                    self.dirty_count.fetch_sub(1, Ordering::Relaxed);
+                }
+                // It was changed after C, or made after it.
+                _ => self.dirty.push(page),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    /// The slots that the map in the file uses.
+    fn used_slots(&self) -> Result<Slots> {
+        let mut slots = Slots::new();
+        self.map.write().visit(&self.file, &mut |place, page| {
+            if slots.mark(place.slot) {
+                return Ok(());
+            }
+            let what = match page {
+                Some(page) => format!("the slot of page {page} is used twice"),
+                None => "the slot of a node of the page map is used twice".to_owned(),
+            };
+            Err(self.file.corrupt(place.slot, what))
+        })?;
+        Ok(slots)
+    }
+
+    /// Writes the changed nodes of the map, durably; gives the place of the root.
+    fn write_map(
+        &self,
+        slots: &mut Slots,
+        replaced: &mut Vec<SlotNumber>,
+        done: &mut Checkpointed,
+    ) -> Result<Place> {
+        let mut failed = None;
+        let mut allocate = || {
+            slots.allocate().unwrap_or_else(|error| {
+                failed = Some(error);
+                0
+            })
+        };
+        let mut changes = Changes {
+            allocate: &mut allocate,
+            nodes: Vec::new(),
+            freed: Vec::new(),
+        };
+        let root = self.map.write().place(&mut changes);
+        let Changes { nodes, freed, .. } = changes;
+        replaced.extend(freed);
+        done.nodes = nodes.len() as u64;
+        let started = Instant::now();
+        let wrote = failed.map_or(Ok(()), Err).and_then(|()| {
+            nodes.chunks(BATCH).try_for_each(|nodes| {
+                let mut images = Images::default();
+                nodes
+                    .iter()
+                    .for_each(|(slot, bytes)| images.push(*slot, bytes));
+                images.write(&self.file)
+            })
+        });
+        done.write_time += started.elapsed();
+        let started = Instant::now();
+        let wrote = wrote.and_then(|()| self.file.sync());
+        done.sync_time += started.elapsed();
+        if wrote.is_err() {
+            self.map.write().mark_changed();
+        }
+        wrote.map(|()| root)
+    }
+}
+
+/// What goes to slots, those that are side by side in one write.
+#[derive(Default)]
+struct Images {
+    /// First slots and how many, in the order of `bytes`.
+    runs: Vec<(SlotNumber, usize)>,
+    bytes: Vec<u8>,
+}
+
+impl Images {
+    fn push(&mut self, slot: SlotNumber, bytes: &Bytes) {
+        match self.runs.last_mut() {
+            Some((first, count)) if *first as usize + *count == slot as usize => *count += 1,
+            _ => self.runs.push((slot, 1)),
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn write(&self, file: &DataFile) -> Result<()> {
+        let mut rest = &self.bytes[..];
+        for (first, count) in &self.runs {
+            let (run, later) = rest.split_at(count * PAGE_SIZE);
+            file.write(*first, run)?;
+            rest = later;
+        }
+        Ok(())
+    }
+}

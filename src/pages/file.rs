@@ -1,0 +1,247 @@
+//! The data file: slots of one page each, and what stands in them.
+//!
+//! Slots 0 and 1 hold two copies of the superblock; every other slot holds a page, a node of the
+//! [page map](super::map), or nothing that anybody needs. A slot in use is never overwritten: what
+//! changes goes to a free one, and the old one is free once a superblock that does without it is
+//! durable in both copies. Who points to a slot knows the checksum of what it holds, so damage, a
+//! write that was lost and one that went elsewhere are all noticed when it is read.
+//!
+//! | superblock | bytes | |
+//! |---|---|---|
+//! | magic | u64 | `WALNUTDF` |
+//! | database id | u64 | a file of another database is not ours |
+//! | sequence | u64 | one more with every checkpoint |
+//! | position | 5 × u64, u32 | where the log goes on: lsn, segment, offset, group, incarnation, previous CRC |
+//! | next transaction | u64 | no id below it is given out again |
+//! | map root | u32, u32 | slot and CRC of the page map's root; slot 0: no page is stored |
+//! | CRC | u32 | of all before it |
+//!
+//! All integers are little-endian. The copies are written one after the other, each synced before
+//! the next: at any moment one of them is whole.
+
+use super::page::PAGE_SIZE;
+use crate::base::bytes::Reader;
+use crate::base::sync::{AtomicU32, Ordering};
+use crate::base::{Error, Lsn, Result};
+use crate::disk::{Disk, File};
+use crate::wal::Position;
+use std::path::{Path, PathBuf};
+
+/// A slot, by number.
+pub(super) type SlotNumber = u32;
+
+/// The copies of the superblock: 0 and 1.
+const COPIES: SlotNumber = 2;
+/// The lowest slot that can hold a page.
+pub(super) const FIRST_SLOT: SlotNumber = COPIES;
+
+const MAGIC: u64 = u64::from_le_bytes(*b"WALNUTDF");
+const SUPERBLOCK_BYTES: usize = 8 + 8 + 8 + (5 * 8 + 4) + 8 + (4 + 4) + 4;
+const _: () = assert!(SUPERBLOCK_BYTES <= 512, "within one sector");
+
+/// Where something is stored, and its checksum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    /// 0: nowhere.
+    pub(super) slot: SlotNumber,
+    pub(super) crc: u32,
+}
+
+impl Place {
+    pub(super) const NONE: Place = Place { slot: 0, crc: 0 };
+
+    /// The place of these bytes in a slot.
+    pub(super) fn of(slot: SlotNumber, bytes: &[u8; PAGE_SIZE]) -> Place {
+        let crc = crc32fast::hash(bytes);
+        Place { slot, crc }
+    }
+}
+
+/// What a checkpoint leaves behind: a whole database, and where its log goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Superblock {
+    pub(super) sequence: u64,
+    pub(super) position: Position,
+    pub(super) next_txn: u64,
+    pub(super) root: Place,
+}
+
+impl Superblock {
+    fn encode(&self, database: u64) -> [u8; SUPERBLOCK_BYTES] {
+        let at = &self.position;
+        let words = [MAGIC, database, self.sequence]
+            .into_iter()
+            .chain([at.lsn.0, at.segment, at.offset, at.group, at.incarnation])
+            .flat_map(u64::to_le_bytes);
+        let halves = |words: [u32; 1]| words.into_iter().flat_map(u32::to_le_bytes);
+        let mut bytes: Vec<u8> = words.chain(halves([at.previous_crc])).collect();
+        bytes.extend_from_slice(&self.next_txn.to_le_bytes());
+        bytes.extend(halves([self.root.slot]));
+        bytes.extend(halves([self.root.crc]));
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        bytes.try_into().expect("the fields of a superblock")
+    }
+
+    /// The superblock and the database it belongs to, if the bytes are whole.
+    fn decode(bytes: &[u8; SUPERBLOCK_BYTES]) -> Option<(u64, Superblock)> {
+        let (body, crc) = bytes.split_at(SUPERBLOCK_BYTES - 4);
+        if crc != crc32fast::hash(body).to_le_bytes() {
+            return None;
+        }
+        let mut reader = Reader::new(body);
+        if reader.u64()? != MAGIC {
+            return None;
+        }
+        let database = reader.u64()?;
+        let superblock = Superblock {
+            sequence: reader.u64()?,
+            position: Position {
+                lsn: Lsn(reader.u64()?),
+                segment: reader.u64()?,
+                offset: reader.u64()?,
+                group: reader.u64()?,
+                incarnation: reader.u64()?,
+                previous_crc: reader.u32()?,
+            },
+            next_txn: reader.u64()?,
+            root: Place {
+                slot: reader.u32()?,
+                crc: reader.u32()?,
+            },
+        };
+        Some((database, superblock))
+    }
+}
+
+/// An open data file.
+pub(super) struct DataFile {
+    file: Box<dyn File>,
+    path: PathBuf,
+    database: u64,
+    /// The copy of the superblock to be written first: if one is damaged or older, that one.
+    first_copy: AtomicU32,
+}
+
+impl DataFile {
+    /// Makes the file of a new database, replacing what an interrupted attempt left. Its bytes are
+    /// durable; its name is the caller's part.
+    pub(super) fn create(disk: &dyn Disk, path: &Path, database: u64) -> Result<()> {
+        if disk.exists(path)? {
+            disk.remove(path)?;
+        }
+        let data = DataFile {
+            file: disk.create(path)?,
+            path: path.to_owned(),
+            database,
+            first_copy: AtomicU32::new(0),
+        };
+        data.file
+            .write_all_at(&[0; COPIES as usize * PAGE_SIZE], 0)?;
+        data.write_superblock(&Superblock {
+            sequence: 0,
+            position: Position::START,
+            next_txn: 1,
+            root: Place::NONE,
+        })?;
+        data.file.sync_all()
+    }
+
+    /// Opens the file and finds its newest superblock.
+    ///
+    /// # Errors
+    /// `Corrupt` if both copies are damaged or belong to another database.
+    pub(super) fn open(disk: &dyn Disk, path: &Path, database: u64) -> Result<(Self, Superblock)> {
+        let data = DataFile {
+            file: disk.open(path)?,
+            path: path.to_owned(),
+            database,
+            first_copy: AtomicU32::new(0),
+        };
+        let mut newest: Option<Superblock> = None;
+        for copy in 0..COPIES {
+            let mut bytes = [0; SUPERBLOCK_BYTES];
+            data.file.read_at(&mut bytes, offset(copy))?;
+            match Superblock::decode(&bytes) {
+                Some((other, _)) if other != database => {
+                    let what = format!("the file belongs to database {other:016x}");
+                    return Err(data.corrupt(copy, what));
+                }
+                Some((_, found)) if newest.is_none_or(|n| n.sequence < found.sequence) => {
+                    newest = Some(found);
+                    data.first_copy.store(1 - copy, Ordering::Relaxed);
+                }
+                Some(_) => {}
+                None => tracing::warn!(
+                    "{}: copy {copy} of the superblock is damaged",
+                    path.display()
+                ),
+            }
+        }
+        let newest = newest.ok_or_else(|| data.corrupt(0, "both superblocks are damaged"))?;
+        // It may have been read from the system's cache only, after a crash or a failed sync. Now
+        // both copies are durable and the log in front of it can go.
+        data.write_superblock(&newest)?;
+        Ok((data, newest))
+    }
+
+    /// Writes both copies, each durable before the next is touched. After an error the one that
+    /// may be damaged by it comes first, so the other stays whole however often that happens.
+    pub(super) fn write_superblock(&self, superblock: &Superblock) -> Result<()> {
+        let bytes = superblock.encode(self.database);
+        let first = self.first_copy.load(Ordering::Relaxed);
+        [first, 1 - first].into_iter().try_for_each(|copy| {
+            self.first_copy.store(copy, Ordering::Relaxed);
+            self.file.write_all_at(&bytes, offset(copy))?;
+            self.file.sync_data()
+        })
+    }
+
+    /// Reads what is stored at a place.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming the file and `what`, for bytes with another checksum.
+    pub(super) fn read(
+        &self,
+        place: Place,
+        what: &dyn std::fmt::Display,
+        bytes: &mut Bytes,
+    ) -> Result<()> {
+        let read = self.file.read_at(bytes, offset(place.slot))?;
+        if read < PAGE_SIZE {
+            return Err(self.corrupt(place.slot, format!("the file ends before {what}")));
+        }
+        if crc32fast::hash(bytes) != place.crc {
+            return Err(self.corrupt(place.slot, format!("wrong checksum of {what}")));
+        }
+        Ok(())
+    }
+
+    /// Writes whole slots one behind the other. They are durable after [`DataFile::sync`].
+    pub(super) fn write(&self, first: SlotNumber, bytes: &[u8]) -> Result<()> {
+        debug_assert!(first >= FIRST_SLOT && bytes.len().is_multiple_of(PAGE_SIZE));
+        self.file.write_all_at(bytes, offset(first))
+    }
+
+    pub(super) fn sync(&self) -> Result<()> {
+        self.file.sync_data()
+    }
+
+    pub(super) fn bytes(&self) -> Result<u64> {
+        self.file.size()
+    }
+
+    pub(super) fn corrupt(&self, slot: SlotNumber, what: impl Into<String>) -> Error {
+        Error::Corrupt {
+            file: self.path.clone(),
+            offset: offset(slot),
+            what: what.into(),
+        }
+    }
+}
+
+/// The content of a slot.
+pub(super) type Bytes = [u8; PAGE_SIZE];
+
+fn offset(slot: SlotNumber) -> u64 {
+    u64::from(slot) * PAGE_SIZE as u64
+}

@@ -1,0 +1,273 @@
+//! The cache over a data file: whatever is evicted, stored, crashed or refused, every snapshot
+//! reads what it read before, and a restart finds what was durable.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::super::harness::{Logged, Store};
+use super::super::{Checkpointed, Pages, Snapshot};
+use super::{page, value, write};
+use crate::base::sync::{AtomicBool, Ordering};
+use crate::base::{Error, Lsn, Result};
+use crate::disk::Disk;
+use crate::disk::sim::{SimDisk, for_each_seed};
+use crate::wal::Position;
+
+const DATABASE: u64 = 7;
+const CAPACITY: usize = 8;
+const PAGES: u32 = 24;
+
+fn path() -> &'static Path {
+    Path::new("/data")
+}
+
+fn new_disk() -> SimDisk {
+    let disk = SimDisk::with_dir(Path::new("/"));
+    Pages::create(&disk, path(), DATABASE).unwrap();
+    disk.sync_dir(Path::new("/")).unwrap();
+    disk
+}
+
+/// A cache over the data file, and a log of which only what lies behind its checkpoint is used.
+fn open(disk: &SimDisk, log: Vec<Logged>) -> Result<(Store, Lsn)> {
+    let mut from = Lsn::ZERO;
+    let behind = log.clone();
+    let store = Store::over(log, |durable| {
+        let (pages, start) = Pages::open(disk, path(), DATABASE, CAPACITY, durable)?;
+        from = start.position.lsn;
+        for (page, base, edits, lsn) in behind.iter().filter(|(.., lsn)| *lsn > from) {
+            pages.apply(*page, *base, edits, *lsn)?;
+        }
+        Ok(pages)
+    })?;
+    Ok((store, from))
+}
+
+/// A position for an lsn: a group of its own for each.
+fn position(lsn: Lsn) -> Position {
+    Position {
+        lsn,
+        group: lsn.0,
+        ..Position::START
+    }
+}
+
+fn checkpoint(store: &Store) -> Result<Option<Checkpointed>> {
+    let position = || Ok(position(store.durable()));
+    store.pages.checkpoint(&position, &|| 1, &|_| {})
+}
+
+type State = BTreeMap<u32, u32>;
+
+/// One data file through several lives of its process, with a log that loses nothing durable.
+struct Lives {
+    rng: StdRng,
+    disk: SimDisk,
+    log: Vec<Logged>,
+    /// The values of the pages, after all that is durable.
+    state: State,
+    values: u32,
+    /// The last checkpoint finished before so many operations.
+    checkpoints: Vec<(usize, Lsn)>,
+}
+
+impl Lives {
+    fn run(seed: u64) {
+        let mut lives = Lives {
+            rng: StdRng::seed_from_u64(seed),
+            disk: new_disk(),
+            log: Vec::new(),
+            state: State::new(),
+            values: 0,
+            checkpoints: vec![(0, Lsn::ZERO)],
+        };
+        for _ in 0..lives.rng.random_range(2..5) {
+            lives.live();
+        }
+    }
+
+    fn live(&mut self) {
+        let (store, from) = open(&self.disk, std::mem::take(&mut self.log)).unwrap();
+        let stored = self.checkpoints.last().unwrap().1;
+        assert!(
+            from >= stored,
+            "from {from}, though the log begins at {stored}"
+        );
+        let end = store.durable();
+        if end == Lsn::ZERO {
+            store.commit(|b| (1..=PAGES).try_for_each(|_| b.allocate(0).map(|_| ())));
+            self.state = (1..=PAGES).map(|number| (number, 0)).collect();
+        }
+        let opened_at = self.disk.operations();
+        self.checkpoints = vec![(opened_at, from)];
+        self.check(&store, Lsn::NEWEST, &self.state);
+        // Installed and not yet durable: the states they lead to.
+        let mut ahead: Vec<(Lsn, State)> = Vec::new();
+        let mut snapshots: Vec<(Snapshot, State)> = Vec::new();
+        for _ in 0..self.rng.random_range(0..60) {
+            match self.rng.random_range(0..10) {
+                0..4 => {
+                    let newest = ahead.last().map_or(&self.state, |(_, state)| state).clone();
+                    ahead.push(self.install(&store, newest));
+                }
+                4..6 => {
+                    let now = self.rng.random_range(0..=ahead.len());
+                    for (lsn, state) in ahead.drain(..now) {
+                        store.durable.fetch_max(lsn.0, Ordering::SeqCst);
+                        self.state = state;
+                    }
+                }
+                6 => {
+                    let snapshot = store.pages.snapshots().register(|| store.durable());
+                    snapshots.push((snapshot, self.state.clone()));
+                }
+                7 if !snapshots.is_empty() => {
+                    let gone = self.rng.random_range(0..snapshots.len());
+                    snapshots.swap_remove(gone);
+                }
+                8 => self.checkpoint(&store),
+                _ => {
+                    for (snapshot, state) in &snapshots {
+                        self.check(&store, snapshot.lsn(), state);
+                    }
+                    let newest = ahead.last().map_or(&self.state, |(_, state)| state);
+                    self.check(&store, Lsn::NEWEST, newest);
+                }
+            }
+        }
+        drop(snapshots);
+        if ahead.is_empty() && matches!(checkpoint(&store), Ok(Some(_))) {
+            (0..3).for_each(|_| self.check(&store, Lsn::NEWEST, &self.state));
+            let stats = store.pages.stats();
+            assert!(stats.cached <= CAPACITY && stats.dirty == 0, "{stats:?}");
+        }
+        self.crash(&store);
+    }
+
+    /// Changes some pages, or frees one and takes it again.
+    fn install(&mut self, store: &Store, mut state: State) -> (Lsn, State) {
+        let writes: Vec<u32> = (0..self.rng.random_range(1..4))
+            .map(|_| self.rng.random_range(1..=PAGES))
+            .collect();
+        let reused = self.rng.random_bool(0.2);
+        let ((), lsn) = store.install(|batch| {
+            for number in writes {
+                self.values += 1;
+                if reused {
+                    batch.free(page(number))?;
+                    assert_eq!(batch.allocate(0)?, page(number));
+                }
+                write(batch, number, self.values)?;
+                state.insert(number, self.values);
+            }
+            Ok(())
+        });
+        (lsn, state)
+    }
+
+    fn checkpoint(&mut self, store: &Store) {
+        let fails = self.rng.random_bool(0.3);
+        if fails {
+            let after = self.rng.random_range(0..12);
+            self.disk.fail_after(after);
+        }
+        let done = checkpoint(store);
+        self.disk.heal();
+        match done {
+            Ok(Some(done)) => {
+                self.checkpoints
+                    .push((self.disk.operations(), done.position.lsn));
+                // What the file uses is what somebody points to, and nothing else.
+                let (again, _) = Pages::open(
+                    &self.disk,
+                    path(),
+                    DATABASE,
+                    CAPACITY,
+                    Arc::new(|| Lsn::ZERO),
+                )
+                .unwrap();
+                assert_eq!(again.used_bytes().unwrap(), done.used_bytes);
+            }
+            Ok(None) => {}
+            Err(error) => assert!(fails && matches!(error, Error::Io { .. }), "{error}"),
+        }
+    }
+
+    fn check(&self, store: &Store, at: Lsn, state: &State) {
+        for (number, expected) in state {
+            let found = store.pages.read(page(*number), at).unwrap();
+            assert_eq!(value(&found), *expected, "page {number} at {at}");
+        }
+    }
+
+    /// The power goes at any moment of this life, or the process is killed.
+    fn crash(&mut self, store: &Store) {
+        let opened_at = self.checkpoints[0].0;
+        let at = self.rng.random_range(opened_at..=self.disk.operations());
+        let durable = store.durable();
+        self.log = store.log.lock().clone();
+        self.log.retain(|(.., lsn)| *lsn <= durable);
+        self.checkpoints.retain(|(done_at, _)| *done_at <= at);
+        let (moment, seed) = (self.disk.moment(at), self.rng.random());
+        self.disk = match self.rng.random_bool(0.7) {
+            true => moment.image(seed),
+            false => moment.killed(seed),
+        };
+    }
+}
+
+#[test]
+fn whatever_happens_to_the_data_file_snapshots_and_restarts_find_their_versions() {
+    for_each_seed(
+        "whatever_happens_to_the_data_file_snapshots_and_restarts_find_their_versions",
+        2000,
+        Lives::run,
+    );
+}
+
+/// Pages in pairs that always hold the same number.
+#[test]
+fn readers_find_their_versions_while_pages_are_stored_evicted_and_loaded() {
+    const PAIRS: u32 = PAGES / 2;
+    let disk = new_disk();
+    let (store, _) = open(&disk, Vec::new()).unwrap();
+    store.commit(|b| (1..=PAGES).try_for_each(|_| b.allocate(0).map(|_| ())));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut last = [0; PAIRS as usize];
+                while !done.load(Ordering::Relaxed) {
+                    let snapshot = store.pages.snapshots().register(|| store.durable());
+                    for (pair, last) in (1..).zip(&mut last) {
+                        let read = |number| store.pages.read(page(number), snapshot.lsn());
+                        let first = value(&read(pair).unwrap());
+                        assert_eq!(value(&read(pair + PAIRS).unwrap()), first);
+                        assert!(first >= *last);
+                        *last = first;
+                    }
+                }
+            });
+        }
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                checkpoint(&store).unwrap();
+            }
+        });
+        for v in 1..4000 {
+            let pair = 1 + v * 7 % PAIRS;
+            store.commit(|b| write(b, pair, v).and_then(|()| write(b, pair + PAIRS, v)));
+            store.log.lock().clear();
+            if v % 4 == 0 {
+                std::thread::sleep(std::time::Duration::from_micros(200));
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    let stats = store.pages.stats();
+    assert!(stats.evictions > 100 && stats.loads > 100, "{stats:?}");
+}
