@@ -17,7 +17,7 @@ use crate::disk::{Disk, Lock, RealDisk};
 use crate::pages::Pages;
 use crate::table::{self, Tables, Txn};
 use crate::txn::Transactions;
-use crate::wal::{self, Log, LogReader, Record};
+use crate::wal::{self, Log, LogReader, Position, Record};
 
 /// An open database.
 pub struct Database {
@@ -123,6 +123,7 @@ impl Database {
             &wal,
             control.database,
             options.wal,
+            &Position::START,
             &mut |end, blob| replay(&pages, end, blob),
         )?;
         let opened = log.get_or_init(|| opened).clone();

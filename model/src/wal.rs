@@ -9,6 +9,8 @@ mod record;
 
 use std::time::Duration;
 
+use crate::base::Lsn;
+
 /// As in `src/wal/mod.rs`.
 #[allow(dead_code)]
 pub struct Stats {
@@ -18,6 +20,11 @@ pub struct Stats {
     pub bytes: u64,
     pub write_time: Duration,
     pub sync_time: Duration,
+}
+
+#[derive(Clone, Copy)]
+pub struct Position {
+    pub lsn: Lsn,
 }
 
 mod scenarios;

@@ -15,9 +15,9 @@ use crate::base::sync::{
 };
 use crate::base::{Error, Lsn, Result};
 
-use super::Stats;
 use super::group::GroupWriter;
 use super::record::Blob;
+use super::{Position, Stats};
 
 const OPEN: u32 = 0;
 /// After a shutdown in good order.
@@ -35,6 +35,9 @@ pub(super) struct Coordinator {
     durable: AtomicU64,
     queue: SegQueue<Published>,
     leader: Mutex<Leader>,
+    /// Behind the last synced group, at `durable`, which goes up only under this mutex. A leader
+    /// may keep its own mutex through any number of groups.
+    position: Mutex<Position>,
     /// Waits that have been polled and have not ended, a commit that leads inline included.
     in_flight: AtomicUsize,
     /// The last group held one blob: nobody else was writing.
@@ -93,6 +96,7 @@ impl Waiters {
 impl Coordinator {
     pub(super) fn new(writer: GroupWriter) -> Coordinator {
         let end = writer.end().0;
+        let position = writer.position();
         Coordinator {
             next: AtomicU64::new(end),
             written: AtomicU64::new(end),
@@ -105,6 +109,7 @@ impl Coordinator {
                 ready_end: end,
                 ready_records: 0,
             }),
+            position: Mutex::new(position),
             in_flight: AtomicUsize::new(0),
             alone: AtomicBool::new(true),
             waiters: Mutex::new(Waiters::default()),
@@ -123,9 +128,15 @@ impl Coordinator {
     }
 
     pub(super) fn durable(&self) -> Lsn {
-        // Acquire: pairs with the Release in lead_one_group(); who reads at this lsn sees every
+        // Acquire: pairs with the Release in raise_durable(); who reads at this lsn sees every
         // page version installed up to it.
         Lsn(self.durable.load(Ordering::Acquire))
+    }
+
+    /// Behind the last synced group.
+    pub(super) fn position(&self) -> Result<Position> {
+        let position = self.position.lock();
+        self.poisoned().map_or(Ok(*position), Err)
     }
 
     pub(super) fn written(&self) -> Lsn {
@@ -281,14 +292,21 @@ impl Coordinator {
         self.written.store(end.0, Ordering::Release);
         let written = Instant::now();
         leader.writer.sync()?;
-        // Release: pairs with the Acquire in durable().
-        self.durable.store(end.0, Ordering::Release);
+        self.raise_durable(&leader.writer);
         self.alone.store(leader.ready.len() == 1, Ordering::Relaxed);
         self.counters
             .add_group(leader, written.duration_since(started), written.elapsed());
         leader.ready.clear();
         self.wake_covered(end);
         Ok(true)
+    }
+
+    /// After a sync.
+    fn raise_durable(&self, writer: &GroupWriter) {
+        let mut position = self.position.lock();
+        *position = writer.position();
+        // Release: pairs with the Acquire in durable().
+        self.durable.store(writer.end().0, Ordering::Release);
     }
 
     /// Wakes exactly the waits that `durable` satisfies, earliest first.
@@ -311,7 +329,10 @@ impl Coordinator {
         let _guard = PoisonOnPanic(self);
         let closed = leader.writer.write(&[]).and_then(|()| leader.writer.sync());
         match &closed {
-            Ok(()) => self.finish(CLOSED),
+            Ok(()) => {
+                self.raise_durable(&leader.writer);
+                self.finish(CLOSED);
+            }
             Err(error) => self.poison(&error.to_string()),
         }
         closed

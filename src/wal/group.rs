@@ -4,6 +4,7 @@ use crate::base::bytes::Reader;
 use crate::base::{Lsn, Result};
 use crate::disk::DIRECT_BLOCK;
 
+use super::Position;
 use super::segment::Segments;
 
 /// Every group starts on a block, so a block with acknowledged bytes is never written again.
@@ -105,14 +106,25 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    /// The start of a new log.
-    pub(super) fn new(database_id: u64) -> Chain {
+    /// What goes on at a position.
+    pub(super) fn at(position: &Position, database_id: u64) -> Chain {
         Chain {
             database_id,
-            incarnation: 1,
-            number: 0,
-            end: Lsn::ZERO,
-            previous_crc: 0,
+            incarnation: position.incarnation,
+            number: position.group,
+            end: position.lsn,
+            previous_crc: position.previous_crc,
+        }
+    }
+
+    /// What the group of this header continues.
+    pub(super) fn before(header: &Header) -> Chain {
+        Chain {
+            database_id: header.database_id,
+            incarnation: header.incarnation,
+            number: header.number,
+            end: header.start,
+            previous_crc: header.previous_crc,
         }
     }
 
@@ -173,6 +185,19 @@ impl GroupWriter {
         self.chain.end
     }
 
+    /// Behind the group written last.
+    pub(super) fn position(&self) -> Position {
+        let (segment, offset) = self.segments.place();
+        Position {
+            lsn: self.chain.end,
+            segment,
+            offset,
+            group: self.chain.number,
+            incarnation: self.chain.incarnation,
+            previous_crc: self.chain.previous_crc,
+        }
+    }
+
     /// Sees to it that the segments for a payload exist, waiting for them if need be.
     pub(super) fn wait_space(&mut self, length: u64) -> Result<()> {
         let bytes = group_bytes(length).expect("a payload that fits into memory");
@@ -187,6 +212,7 @@ impl GroupWriter {
         blobs.iter().for_each(|blob| crc.update(blob));
         let header = self.chain.header(length, crc.finalize());
         let bytes = header.encode();
+        self.segments.begin_group();
         self.put(&bytes)?;
         for blob in blobs {
             self.put(blob)?;
@@ -274,7 +300,7 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_of_a_header_is_noticed() {
-        let header = Chain::new(9).header(100, 5);
+        let header = Chain::at(&Position::START, 9).header(100, 5);
         let bytes = header.encode();
         assert_eq!(Header::decode(&bytes).unwrap().0, header);
         for bit in 0..GROUP_HEADER * 8 {
@@ -286,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_chain_goes_on_only_with_the_next_group_of_the_same_database() {
-        let chain = Chain::new(9);
+        let chain = Chain::at(&Position::START, 9);
         let header = chain.header(100, 5);
         assert!(chain.continues_with(&header));
         let refused: [fn(&mut Header); 6] = [

@@ -30,8 +30,13 @@
 //! | padding | | up to a multiple of 4 KiB, not looked at |
 //!
 //! A segment is a file `<number, 16 hex digits>.wal` of any multiple of 4 KiB. The segments, one
-//! behind the other, are a run of groups followed by zeros; a group may cross from one segment
-//! into the next ones. Segments have no header. They are filled with zeros, synced and then named.
+//! behind the other, are a run of groups; a group may cross from one segment into the next ones.
+//! Segments have no header. A new one is filled with zeros, synced and then named.
+//!
+//! A log is opened from a [`Position`], the end of a synced group. Segments in front of it are
+//! needed no more: they are retired ([`Log::recycle`]), and get the numbers of the next ones by a
+//! rename, with their bytes. So what stands behind the last group is zeros or stale: pieces of a
+//! group that was never whole, and groups with lower numbers.
 //!
 //! # Invariants
 //! With the tests that attack them. In each of `model/src/wal/scenarios.rs`, which run the
@@ -52,21 +57,29 @@
 //!   neighbours; model: `a_failed_write_…`, `a_failed_sync_…`, `a_panic_of_a_leader_…`.
 //! - W5 (the tail rule): at the first group that is not whole, if a group of this database with
 //!   that number or a higher one stands anywhere behind it, durable data was damaged (W3) and the
-//!   log is refused. Otherwise the tail is torn, was never acknowledged, and is cleared and synced.
+//!   log is refused. Otherwise the log ends there: what follows was never acknowledged, or is
+//!   stale. A header with the next number can only stand exactly there, where the next group is
+//!   written over it (W8), and everything else has a lower number or none, so nothing in it ever
+//!   continues the log and it need not be cleared. It is called torn if there is such a header.
 //!   `a_log_cut_at_any_byte_opens_with_a_prefix_and_accepts_commits_that_stay`,
-//!   `damage_in_front_of_a_later_group_is_refused_wherever_the_later_group_stands`.
+//!   `damage_in_front_of_a_later_group_is_refused_wherever_the_later_group_stands`,
+//!   `stale_bytes_never_come_back_wherever_the_log_ends_in_a_recycled_segment`.
 //! - W6: whenever a blob is published and somebody waits, the writer thread is called or a leader
 //!   is still going to drain the queue. No timer stands in for a lost call.
 //!   `a_follower_that_loses_the_election_is_served_next`; model:
 //!   `who_may_not_lead_is_served_beside_who_may`, `who_waits_for_room_gets_it`,
 //!   `the_commit_of_a_wait_dropped_half_way_becomes_durable`, `a_shutdown_races_with_commits`.
 //! - W7: a segment gets its name only when it is whole and synced, the first one with its first
-//!   group. So a log whose first group is bad is damaged, never unfinished.
+//!   group, and its name is synced before a group is written to it. So the segments have no gap,
+//!   and a log whose first group is bad is damaged, never unfinished.
 //!   `a_missing_segment_is_refused_and_a_half_made_one_is_thrown_away`.
 //! - W8: recovered bytes are synced, and a group of a new incarnation is synced behind them,
-//!   before the log is handed out.
-//!   `a_torn_group_across_segments_is_cleared_before_anything_is_written_over_it`,
+//!   where a torn one may have begun, before the log is handed out.
+//!   `a_torn_group_across_segments_stays_away_whatever_is_written_over_it`,
 //!   `a_restart_after_a_failed_sync_shows_only_what_the_medium_holds`.
+//! - W9: a segment is retired only when it lies in front of a position that its caller made
+//!   durable, and in front of the last synced group. No file serves as two segments.
+//!   `every_power_cut_around_checkpoints_and_in_recycled_segments_keeps_what_was_acknowledged`.
 //!
 //! What no log can tell: damage to the very last group after a crash looks like a torn write. A
 //! start and a shutdown each write an empty group, so everything before them is proven durable.
@@ -89,7 +102,7 @@
 //! does not rule it out ([`Wait::without_leading`]).
 //!
 //! # Entry points
-//! [`Log::create`], [`Log::open`]; [`Blob`], [`Log::reserve`], [`Log::commit_at_least`];
+//! [`Log::create`], [`Log::open`]; [`Log::position`] and [`Log::recycle`] for a checkpoint; [`Blob`], [`Log::reserve`], [`Log::commit_at_least`];
 //! [`Log::wait_room`] before a reservation; [`Log::wait_poisoned`] for the process to stop;
 //! [`read`] to look at a log that another process may be writing.
 
@@ -147,6 +160,37 @@ impl Default for Options {
     }
 }
 
+/// Where reading can begin without anything that lies before: the end of a synced group, where the
+/// next one is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The end of the synced stream.
+    pub lsn: Lsn,
+    /// The number of the segment in which the last group ends. It exists.
+    pub segment: u64,
+    /// The offset in it: a multiple of 4 KiB. If it is the segment's size, the next group starts
+    /// with the next segment.
+    pub offset: u64,
+    /// The number of the next group.
+    pub group: u64,
+    /// Of the last group.
+    pub incarnation: u64,
+    /// The CRC of the last group's header.
+    pub previous_crc: u32,
+}
+
+impl Position {
+    /// Of a log just created, before its first group.
+    pub const START: Position = Position {
+        lsn: Lsn::ZERO,
+        segment: FIRST_SEGMENT,
+        offset: 0,
+        group: 0,
+        incarnation: 1,
+        previous_crc: 0,
+    };
+}
+
 /// What recovery found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
@@ -156,7 +200,7 @@ pub struct Recovered {
     pub groups: u64,
     /// Bytes of blobs.
     pub bytes: u64,
-    /// Bytes of a torn tail, in whole blocks.
+    /// What a torn group at the tail takes on disk, in whole blocks.
     pub truncated_bytes: u64,
     /// The incarnation that has begun with this start.
     pub incarnation: u64,
@@ -210,40 +254,44 @@ impl Log {
         }
         let (first, chain) = first_group(database_id);
         let segment = segment::make(&*disk, dir, FIRST_SEGMENT, options.segment_bytes, &first)?;
-        let preparer = Preparer::start(disk, dir, &options, FIRST_SEGMENT + 1)?;
+        let preparer = Preparer::start(disk, dir, &options, FIRST_SEGMENT + 1, FIRST_SEGMENT)?;
         let segments = Segments::new(&preparer, VecDeque::from([segment]), BLOCK);
         Log::start(preparer, GroupWriter::new(segments, chain), &options)
     }
 
-    /// Replays every blob from the start, as `replay(end lsn, blob)`; then clears a torn tail,
-    /// syncs, and begins the next incarnation.
+    /// Replays every blob behind `from`, as `replay(end lsn, blob)`, syncs, and begins the next
+    /// incarnation. Segments in front of `from` are retired.
     ///
     /// # Errors
-    /// `Corrupt`, naming file and offset, for a directory without segments, a log of another
-    /// database, and a log with damaged durable bytes. An error of `replay` ends it.
+    /// `Corrupt`, naming file and offset, for a directory without segments, a segment that is
+    /// missing behind `from`, a log of another database, and a log with damaged durable bytes. An
+    /// error of `replay` ends it.
     pub fn open(
         disk: Arc<dyn Disk>,
         dir: &Path,
         database_id: u64,
         options: Options,
+        from: &Position,
         replay: &mut dyn FnMut(Lsn, &[u8]) -> Result<()>,
     ) -> Result<(Arc<Log>, Recovered)> {
         segment::remove_prepared(&*disk, dir)?;
         // A segment may have been named just before a crash that the name has yet to survive.
         disk.sync_dir(dir)?;
+        let mut tail = reader::recover(&*disk, dir, database_id, from, replay)?;
+        tail.remove_unused_segment(&*disk, dir, from)?;
         let Tail {
             mut chain,
             mut open,
             offset,
             last_segment,
             mut recovered,
-        } = reader::recover(&*disk, dir, database_id, replay)?;
+        } = tail;
         chain.incarnation += 1;
         recovered.incarnation = chain.incarnation;
         for segment in &mut open {
             segment.file = disk.open_direct(&segment::path(dir, segment.number))?;
         }
-        let preparer = Preparer::start(disk, dir, &options, last_segment + 1)?;
+        let preparer = Preparer::start(disk, dir, &options, last_segment + 1, from.segment)?;
         let mut writer = GroupWriter::new(Segments::new(&preparer, open, offset), chain);
         writer.write(&[])?;
         writer.sync()?;
@@ -319,6 +367,20 @@ impl Log {
         self.coordinator.durable()
     }
 
+    /// Behind the last synced group: its lsn is [`Log::durable_lsn`]. It waits for nothing.
+    ///
+    /// # Errors
+    /// `Poisoned` when the log has failed.
+    pub fn position(&self) -> Result<Position> {
+        self.coordinator.position()
+    }
+
+    /// After a [`Position`] in `segment` was made durable: segments numbered below are needed no
+    /// more. Some stay until a later call. What fails is logged and harmless.
+    pub fn recycle(&self, segment: u64) {
+        self.preparer.recycle(segment);
+    }
+
     /// All bytes below it are written, synced or not.
     pub fn written_lsn(&self) -> Lsn {
         self.coordinator.written()
@@ -374,7 +436,7 @@ impl Drop for Log {
 
 /// The bytes of the first group of a log, an empty one, and what comes after it.
 fn first_group(database_id: u64) -> ([u8; group::GROUP_HEADER], Chain) {
-    let chain = Chain::new(database_id);
+    let chain = Chain::at(&Position::START, database_id);
     let header = chain.header(0, crc32fast::hash(&[]));
     let bytes = header.encode();
     let (_, crc) = group::Header::decode(&bytes).expect("the header just encoded");

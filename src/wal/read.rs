@@ -13,11 +13,12 @@ use std::sync::Arc;
 use crate::base::{Error, Lsn, Result, TxnId};
 use crate::disk::Disk;
 
-use super::group::{BLOCK, Chain, GROUP_HEADER};
+use super::group::{Chain, GROUP_HEADER};
 use super::reader::{self, Files};
 use super::record::{self, Record};
+use super::segment;
 
-/// Reads a log from its start, group by group, so the largest group bounds the memory it takes.
+/// Reads a log from the first group that there still is, group by group, so the largest group bounds the memory it takes.
 pub struct LogReader {
     disk: Arc<dyn Disk>,
     files: Files,
@@ -60,43 +61,64 @@ pub struct GroupBlob<'a> {
     pub records: Vec<Record<'a>>,
 }
 
-/// Bytes behind the last whole group: a group that is being written, or that a crash has torn. It
-/// was never acknowledged.
+/// A group behind the last whole one that is being written, or that a crash has torn. It was never
+/// acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TornTail {
     /// The number the group would have.
     pub group: u64,
     pub file: PathBuf,
     pub offset: u64,
-    /// In whole blocks.
+    /// What the group takes in the segments, in whole blocks.
     pub bytes: u64,
     /// What is missing for a whole group.
     pub what: String,
 }
 
-/// A reader of the log in a directory.
+/// A reader of the log in a directory, from the first whole group in the lowest-numbered segment.
 ///
 /// # Errors
-/// `Corrupt` for a directory without segments.
+/// `Corrupt` for a directory without segments, and for segments without a group.
 pub fn read(disk: Arc<dyn Disk>, dir: &Path, database_id: u64) -> Result<LogReader> {
-    let mut reader = LogReader {
-        disk,
-        files: Files::new(dir),
-        chain: Chain::new(database_id),
-        at: 0,
-    };
-    reader.open_new_segments()?;
-    Ok(reader)
+    loop {
+        let first = lowest_segment(&*disk, dir)?;
+        let reader = LogReader::new(&disk, dir, database_id, first);
+        // It may have been recycled meanwhile.
+        if lowest_segment(&*disk, dir)? == first {
+            return reader;
+        }
+    }
+}
+
+fn lowest_segment(disk: &dyn Disk, dir: &Path) -> Result<u64> {
+    let numbers = segment::list(disk, dir)?;
+    let lowest = numbers.first().copied();
+    lowest.ok_or_else(|| reader::without_segments(dir))
 }
 
 impl LogReader {
+    fn new(disk: &Arc<dyn Disk>, dir: &Path, database_id: u64, first: u64) -> Result<LogReader> {
+        let mut files = Files::new(dir, first);
+        files.open_new(&**disk, |path| disk.open_to_read(path))?;
+        let (chain, at) = files.first_group(database_id)?;
+        Ok(LogReader {
+            disk: Arc::clone(disk),
+            files,
+            chain,
+            at,
+        })
+    }
+
     /// The next group that is there whole. After `None` it may be asked again.
+    ///
+    /// # Errors
+    /// `Io` when a running server has recycled the segment to be read.
     pub fn next_group(&mut self) -> Result<Option<Group>> {
-        let mut found = self.files.group_at(self.at, &self.chain)?;
-        if found.is_err() && self.open_new_segments()? {
-            found = self.files.group_at(self.at, &self.chain)?;
+        let found = self.try_next_group();
+        if !matches!(found, Ok(Ok(_))) {
+            self.check_not_recycled()?;
         }
-        let Ok(found) = found else {
+        let Ok(found) = found? else {
             return Ok(None);
         };
         (self.chain, self.at) = (found.after, found.end);
@@ -112,6 +134,27 @@ impl LogReader {
             payload: found.payload,
             payload_at: found.at + GROUP_HEADER as u64,
         }))
+    }
+
+    fn try_next_group(&mut self) -> Result<std::result::Result<reader::Group, String>> {
+        let found = self.files.group_at(self.at, &self.chain)?;
+        if found.is_err() && self.open_new_segments()? {
+            return self.files.group_at(self.at, &self.chain);
+        }
+        Ok(found)
+    }
+
+    /// What was not found in a segment that has another number now says nothing.
+    fn check_not_recycled(&self) -> Result<()> {
+        let dir = self.files.dir();
+        if lowest_segment(&*self.disk, dir)? <= self.files.number_at(self.at) {
+            return Ok(());
+        }
+        let what = std::io::Error::other("it was recycled meanwhile; start again");
+        Err(Error::io(
+            format!("read the log in {}", dir.display()),
+            what,
+        ))
     }
 
     /// The blobs of a group, their records checked.
@@ -148,24 +191,24 @@ impl LogReader {
     /// `None`: nothing, also if the log was written on in between, or a torn tail.
     ///
     /// # Errors
-    /// `Corrupt`, naming file and offset, if durable data was damaged (W5).
+    /// `Corrupt`, naming file and offset, if durable data was damaged (W5); `Io` as in
+    /// [`LogReader::next_group`].
     pub fn check_tail(&self) -> Result<Option<TornTail>> {
-        let torn = reader::torn_blocks(&self.files, self.at, &self.chain);
+        let torn = reader::torn_bytes(&self.files, self.at, &self.chain);
         let Err(what) = self.files.group_at(self.at, &self.chain)? else {
             return Ok(None);
         };
+        self.check_not_recycled()?;
         if self.chain.number == 0 {
-            // W7, as in recovery.
-            let what = self.files.what_is_first(self.chain.database_id)?;
-            return Err(self.files.corrupt(0, what));
+            self.files.check_empty(self.at, &self.chain)?;
         }
-        let blocks = torn?.len() as u64;
+        let bytes = torn?;
         let (file, offset) = self.files.path_and_offset(self.at);
-        Ok((blocks > 0).then_some(TornTail {
+        Ok((bytes > 0).then_some(TornTail {
             group: self.chain.number,
             file,
             offset,
-            bytes: blocks * BLOCK,
+            bytes,
             what,
         }))
     }

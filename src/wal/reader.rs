@@ -1,15 +1,15 @@
-//! Reading the log at start-up: replay, the tail rule, truncation.
+//! Reading the log at start-up: replay and the tail rule.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use crate::base::{Error, Lsn, Result, TxnId};
-use crate::disk::{Disk, File};
+use crate::disk::{DIRECT_BLOCK, Disk, File};
 
-use super::Recovered;
 use super::group::{BLOCK, Chain, GROUP_HEADER, Header, group_bytes};
 use super::record;
 use super::segment::{self, Segment};
+use super::{Position, Recovered};
 
 /// Called with the end lsn and the bytes of each blob.
 pub(super) type Replay<'a> = &'a mut dyn FnMut(Lsn, &[u8]) -> Result<()>;
@@ -24,21 +24,46 @@ pub(super) struct Tail {
     pub(super) recovered: Recovered,
 }
 
-/// Replays every blob, then clears what follows the last whole group.
+impl Tail {
+    /// Removes the last segment if no group was written to it. A power cut between its renaming
+    /// and the sync of that may have left the file its old number too, as one of those in front
+    /// of `from`, which are retired (W9).
+    pub(super) fn remove_unused_segment(
+        &mut self,
+        disk: &dyn Disk,
+        dir: &Path,
+        from: &Position,
+    ) -> Result<()> {
+        let retires = segment::list(disk, dir)?[0] < from.segment;
+        let is_unused = self.open.len() > usize::from(self.offset > 0);
+        if retires
+            && is_unused
+            && let Some(segment) = self.open.pop_back()
+        {
+            disk.remove(&segment::path(dir, segment.number))?;
+            self.last_segment = segment.number - 1;
+        }
+        Ok(())
+    }
+}
+
+/// Replays every blob behind a position, then looks at what follows the last whole group.
 pub(super) fn recover(
     disk: &dyn Disk,
     dir: &Path,
     database_id: u64,
+    from: &Position,
     replay: Replay<'_>,
 ) -> Result<Tail> {
-    let mut files = Files::new(dir);
+    let mut files = Files::new(dir, from.segment);
     files.open_new(disk, |path| disk.open(path))?;
     let mut recovered = Recovered::default();
-    let (chain, at) = replay_all(&files, database_id, replay, &mut recovered)?;
-    recovered.truncated_bytes = truncate(&files, at, &chain)?;
+    let (chain, at) = replay_all(&files, database_id, from, replay, &mut recovered)?;
+    recovered.truncated_bytes = torn_bytes(&files, at, &chain)?;
+    files.fill_short_files()?;
     recovered.end = chain.end;
     recovered.incarnation = chain.incarnation;
-    let last_segment = files.segments.last().map_or(0, |s| s.number);
+    let last_segment = files.segments.last().expect("a log has segments").number;
     let (first, offset) = files.place(at);
     let open = files.segments.into_iter().skip(first).collect();
     Ok(Tail {
@@ -56,11 +81,12 @@ pub(super) fn recover(
 fn replay_all(
     files: &Files,
     database_id: u64,
+    from: &Position,
     replay: Replay<'_>,
     recovered: &mut Recovered,
 ) -> Result<(Chain, u64)> {
-    let mut chain = Chain::new(database_id);
-    let mut at = 0;
+    let mut chain = Chain::at(from, database_id);
+    let mut at = files.at(from)?;
     let mut last: Option<(Chain, Group)> = None;
     while let Ok(group) = files.group_at(at, &chain)? {
         let after = group.after;
@@ -78,9 +104,8 @@ fn replay_all(
         }
         (chain, at) = (before, group.at);
     }
-    if chain.number == 0 {
-        // W7: a segment gets its name after its first group is synced.
-        return Err(files.corrupt(0, files.what_is_first(database_id)?));
+    if chain.number == from.group {
+        files.check_empty(at, &chain)?;
     }
     Ok((chain, at))
 }
@@ -106,31 +131,24 @@ fn replay_group(
     Ok(())
 }
 
-/// Gives the bytes that had to be cleared.
-fn truncate(files: &Files, at: u64, chain: &Chain) -> Result<u64> {
-    let torn = torn_blocks(files, at, chain)?;
-    files.clear_blocks(&torn)?;
-    files.fill_short_files()?;
-    Ok(torn.len() as u64 * BLOCK)
-}
-
-/// The tail rule (W5): the blocks behind the last whole group that are not zero.
-pub(super) fn torn_blocks(files: &Files, at: u64, chain: &Chain) -> Result<Vec<u64>> {
-    let mut rest = Vec::new();
+/// The tail rule (W5). Gives the bytes of a torn group behind the last whole one.
+pub(super) fn torn_bytes(files: &Files, at: u64, chain: &Chain) -> Result<u64> {
+    let mut torn = 0;
     files.scan_blocks(at, |block_at, block| {
-        if let Some((header, _)) = Header::decode(block) {
-            let torn = block_at == at && chain.continues_with(&header);
-            let ours = header.database_id == chain.database_id;
-            if ours && header.number >= chain.number && !torn {
-                return Err(files.damaged(at, chain, header.number, block_at)?);
-            }
+        let Some((header, _)) = Header::decode(block) else {
+            return Ok(());
+        };
+        if header.database_id != chain.database_id || header.number < chain.number {
+            return Ok(());
         }
-        if block.iter().any(|byte| *byte != 0) {
-            rest.push(block_at);
+        if block_at > at || !chain.continues_with(&header) {
+            return Err(files.damaged(at, chain, header.number, block_at)?);
         }
+        let there = files.bytes - at;
+        torn = group_bytes(header.length).map_or(there, |bytes| bytes.min(there));
         Ok(())
     })?;
-    Ok(rest)
+    Ok(torn)
 }
 
 /// A whole group whose checksums match and that continues the chain.
@@ -146,14 +164,18 @@ pub(super) struct Group {
 /// The segments as one run of bytes. Positions in it are called `at`.
 pub(super) struct Files {
     dir: PathBuf,
+    /// The number of the first segment.
+    first: u64,
     segments: Vec<Segment>,
     bytes: u64,
 }
 
 impl Files {
-    pub(super) fn new(dir: &Path) -> Files {
+    /// None yet, the next to be opened is `first`.
+    pub(super) fn new(dir: &Path, first: u64) -> Files {
         Files {
             dir: dir.to_owned(),
+            first,
             segments: Vec::new(),
             bytes: 0,
         }
@@ -165,15 +187,19 @@ impl Files {
         disk: &dyn Disk,
         open: impl Fn(&Path) -> Result<Box<dyn File>>,
     ) -> Result<bool> {
-        let numbers = segment::list(disk, &self.dir)?;
+        let mut numbers = segment::list(disk, &self.dir)?;
         if numbers.is_empty() {
-            return Err(corrupt(&self.dir, 0, "a log without segments".to_owned()));
+            return Err(without_segments(&self.dir));
         }
         let known = self.segments.len();
-        for (expected, number) in (super::FIRST_SEGMENT..).zip(numbers).skip(known) {
+        let next = self.first + known as u64;
+        numbers.retain(|number| *number >= next);
+        if known == 0 && numbers.is_empty() {
+            return Err(self.missing(next));
+        }
+        for (expected, number) in (next..).zip(numbers) {
             if number != expected {
-                let path = segment::path(&self.dir, expected);
-                return Err(corrupt(&path, 0, "a segment is missing".to_owned()));
+                return Err(self.missing(expected));
             }
             let file = open(&segment::path(&self.dir, number))?;
             // A file that was cut reads as zeros up to the end of its last block.
@@ -186,6 +212,37 @@ impl Files {
             });
         }
         Ok(self.segments.len() > known)
+    }
+
+    fn missing(&self, number: u64) -> Error {
+        let path = segment::path(&self.dir, number);
+        corrupt(&path, 0, "a segment is missing".to_owned())
+    }
+
+    /// Where a position in the first segment is.
+    fn at(&self, position: &Position) -> Result<u64> {
+        let offset = position.offset;
+        if offset > self.segments[0].bytes || !offset.is_multiple_of(BLOCK) {
+            return Err(self.corrupt(0, format!("the log goes on at offset {offset}, not in it")));
+        }
+        Ok(offset)
+    }
+
+    /// The first whole group, and the chain that it continues. What stands in front of it is the
+    /// end of a group whose beginning is gone.
+    pub(super) fn first_group(&self, database_id: u64) -> Result<(Chain, u64)> {
+        if self.first == super::FIRST_SEGMENT {
+            return Ok((Chain::at(&Position::START, database_id), 0));
+        }
+        for at in (0..self.bytes).step_by(DIRECT_BLOCK) {
+            if let Some((header, _)) = self.header_at(at)? {
+                let chain = Chain::before(&header);
+                if header.database_id == database_id && self.group_at(at, &chain)?.is_ok() {
+                    return Ok((chain, at));
+                }
+            }
+        }
+        Err(self.corrupt(0, "no whole group follows".to_owned()))
     }
 
     /// The segment that holds a position, by index, and the offset in it.
@@ -285,14 +342,17 @@ impl Files {
         Ok(self.corrupt(at, what))
     }
 
-    /// Says why the log does not even begin.
-    pub(super) fn what_is_first(&self, database_id: u64) -> Result<String> {
-        Ok(match self.header_at(0)? {
-            Some((header, _)) if header.database_id != database_id => {
+    /// Whether a log may end where it begins, at `at`: not before its first group (W7), and not
+    /// in front of a group of another database.
+    pub(super) fn check_empty(&self, at: u64, chain: &Chain) -> Result<()> {
+        let what = match self.header_at(at)? {
+            Some((header, _)) if header.database_id != chain.database_id => {
                 format!("the log belongs to database {:016x}", header.database_id)
             }
-            _ => "the first group is damaged".to_owned(),
-        })
+            _ if chain.number == 0 => "the first group is damaged".to_owned(),
+            _ => return Ok(()),
+        };
+        Err(self.corrupt(at, what))
     }
 
     fn sync_and_forget(&self, from: u64, to: u64) -> Result<()> {
@@ -334,25 +394,6 @@ impl Files {
         Ok(())
     }
 
-    /// Overwrites blocks with zeros, durably.
-    fn clear_blocks(&self, blocks: &[u64]) -> Result<()> {
-        let mut written = None;
-        for at in blocks {
-            let (index, offset) = self.place(*at);
-            let file = &self.segments[index].file;
-            segment::fill_zeros(&**file, offset, offset + BLOCK)?;
-            if written.is_some_and(|before| before != index) {
-                self.sync(written)?;
-            }
-            written = Some(index);
-        }
-        self.sync(written)
-    }
-
-    fn sync(&self, index: Option<usize>) -> Result<()> {
-        index.map_or(Ok(()), |index| self.segments[index].file.sync_all())
-    }
-
     /// Gives files that were cut their zeros back, durably.
     fn fill_short_files(&self) -> Result<()> {
         for segment in &self.segments {
@@ -365,10 +406,18 @@ impl Files {
         Ok(())
     }
 
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The number of the segment that holds a position.
+    pub(super) fn number_at(&self, at: u64) -> u64 {
+        self.first + self.place(at).0 as u64
+    }
+
     pub(super) fn path_and_offset(&self, at: u64) -> (PathBuf, u64) {
-        let (index, offset) = self.place(at);
-        let number = super::FIRST_SEGMENT + index as u64;
-        (segment::path(&self.dir, number), offset)
+        let (_, offset) = self.place(at);
+        (segment::path(&self.dir, self.number_at(at)), offset)
     }
 
     /// A position for people.
@@ -391,6 +440,10 @@ impl Files {
             other => other,
         }
     }
+}
+
+pub(super) fn without_segments(dir: &Path) -> Error {
+    corrupt(dir, 0, "a log without segments".to_owned())
 }
 
 fn corrupt(file: &Path, offset: u64, what: String) -> Error {

@@ -1,5 +1,6 @@
-//! Segments: the log's files, zero-filled and synced before the first group is written to them,
-//! so that a commit's sync has no metadata to write.
+//! Segments: the log's files. Each is whole before the first group is written to it, so that a
+//! commit's sync has no metadata to write: filled with zeros and synced when it is new, or an old
+//! one under a new name, with what was in it.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crate::base::sync::{AtomicBool, Condvar, Mutex, Ordering};
+use crate::base::sync::{AtomicBool, AtomicU64, Condvar, Mutex, Ordering};
 use crate::base::{Error, Result};
 use crate::disk::{Disk, File};
 
@@ -18,6 +19,10 @@ use super::group::BLOCK;
 /// name is never half made.
 const PREPARED_NAME: &str = "prepared.tmp";
 const SUFFIX: &str = ".wal";
+
+/// How many segments that are needed no more are kept at least. As many as were taken since the
+/// last time are kept too: as many are going to be taken.
+const RETIRED_KEPT_MIN: usize = 2;
 
 /// Bytes per write when filling with zeros.
 const FILL_BYTES: usize = 1 << 20;
@@ -67,7 +72,7 @@ pub(super) fn make(
     bytes: u64,
     head: &[u8],
 ) -> Result<Segment> {
-    let bytes = bytes.max(BLOCK).next_multiple_of(BLOCK);
+    let bytes = whole_blocks(bytes);
     let prepared = dir.join(PREPARED_NAME);
     remove_prepared(disk, dir)?;
     let filled = disk.create(&prepared).and_then(|file| {
@@ -80,8 +85,17 @@ pub(super) fn make(
         let _ = remove_prepared(disk, dir);
         return Err(error);
     }
+    name(disk, dir, &prepared, number, bytes)
+}
+
+fn whole_blocks(bytes: u64) -> u64 {
+    bytes.max(BLOCK).next_multiple_of(BLOCK)
+}
+
+/// Makes a segment of a whole and synced file.
+fn name(disk: &dyn Disk, dir: &Path, from: &Path, number: u64, bytes: u64) -> Result<Segment> {
     let path = path(dir, number);
-    disk.rename(&prepared, &path)?;
+    disk.rename(from, &path)?;
     disk.sync_dir(dir)?;
     Ok(Segment {
         number,
@@ -113,6 +127,20 @@ struct Shared {
     changed: Condvar,
     /// The last attempt failed.
     failing: AtomicBool,
+    /// Where the last synced group begins. Relaxed: an older one keeps more.
+    last_group: AtomicU64,
+    retired: Mutex<Retired>,
+}
+
+/// The segments that are needed no more. Names are given and removed from the lowest number up,
+/// each synced before the next, so that the numbers in the directory have no gap.
+struct Retired {
+    /// Ascending.
+    numbers: VecDeque<u64>,
+    /// The lowest number that is not retired.
+    live: u64,
+    /// Segments made or recycled since the last call of [`Preparer::recycle`].
+    taken: usize,
 }
 
 /// ```text
@@ -130,13 +158,16 @@ enum Stage {
 }
 
 impl Preparer {
-    /// Starts with segment `number`.
+    /// Starts with segment `number`; those below `live` that there are need not be kept.
     pub(super) fn start(
         disk: Arc<dyn Disk>,
         dir: &Path,
         options: &Options,
         number: u64,
+        live: u64,
     ) -> Result<Preparer> {
+        let mut numbers = VecDeque::from(list(&*disk, dir)?);
+        numbers.retain(|number| *number < live);
         let shared = Arc::new(Shared {
             disk,
             dir: dir.to_owned(),
@@ -144,6 +175,12 @@ impl Preparer {
             stage: Mutex::new(Stage::Wanted(number)),
             changed: Condvar::new(),
             failing: AtomicBool::new(false),
+            last_group: AtomicU64::new(0),
+            retired: Mutex::new(Retired {
+                numbers,
+                live,
+                taken: 0,
+            }),
         });
         let run = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -176,6 +213,26 @@ impl Preparer {
             Stage::Failed(_, error) => Err(error.clone()),
             Stage::Stopped => Err(stopped()),
             Stage::Wanted(_) | Stage::Making | Stage::Ready(_) => Ok(()),
+        }
+    }
+
+    /// Retires the segments numbered below `segment`, but never the one in which the last group
+    /// begins or a later one: whoever reads from the lowest number on finds a group before
+    /// anything stale.
+    pub(super) fn recycle(&self, segment: u64) {
+        let shared = &self.shared;
+        let live = segment.min(shared.last_group.load(Ordering::Relaxed));
+        let mut retired = shared.retired.lock();
+        let newly = retired.live..live;
+        retired.live = retired.live.max(live);
+        retired.numbers.extend(newly);
+        let kept = mem::take(&mut retired.taken).max(RETIRED_KEPT_MIN);
+        while retired.numbers.len() > kept {
+            if let Err(error) = shared.remove(retired.numbers[0]) {
+                tracing::warn!("a segment could not be removed: {error}");
+                return;
+            }
+            retired.numbers.pop_front();
         }
     }
 
@@ -217,13 +274,7 @@ impl Shared {
     fn run(&self) {
         let _guard = StopOnPanic(self);
         while let Some(number) = self.wait_wanted() {
-            let made = make(
-                &*self.disk,
-                &self.dir,
-                number,
-                self.options.segment_bytes,
-                &[],
-            );
+            let made = self.prepare(number);
             if let Err(error) = &made {
                 tracing::warn!("no segment could be prepared: {error}");
             }
@@ -238,6 +289,38 @@ impl Shared {
             drop(stage);
             self.changed.notify_all();
         }
+    }
+
+    /// A retired segment under a new number, or a new one.
+    fn prepare(&self, number: u64) -> Result<Segment> {
+        let bytes = whole_blocks(self.options.segment_bytes);
+        let mut retired = self.retired.lock();
+        retired.taken += 1;
+        while let Some(old) = retired.numbers.pop_front() {
+            match self.rename(old, number, bytes) {
+                Ok(Some(segment)) => return Ok(segment),
+                Ok(None) => {}
+                Err(error) => tracing::warn!("a segment could not be recycled: {error}"),
+            }
+        }
+        drop(retired);
+        make(&*self.disk, &self.dir, number, bytes, &[])
+    }
+
+    /// Gives an old segment a new number, or removes it if its size is not the one wanted.
+    fn rename(&self, old: u64, number: u64, bytes: u64) -> Result<Option<Segment>> {
+        let disk = &*self.disk;
+        let old_path = path(&self.dir, old);
+        if disk.open_to_read(&old_path)?.size()? != bytes {
+            self.remove(old)?;
+            return Ok(None);
+        }
+        name(disk, &self.dir, &old_path, number, bytes).map(Some)
+    }
+
+    fn remove(&self, number: u64) -> Result<()> {
+        self.disk.remove(&path(&self.dir, number))?;
+        self.disk.sync_dir(&self.dir)
     }
 
     /// The number to make next, or `None` when stopped.
@@ -309,6 +392,8 @@ pub(super) struct Segments {
     /// Full ones that the next sync must cover.
     full: Vec<Segment>,
     front_is_dirty: bool,
+    /// Where the last group begins.
+    last_group: u64,
 }
 
 impl Segments {
@@ -320,7 +405,15 @@ impl Segments {
             offset,
             full: Vec::new(),
             front_is_dirty: false,
+            last_group: 0,
         }
+    }
+
+    /// Behind what was appended last: the number of its segment, and the offset in it, which may
+    /// be the segment's size.
+    pub(super) fn place(&self) -> (u64, u64) {
+        let front = self.open.front().expect("the segment just written");
+        (front.number, self.offset)
     }
 
     /// Sees to it that so many bytes can be appended.
@@ -335,19 +428,29 @@ impl Segments {
         Ok(())
     }
 
+    /// What is appended next is the beginning of a group.
+    pub(super) fn begin_group(&mut self) {
+        self.skip_full_front();
+        self.last_group = self.open[0].number;
+    }
+
+    /// Goes on to the next segment if the front one is full; `wait_space` came first.
+    fn skip_full_front(&mut self) {
+        if self.offset == self.open[0].bytes {
+            let full = self.open.pop_front();
+            self.full
+                .extend(full.filter(|_| mem::take(&mut self.front_is_dirty)));
+            self.offset = 0;
+        }
+    }
+
     /// Writes whole, aligned blocks behind what was written before, into as many segments as it
     /// takes.
     pub(super) fn append(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
-            let front = self.open.front().expect("wait_space came first");
+            self.skip_full_front();
+            let front = &self.open[0];
             let space = front.bytes - self.offset;
-            if space == 0 {
-                let full = self.open.pop_front();
-                self.full
-                    .extend(full.filter(|_| mem::take(&mut self.front_is_dirty)));
-                self.offset = 0;
-                continue;
-            }
             let n = usize::try_from(space).map_or(bytes.len(), |space| space.min(bytes.len()));
             front.file.write_all_at(&bytes[..n], self.offset)?;
             self.front_is_dirty = true;
@@ -366,6 +469,9 @@ impl Segments {
             let front = self.open.front().expect("the segment just written");
             front.file.sync_data()?;
         }
+        self.preparer
+            .last_group
+            .store(self.last_group, Ordering::Relaxed);
         Ok(())
     }
 }

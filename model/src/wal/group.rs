@@ -5,6 +5,8 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use crate::base::sync::{AtomicU64, Condvar, Mutex, Ordering};
 use crate::base::{Error, Lsn, Result};
 
+use super::Position;
+
 pub(super) const PLANNED_PANIC: &str = "a planned panic";
 
 /// What happens to the group of this number, counted from 0.
@@ -93,6 +95,10 @@ impl GroupWriter {
 
     pub(super) fn end(&self) -> Lsn {
         Lsn(self.end)
+    }
+
+    pub(super) fn position(&self) -> Position {
+        Position { lsn: self.end() }
     }
 
     pub(super) fn wait_space(&mut self, _length: u64) -> Result<()> {

@@ -16,7 +16,7 @@ use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
 use crate::base::{Error, Lsn, Result, SqlState, TxnId};
 use crate::disk::Disk;
 use crate::wal::coordinator::block_on;
-use crate::wal::{Log, Options};
+use crate::wal::{Log, Options, Position};
 
 /// Counts its wakes and notes their order.
 struct Counter {
@@ -542,7 +542,7 @@ fn stream_on(disk: &TestDisk) -> Vec<u8> {
     let bytes: Vec<u8> = segments
         .flat_map(|path| disk.edit(&path, |bytes| bytes.clone()))
         .collect();
-    stream(&bytes).0
+    stream(&bytes, &Position::START)
 }
 
 #[test]

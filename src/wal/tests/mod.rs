@@ -1,11 +1,12 @@
 //! What went wrong in logs and coordinators of this shape elsewhere, and the promises of the
-//! layer. `recovery` looks at bytes, `commit` at threads, `power` at crashes.
+//! layer. `recovery` and `recycle` look at bytes, `commit` at threads, `power` at crashes.
 
 mod commit;
 mod disk;
 mod power;
 mod read;
 mod recovery;
+mod recycle;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::group::{GROUP_HEADER, Header, group_bytes};
-use super::{Blob, Log, Options, Record, Recovered, records, segment};
+use super::{Blob, Log, Options, Position, Record, Recovered, records, segment};
 use crate::base::{Lsn, PageId, Result, TxnId};
 use crate::disk::Disk;
 use disk::TestDisk;
@@ -60,7 +61,7 @@ struct Opened {
 }
 
 fn try_open_in(disk: Arc<dyn Disk>, dir: &Path, database_id: u64) -> Result<Opened> {
-    try_open_with(disk, dir, database_id, options())
+    try_open_with(disk, dir, database_id, options(), &Position::START)
 }
 
 fn try_open_with(
@@ -68,9 +69,10 @@ fn try_open_with(
     dir: &Path,
     database_id: u64,
     options: Options,
+    from: &Position,
 ) -> Result<Opened> {
     let mut replayed = Vec::new();
-    let (log, recovered) = Log::open(disk, dir, database_id, options, &mut |end, bytes| {
+    let replay = &mut |end, bytes: &[u8]| {
         let records = records(bytes).collect::<Result<Vec<_>>>()?;
         assert_eq!(records.len(), 3);
         let (Record::Begin { txn }, Record::PageWrite { edits, .. }) = (records[0], records[1])
@@ -81,10 +83,11 @@ fn try_open_with(
         assert!(edits.iter().all(|edit| expected.contains(edit)));
         replayed.push((end, txn));
         Ok(())
-    })?;
+    };
+    let (log, recovered) = Log::open(disk, dir, database_id, options, from, replay)?;
     assert_eq!(log.durable_lsn(), recovered.end);
     assert_eq!(log.next_lsn(), recovered.end);
-    assert_eq!(replayed.last().map_or(Lsn::ZERO, |r| r.0), recovered.end);
+    assert_eq!(replayed.last().map_or(from.lsn, |r| r.0), recovered.end);
     assert_eq!(recovered.blobs, replayed.len() as u64);
     Ok(Opened {
         log,
@@ -107,16 +110,24 @@ fn commit(log: &Log, blob: Blob) -> Lsn {
     end
 }
 
-/// The stream from the payloads of the groups in all segments, and where the last group ends.
-fn stream(segments: &[u8]) -> (Vec<u8>, usize) {
-    let (mut stream, mut at) = (Vec::new(), 0);
-    while let Some((header, _)) = segments.get(at..).and_then(Header::decode) {
-        assert_eq!(header.start.0, stream.len() as u64, "W1");
+/// The stream from the payloads of the groups behind a position, given the bytes of its segment
+/// and of all later ones. What follows may be stale.
+fn stream(segments: &[u8], from: &Position) -> Vec<u8> {
+    let (mut stream, mut at) = (Vec::new(), usize::try_from(from.offset).unwrap());
+    let mut number = from.group;
+    while let Some((header, _)) = segments.get(at..).and_then(Header::decode)
+        && header.number == number
+    {
+        assert_eq!(header.start.0, from.lsn.0 + stream.len() as u64, "W1");
         let length = usize::try_from(header.length).unwrap();
         stream.extend_from_slice(&segments[at + GROUP_HEADER..][..length]);
         at += usize::try_from(group_bytes(header.length).unwrap()).unwrap();
+        number += 1;
     }
-    (stream, at)
+    for (header, _) in segments[at..].chunks(4096).filter_map(Header::decode) {
+        assert!(header.number < number, "a group behind the last one");
+    }
+    stream
 }
 
 /// Runs something that must not hang.

@@ -10,7 +10,7 @@ use super::{
 use crate::base::{Error, Lsn, Result, TxnId};
 use crate::disk::{Disk, RealDisk};
 use crate::wal::group::{Chain, GROUP_HEADER, Header};
-use crate::wal::{Log, segment};
+use crate::wal::{Log, Position, segment};
 
 const BLOCK: usize = 4096;
 
@@ -181,7 +181,7 @@ fn damage_in_front_of_a_later_group_is_refused_wherever_the_later_group_stands()
 }
 
 #[test]
-fn a_torn_group_across_segments_is_cleared_before_anything_is_written_over_it() {
+fn a_torn_group_across_segments_stays_away_whatever_is_written_over_it() {
     let disk = TestDisk::default();
     let log = create(&disk);
     let first = commit(&log, blob(1, 10));
@@ -194,37 +194,40 @@ fn a_torn_group_across_segments_is_cleared_before_anything_is_written_over_it() 
             });
         }
     };
-    let tears: [&dyn Fn(&TestDisk); 3] = [&zero_block(1, 2), &zero_block(2, 3), &zero_block(4, 1)];
-    for tear in tears {
+    // Without its header it cannot be told from stale bytes; with it, it has a length.
+    let tears: [(&dyn Fn(&TestDisk), usize); 3] = [
+        (&zero_block(1, 2), 0),
+        (&zero_block(2, 3), 25),
+        (&zero_block(4, 1), 25),
+    ];
+    for (tear, torn_blocks) in tears {
         let disk = disk.copy(false);
         tear(&disk);
         let opened = open(&disk);
         assert_eq!(opened.replayed, [(first, TxnId(1))]);
-        assert!(opened.recovered.truncated_bytes >= 23 * BLOCK as u64);
-        let after = opened.recovered.end;
-        assert_eq!(after, first);
+        let torn_bytes = (torn_blocks * BLOCK) as u64;
+        assert_eq!(opened.recovered.truncated_bytes, torn_bytes);
+        let mut expected = vec![(first, TxnId(1))];
         drop(opened);
-        for (number, from) in [(1, 3 * BLOCK), (2, 0), (3, 0), (4, 0)] {
-            disk.edit(&segment_path(number), |bytes| {
-                assert!(bytes[from..].iter().all(|b| *b == 0), "segment {number}");
-            });
+        // Its bytes are passed at each distance, and written over in the end.
+        for (txn, edit_bytes) in [(3, 10), (4, 5000), (5, 20_000), (6, 100_000)] {
+            let opened = open(&disk);
+            assert_eq!(opened.replayed, expected);
+            assert_eq!(opened.recovered.truncated_bytes, 0);
+            let end = commit(&opened.log, blob(txn, edit_bytes));
+            expected.push((end, TxnId(txn)));
         }
-        let opened = open(&disk);
-        assert_eq!(opened.recovered.truncated_bytes, 0);
-        let second = commit(&opened.log, blob(3, 100_000));
-        drop(opened);
-        let replayed = open(&disk).replayed;
-        assert_eq!(replayed, [(first, TxnId(1)), (second, TxnId(3))]);
+        assert_eq!(open(&disk).replayed, expected);
     }
 }
 
 #[test]
-fn stale_groups_and_groups_of_other_databases_behind_the_tail_are_cleared() {
+fn stale_groups_and_groups_of_other_databases_behind_the_tail_are_no_part_of_the_log() {
     let disk = TestDisk::default();
     let log = create(&disk);
     let all = three_commits(&log);
     drop(log);
-    let mut foreign = Chain::new(DATABASE + 1);
+    let mut foreign = Chain::at(&Position::START, DATABASE + 1);
     foreign.number = 900;
     disk.edit(&segment_path(1), |bytes| {
         let old = bytes[BLOCK..2 * BLOCK].to_vec();
@@ -233,7 +236,7 @@ fn stale_groups_and_groups_of_other_databases_behind_the_tail_are_cleared() {
     });
     let opened = open(&disk.copy(false));
     assert_eq!(opened.replayed, all);
-    assert_eq!(opened.recovered.truncated_bytes, 2 * BLOCK as u64);
+    assert_eq!(opened.recovered.truncated_bytes, 0);
     // The same place with a later group of this database is a refusal.
     disk.edit(&segment_path(1), |bytes| {
         let (mut header, _) = Header::decode(&bytes[3 * BLOCK..]).unwrap();
@@ -316,7 +319,14 @@ fn an_error_of_the_replay_stops_the_start_and_damage_in_a_blob_names_its_place()
     drop(log);
     let replay =
         &mut |_: Lsn, bytes: &[u8]| crate::wal::records(&bytes[1..]).try_for_each(|r| r.map(drop));
-    let result = Log::open(Arc::new(disk), dir(), DATABASE, options(), replay);
+    let result = Log::open(
+        Arc::new(disk),
+        dir(),
+        DATABASE,
+        options(),
+        &Position::START,
+        replay,
+    );
     let Err(Error::Corrupt { file, offset, .. }) = result.map(|r| r.1) else {
         panic!("not refused");
     };
