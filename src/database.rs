@@ -4,7 +4,10 @@
 //! |---|---|
 //! | `walnut.lock` | locked while a server runs on the directory |
 //! | `control` | format version and database id; see `Control` in this file |
-//! | `wal/` | the log |
+//! | `data` | the pages, as of the last checkpoint |
+//! | `wal/` | the log since then |
+
+mod checkpointer;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,15 +17,20 @@ use std::time::{Duration, Instant};
 use crate::base::bytes::Reader;
 use crate::base::{Error, Lsn, Result, SqlState};
 use crate::disk::{Disk, Lock, RealDisk};
-use crate::pages::Pages;
+use crate::pages::{CacheStats, PAGE_SIZE, Pages, Start};
 use crate::table::{self, Tables, Txn};
 use crate::txn::Transactions;
-use crate::wal::{self, Log, LogReader, Position, Record};
+use crate::wal::{self, Log, LogReader, Record};
+use checkpointer::{Checkpointer, Limits};
+
+pub use checkpointer::CheckpointStats;
 
 /// An open database.
 pub struct Database {
     tables: Arc<Tables>,
+    pages: Arc<Pages>,
     log: Arc<Log>,
+    checkpointer: Checkpointer,
     _lock: Box<dyn Lock>,
 }
 
@@ -31,6 +39,12 @@ pub struct Options {
     pub wal: wal::Options,
     /// Whether syncs are done. Without, only a crash of the process alone is survived.
     pub fsync: bool,
+    /// How many bytes of pages are kept in memory, about.
+    pub shared_buffers: u64,
+    /// How long the log may become, about: a checkpoint begins at half of it.
+    pub max_wal_size: u64,
+    /// A checkpoint is taken after this time at the latest, if there is anything to store.
+    pub checkpoint_timeout: Duration,
 }
 
 impl Default for Options {
@@ -38,6 +52,9 @@ impl Default for Options {
         Options {
             wal: wal::Options::default(),
             fsync: true,
+            shared_buffers: 128 << 20,
+            max_wal_size: 1 << 30,
+            checkpoint_timeout: Duration::from_secs(300),
         }
     }
 }
@@ -68,6 +85,12 @@ impl fmt::Display for Recovered {
             write!(f, "; cut a torn tail of {} bytes", log.truncated_bytes)?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Database with {:?}", self.log)
     }
 }
 
@@ -117,21 +140,48 @@ impl Database {
         let watermark = log.clone();
         // Until the log is open everything that is replayed counts as durable.
         let durable = move || watermark.get().map_or(Lsn::NEWEST, |log| log.durable_lsn());
-        let pages = Arc::new(Pages::new(Arc::new(durable)));
+        let capacity = (options.shared_buffers / PAGE_SIZE as u64).max(1);
+        let (pages, Start { position, next_txn }) = Pages::open(
+            &*disk,
+            &directory.join(DATA),
+            control.database,
+            usize::try_from(capacity).unwrap_or(usize::MAX),
+            Arc::new(durable),
+        )?;
+        let pages = Arc::new(pages);
+        let limits = Limits {
+            wal_bytes: options.max_wal_size,
+            segment_bytes: options.wal.segment_bytes,
+            timeout: options.checkpoint_timeout,
+            #[cfg(test)]
+            lockstep: options.wal.lockstep,
+        };
         let (opened, recovered) = Log::open(
             disk,
             &wal,
             control.database,
             options.wal,
-            &Position::START,
+            &position,
             &mut |end, blob| replay(&pages, end, blob),
         )?;
         let opened = log.get_or_init(|| opened).clone();
-        let transactions = Transactions::open(pages, opened.clone(), recovered.last_txn)?;
-        let tables = Tables::open(transactions)?;
+        let next_txn = recovered
+            .last_txn
+            .map_or(next_txn, |last| next_txn.max(last.0 + 1));
+        let transactions = Transactions::open(pages.clone(), opened.clone(), next_txn)?;
+        let tables = Tables::open(transactions.clone())?;
+        let checkpointer = Checkpointer::start(
+            pages.clone(),
+            opened.clone(),
+            transactions,
+            limits,
+            position,
+        )?;
         let database = Arc::new(Database {
             tables,
+            pages,
             log: opened,
+            checkpointer,
             _lock: lock,
         });
         let took = started.elapsed();
@@ -177,8 +227,33 @@ impl Database {
         table::verify(&self.tables).await
     }
 
-    /// Syncs what is committed and closes the log. Blocks.
+    /// Takes a checkpoint, so that the next start has no log to replay. Blocks.
+    ///
+    /// # Errors
+    /// Nothing is lost, and the last checkpoint is whole.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.checkpointer.request()
+    }
+
+    pub fn checkpoint_stats(&self) -> CheckpointStats {
+        self.checkpointer.stats()
+    }
+
+    pub fn cache_stats(&self) -> CacheStats {
+        self.pages.stats()
+    }
+
+    /// Takes a last checkpoint and closes the log. Blocks.
+    ///
+    /// # Errors
+    /// Why the log could not be closed. A checkpoint that fails is only logged: the next start
+    /// replays more.
     pub fn shutdown(&self) -> Result<()> {
+        if self.log.poisoned().is_none() {
+            // What fails is logged there.
+            let _ = self.checkpointer.request();
+        }
+        self.checkpointer.stop();
         self.log.shutdown()
     }
 
@@ -207,7 +282,7 @@ fn prepare(disk: &dyn Disk, directory: &Path, wal: &Path) -> Result<bool> {
     let known = ["walnut.lock", CONTROL_NEW];
     let strange = |name: &String| !known.contains(&name.as_str()) && !name.starts_with(".s.PGSQL");
     if let Some(name) = disk.list(directory)?.into_iter().find(strange) {
-        let message = match name == "wal" {
+        let message = match name == "wal" || name == DATA {
             true => format!("{} is missing beside {}", CONTROL, wal.display()),
             false => format!("\"{}\" holds {name} and no database", directory.display()),
         };
@@ -240,6 +315,8 @@ fn create(
         false => disk.create_dir(wal)?,
     }
     disk.sync_dir(directory)?;
+    Pages::create(&**disk, &directory.join(DATA), control.database)?;
+    disk.sync_dir(directory)?;
     let log = Log::create(disk.clone(), wal, control.database, options.wal.clone())?;
     log.shutdown()?;
     Control {
@@ -250,10 +327,11 @@ fn create(
 }
 
 const CONTROL: &str = "control";
+const DATA: &str = "data";
 const CONTROL_NEW: &str = "control.new";
 const MAGIC: [u8; 8] = *b"WALNUTDB";
 /// Raised with every change of a file format.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const CONTROL_BYTES: usize = 8 + 4 + 8 + 4 + 4;
 
 /// The control file, little-endian: magic, format (u32), database id (u64), state (u32), CRC-32 of

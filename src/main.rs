@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
@@ -70,7 +71,8 @@ struct Serve {
     #[arg(long)]
     insecure_listen: bool,
 
-    /// A setting for all sessions, or one of fsync and wal_segment_size
+    /// A setting for all sessions, or one of the server's own: checkpoint_timeout, fsync,
+    /// max_wal_size, shared_buffers, wal_segment_size
     #[arg(short = 'c', value_name = "NAME=VALUE")]
     settings: Vec<String>,
 
@@ -133,7 +135,10 @@ fn fail(error: &Error) -> ExitCode {
 async fn run(serve: Serve) -> Result<()> {
     let addresses = addresses(&serve).await?;
     let stop = stop_signal()?;
-    let settings = settings(&serve.settings)?;
+    let mut settings = settings(&serve.settings)?;
+    if !settings.iter().any(|(name, _)| *name == "shared_buffers") {
+        settings.push(("shared_buffers", quarter_of_memory().to_string()));
+    }
     let options = database_options(&settings);
     if !options.fsync {
         tracing::warn!("fsync is off: a crash of this machine loses or ruins the data");
@@ -189,12 +194,23 @@ fn settings(given: &[String]) -> Result<Vec<(&'static str, String)>> {
     given.iter().map(parse).collect()
 }
 
+/// A quarter of the machine's memory in kB, as people are told to set PostgreSQL's shared_buffers.
+fn quarter_of_memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    (u64::from(info.totalram) * u64::from(info.mem_unit) / 4 / 1024).max(128)
+}
+
 fn database_options(settings: &[(&'static str, String)]) -> Options {
     let mut options = Options::default();
     for (name, value) in settings {
         match (*name, value.parse::<u64>()) {
             ("fsync", _) => options.fsync = value == "on",
             ("wal_segment_size", Ok(kilobytes)) => options.wal.segment_bytes = kilobytes * 1024,
+            ("shared_buffers", Ok(kilobytes)) => options.shared_buffers = kilobytes * 1024,
+            ("max_wal_size", Ok(kilobytes)) => options.max_wal_size = kilobytes * 1024,
+            ("checkpoint_timeout", Ok(millis)) => {
+                options.checkpoint_timeout = Duration::from_millis(millis);
+            }
             _ => {}
         }
     }

@@ -9,8 +9,9 @@ use super::policy::{Policy, Verdict};
 use super::snapshots::Snapshots;
 use super::versions::{Chain, FEW, Found};
 use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, RwLock, SegQueue};
-use crate::base::{Lsn, PageId, Result};
+use crate::base::{Error, Lsn, PageId, Result};
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 
 /// All pages of all spaces.
 pub struct Pages {
@@ -26,8 +27,17 @@ pub struct Pages {
     cached: AtomicUsize,
     capacity: usize,
     policy: Mutex<Policy>,
+    pub(super) room: Mutex<Room>,
     loads: AtomicU64,
     evictions: AtomicU64,
+}
+
+/// Who waits for pages to become clean.
+#[derive(Default)]
+pub(super) struct Room {
+    waiting: Vec<Waker>,
+    /// Of the last checkpoint.
+    failure: Option<Error>,
 }
 
 /// What the cache holds and has done.
@@ -66,6 +76,7 @@ impl Pages {
             cached: AtomicUsize::new(0),
             capacity,
             policy: Mutex::new(Policy::new(capacity)),
+            room: Mutex::default(),
             loads: AtomicU64::new(0),
             evictions: AtomicU64::new(0),
         }
@@ -85,6 +96,36 @@ impl Pages {
             loads: self.loads.load(Ordering::Relaxed),
             evictions: self.evictions.load(Ordering::Relaxed),
         }
+    }
+
+    /// Waits while so much of the cache is dirty that there is no room for more.
+    ///
+    /// # Errors
+    /// Why the last checkpoint failed, if it did: there will be no room before one succeeds.
+    pub async fn wait_room(&self) -> Result<()> {
+        let is_crowded = || self.dirty_count.load(Ordering::Relaxed) > self.capacity / 4 * 3;
+        if !is_crowded() {
+            return Ok(());
+        }
+        std::future::poll_fn(|context| {
+            let mut room = self.room.lock();
+            match (&room.failure, is_crowded()) {
+                (_, false) => Poll::Ready(Ok(())),
+                (Some(error), true) => Poll::Ready(Err(error.clone())),
+                (None, true) => {
+                    room.waiting.push(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// Pages were stored, or could not be: whoever waits for room looks again.
+    pub(super) fn wake_room(&self, failure: Option<&Error>) {
+        let mut room = self.room.lock();
+        room.failure = failure.cloned();
+        room.waiting.drain(..).for_each(Waker::wake);
     }
 
     /// The newest version at or below a registered snapshot, or at [`Lsn::NEWEST`] the newest
@@ -232,7 +273,7 @@ impl Pages {
 }
 
 #[cold]
-fn missing(page: PageId, snapshot: Lsn) -> crate::base::Error {
+fn missing(page: PageId, snapshot: Lsn) -> Error {
     match snapshot {
         Lsn::NEWEST => corrupt(page, "there is no such page"),
         _ => corrupt(page, format!("there is no version at {snapshot}")),

@@ -136,6 +136,17 @@ impl Pages {
         next_txn: &dyn Fn() -> u64,
         pause: &dyn Fn(Duration),
     ) -> Result<Option<Checkpointed>> {
+        let done = self.try_checkpoint(position, next_txn, pause);
+        self.wake_room(done.as_ref().err());
+        done
+    }
+
+    fn try_checkpoint(
+        &self,
+        position: &dyn Fn() -> Result<Position>,
+        next_txn: &dyn Fn() -> u64,
+        pause: &dyn Fn(Duration),
+    ) -> Result<Option<Checkpointed>> {
         let Some(store) = &self.store else {
             let what = "a checkpoint without a data file";
             return Err(Error::new(SqlState::INTERNAL_ERROR, what));
@@ -183,6 +194,7 @@ impl Pages {
             }
             rest = later;
             self.evict_surplus();
+            self.wake_room(None);
             pause(started.elapsed());
         }
 

@@ -14,6 +14,7 @@ use crate::session::statement::{Statement, text_field};
 use crate::sql::ast;
 use crate::sql::ast::{Isolation, SetValue, TransactionModes};
 use crate::sql::bind::{bind_expr, resolve_type};
+use crate::sql::exec::blocking;
 use crate::sql::expr::{ExprContext, eval};
 use crate::sql::func::EvalContext;
 use crate::sql::ir::{BindContext, Field};
@@ -78,7 +79,11 @@ impl Session {
                 Err(only_in_blocks("LOCK TABLE"))
             }
             S::LockTable { .. } => Err(Error::unsupported("LOCK TABLE is")),
-            S::Checkpoint => Err(Error::unsupported("CHECKPOINT is")),
+            S::Checkpoint => {
+                self.enter();
+                blocking(true, || self.database.checkpoint())?;
+                done("CHECKPOINT")
+            }
             _ => Err(Error::new(
                 SqlState::INTERNAL_ERROR,
                 "not a session command",

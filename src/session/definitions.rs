@@ -4,6 +4,8 @@
 //! it is never taken and ignored. Settings that only allow something (less durable commits) or
 //! advise on how to work (plans, memory) are taken.
 
+use std::borrow::Cow;
+
 use jiff::tz::{Offset, TimeZone};
 
 use crate::base::{Error, Result, SqlState};
@@ -31,6 +33,10 @@ enum Kind {
     Integer(i64, i64),
     /// Kilobytes, the least and the most.
     Memory(i64, i64),
+    /// Kilobytes, the least and the most; a number without a unit counts so many of them.
+    MemoryOf(i64, i64, i64),
+    /// Milliseconds, the least and the most; a number without a unit means seconds.
+    Seconds(i64, i64),
     /// Milliseconds.
     Timeout,
     /// Milliseconds, of which only 0 (no limit) works here.
@@ -410,6 +416,33 @@ pub(super) static DEFINITIONS: &[Definition] = &[
     Definition {
         change: Change::Restart,
         ..setting(
+            "checkpoint_timeout",
+            Kind::Seconds(30_000, 86_400_000),
+            "300000",
+            "Sets the maximum time between automatic WAL checkpoints.",
+        )
+    },
+    Definition {
+        change: Change::Restart,
+        ..setting(
+            "max_wal_size",
+            Kind::MemoryOf(1 << 10, 2 << 10, i32::MAX as i64 * 1024),
+            "1048576",
+            "Sets the WAL size that triggers a checkpoint.",
+        )
+    },
+    Definition {
+        change: Change::Restart,
+        ..setting(
+            "shared_buffers",
+            Kind::MemoryOf(8, 128, i32::MAX as i64 * 8),
+            "131072",
+            "Sets the number of shared memory buffers used by the server.",
+        )
+    },
+    Definition {
+        change: Change::Restart,
+        ..setting(
             "wal_segment_size",
             Kind::Memory(1 << 10, 1 << 20),
             "16384",
@@ -466,6 +499,10 @@ impl Definition {
             Kind::OnlyText => Err(self.cannot(value)),
             Kind::Integer(min, max) => self.integer(value, min, max, None),
             Kind::Memory(min, max) => self.integer(value, min, max, Some(&MEMORY)),
+            Kind::MemoryOf(unit, min, max) => {
+                self.integer(&times(value, unit), min, max, Some(&MEMORY))
+            }
+            Kind::Seconds(min, max) => self.integer(&times(value, 1000), min, max, Some(&TIME)),
             Kind::Timeout => self.integer(value, 0, i32::MAX.into(), Some(&TIME)),
             Kind::NoTimeout => match self.integer(value, 0, i32::MAX.into(), Some(&TIME))? {
                 zero if zero == "0" => Ok(zero),
@@ -495,8 +532,8 @@ impl Definition {
     /// As SHOW writes a value that is kept.
     pub(super) fn show(&self, value: &str) -> String {
         match self.kind {
-            Kind::Timeout | Kind::NoTimeout => TIME.show(value),
-            Kind::Memory(..) => MEMORY.show(value),
+            Kind::Timeout | Kind::NoTimeout | Kind::Seconds(..) => TIME.show(value),
+            Kind::Memory(..) | Kind::MemoryOf(..) => MEMORY.show(value),
             _ => value.to_owned(),
         }
     }
@@ -623,6 +660,13 @@ fn on_off(value: bool) -> String {
 }
 
 /// What a number may be followed by.
+/// A number without a unit, in the unit that values are kept in.
+fn times(value: &str, unit: i64) -> Cow<'_, str> {
+    let plain = value.trim().parse::<i64>().ok();
+    let kept = plain.and_then(|number| number.checked_mul(unit));
+    kept.map_or(value.into(), |number| number.to_string().into())
+}
+
 struct Units {
     /// The unit that values are kept in.
     base: &'static str,

@@ -131,7 +131,7 @@ impl Session {
             client_address: identity.client_address,
             server_version: SERVER_VERSION,
             settings: Vec::new(),
-            log: Some(database.log().clone()),
+            server: Some(database.clone()),
         };
         let mut session = Session {
             database,

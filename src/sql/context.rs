@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::base::CancelFlag;
+use crate::database::Database;
 use crate::types::Format;
-use crate::wal::Log;
 
 /// Facts about the session, for functions such as `current_user` and for resolving names.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct SessionInfo {
     /// Values of all settings by name, for `current_setting` and `pg_settings`.
     pub settings: Vec<(String, String)>,
     /// For the functions and views that tell of it; none where there is no database.
-    pub log: Option<Arc<Log>>,
+    pub server: Option<Arc<Database>>,
 }
 
 /// Everything a running statement carries with it; shared with portals that outlive the call.

@@ -36,7 +36,7 @@ impl Session {
             client_address: None,
             server_version: "15.0",
             settings: Vec::new(),
-            log: Some(database.log().clone()),
+            server: Some(database.clone()),
         };
         Session {
             database,

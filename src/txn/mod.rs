@@ -56,9 +56,9 @@ pub struct Transactions {
 
 impl Transactions {
     /// Takes over a database whose log has been replayed into `pages`, or makes the first blob of
-    /// a new one. `last_txn`: the highest id in the log.
-    pub fn open(pages: Arc<Pages>, log: Arc<Log>, last_txn: Option<TxnId>) -> Result<Arc<Self>> {
-        let next_txn = AtomicU64::new(last_txn.map_or(1, |t| t.0 + 1));
+    /// a new one. `next_txn`: above all ids that the log has seen.
+    pub fn open(pages: Arc<Pages>, log: Arc<Log>, next_txn: u64) -> Result<Arc<Self>> {
+        let next_txn = AtomicU64::new(next_txn);
         let trees = match log.next_lsn() == Lsn::ZERO {
             true => Trees::create(&pages, &log)?,
             false => Trees::load(&pages)?,
@@ -70,6 +70,11 @@ impl Transactions {
             trees,
             next_txn,
         }))
+    }
+
+    /// Above all ids given out so far.
+    pub fn next_txn(&self) -> u64 {
+        self.next_txn.load(Ordering::Relaxed)
     }
 
     pub fn begin(self: &Arc<Self>) -> Transaction {
@@ -329,8 +334,10 @@ impl Transaction {
         self.writes.is_empty() && self.created.is_empty() && self.dropped.is_empty()
     }
 
-    /// Waits for room in the log's queue: back-pressure, before anything is reserved.
+    /// Waits for room in the log's queue and in the cache: back-pressure, before anything is
+    /// reserved.
     pub async fn wait_room(&self) -> Result<()> {
+        self.shared.pages.wait_room().await?;
         self.shared.log.wait_room().await
     }
 

@@ -21,6 +21,9 @@ type State = Option<BTreeMap<i32, i32>>;
 /// The row that counts the transactions, so that no two states are equal.
 const COUNTER: i32 = 0;
 
+/// Few enough for most reads to load and evict.
+const CACHE_PAGES: u64 = 24;
+
 /// One database through several lives of its process.
 struct Lives {
     rng: StdRng,
@@ -74,6 +77,7 @@ impl Lives {
                 lockstep: true,
                 ..wal::Options::default()
             },
+            shared_buffers: CACHE_PAGES * 8192,
             ..Options::default()
         };
         let disk = Arc::new(self.disk.clone());
@@ -119,6 +123,11 @@ impl Lives {
             self.disk.fail_after(after);
         }
         for _ in 0..self.rng.random_range(0..15) {
+            let dirty = database.cache_stats().dirty as u64;
+            if dirty > CACHE_PAGES / 2 || self.rng.random_bool(0.2) {
+                // The log goes on after a checkpoint that failed, unless it is the log that did.
+                let _ = database.checkpoint();
+            }
             if self.transaction(database, &table).await.is_err() {
                 return;
             }

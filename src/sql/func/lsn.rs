@@ -53,7 +53,7 @@ pub(super) static FUNCTIONS: &[&[Function]] = &[&[
 ]];
 
 fn current(cx: &EvalContext<'_>, position: fn(&Log) -> Lsn) -> Datum {
-    let log = cx.session.log.as_deref();
+    let log = cx.session.server.as_ref().map(|server| server.log());
     log.map_or(Datum::Null, |log| Datum::Lsn(position(log).0))
 }
 

@@ -444,6 +444,20 @@ pub(super) static PG_SETTINGS: Columns = &[
 pub(super) static PG_SHDESCRIPTION: Columns =
     &[("objoid", Oid), ("classoid", Oid), ("description", Text)];
 
+pub(super) static PG_STAT_BGWRITER: Columns = &[
+    ("checkpoints_timed", Int8),
+    ("checkpoints_req", Int8),
+    ("checkpoint_write_time", Float8),
+    ("checkpoint_sync_time", Float8),
+    ("buffers_checkpoint", Int8),
+    ("buffers_clean", Int8),
+    ("maxwritten_clean", Int8),
+    ("buffers_backend", Int8),
+    ("buffers_backend_fsync", Int8),
+    ("buffers_alloc", Int8),
+    ("stats_reset", Timestamptz),
+];
+
 pub(super) static PG_STAT_WAL: Columns = &[
     ("wal_records", Int8),
     ("wal_fpi", Int8),

@@ -131,6 +131,12 @@ static RELATIONS: &[SystemRelation] = &[
         roles::pg_settings
     ),
     relation!(2396, "pg_shdescription", columns::PG_SHDESCRIPTION),
+    relation!(
+        12289,
+        "pg_stat_bgwriter",
+        columns::PG_STAT_BGWRITER,
+        log::pg_stat_bgwriter
+    ),
     relation!(12293, "pg_stat_wal", columns::PG_STAT_WAL, log::pg_stat_wal),
     relation!(3381, "pg_statistic_ext", columns::PG_STATISTIC_EXT),
     relation!(12033, "pg_tables", columns::PG_TABLES, relations::pg_tables),

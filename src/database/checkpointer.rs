@@ -1,0 +1,267 @@
+//! Who takes checkpoints, and when: on request, when the log behind the last one is long, when
+//! much of the cache is dirty, when time is up.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::base::sync::{Condvar, Mutex};
+use crate::base::{Error, Result};
+use crate::pages::{Checkpointed, Pages};
+use crate::txn::Transactions;
+use crate::wal::{Log, Position};
+
+/// How often the reasons are looked at.
+const TICK: Duration = Duration::from_millis(200);
+
+/// How many bytes of log, in whole segments' worth, a checkpoint may leave behind it.
+#[derive(Clone, Debug)]
+pub(super) struct Limits {
+    /// `max_wal_size`; a checkpoint begins at half of it.
+    pub(super) wal_bytes: u64,
+    pub(super) segment_bytes: u64,
+    /// `checkpoint_timeout`.
+    pub(super) timeout: Duration,
+    /// No other reason than a request counts, so that operations have one order.
+    #[cfg(test)]
+    pub(super) lockstep: bool,
+}
+
+/// What checkpoints have done since the process started.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckpointStats {
+    /// Begun because of time, log or dirty pages.
+    pub timed: u64,
+    pub requested: u64,
+    pub pages: u64,
+    pub write_time: Duration,
+    pub sync_time: Duration,
+    pub since: SystemTime,
+}
+
+pub(super) struct Checkpointer {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    pages: Arc<Pages>,
+    log: Arc<Log>,
+    transactions: Arc<Transactions>,
+    limits: Limits,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    /// How many requests there have been, and how many of them are answered.
+    requested: u64,
+    answered: u64,
+    /// How the last checkpoint ended.
+    last: Result<()>,
+    is_stopped: bool,
+    stats: CheckpointStats,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    Request,
+    Time,
+    Log,
+    Dirty,
+}
+
+impl Checkpointer {
+    /// `position`: of the checkpoint that recovery began with.
+    pub(super) fn start(
+        pages: Arc<Pages>,
+        log: Arc<Log>,
+        transactions: Arc<Transactions>,
+        limits: Limits,
+        position: Position,
+    ) -> Result<Checkpointer> {
+        let shared = Arc::new(Shared {
+            pages,
+            log,
+            transactions,
+            limits,
+            state: Mutex::new(State {
+                requested: 0,
+                answered: 0,
+                last: Ok(()),
+                is_stopped: false,
+                stats: CheckpointStats {
+                    timed: 0,
+                    requested: 0,
+                    pages: 0,
+                    write_time: Duration::ZERO,
+                    sync_time: Duration::ZERO,
+                    since: SystemTime::now(),
+                },
+            }),
+            changed: Condvar::new(),
+        });
+        let run = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("checkpointer".to_owned())
+            .spawn(move || run.run(position))
+            .map_err(|source| Error::io("start the checkpointer thread", source))?;
+        Ok(Checkpointer {
+            shared,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Asks for a checkpoint that begins from now on, and waits for its end.
+    pub(super) fn request(&self) -> Result<()> {
+        let mut state = self.shared.state.lock();
+        state.requested += 1;
+        let mine = state.requested;
+        self.shared.changed.notify_all();
+        while state.answered < mine && !state.is_stopped {
+            self.shared.changed.wait(&mut state);
+        }
+        match state.answered < mine {
+            true => Err(Error::Poisoned("the checkpointer has stopped".into())),
+            false => state.last.clone(),
+        }
+    }
+
+    pub(super) fn stats(&self) -> CheckpointStats {
+        self.shared.state.lock().stats
+    }
+
+    /// Ends the thread, after the checkpoint it is taking.
+    pub(super) fn stop(&self) {
+        self.shared.state.lock().is_stopped = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.lock().take() {
+            // A panic there has ended the process.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A checkpoint that panics may have left the page map half changed.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("the checkpointer panicked");
+            std::process::abort();
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self, mut position: Position) {
+        let _guard = AbortOnPanic;
+        let mut begun = Instant::now();
+        let mut state = self.state.lock();
+        while !state.is_stopped {
+            let requests = state.requested;
+            let is_requested = requests > state.answered;
+            drop(state);
+            let reason = match is_requested {
+                true => Some(Reason::Request),
+                false => self.reason(&position, begun.elapsed()),
+            };
+            let done = reason.map(|reason| {
+                begun = Instant::now();
+                let done = self.checkpoint(reason);
+                if let Ok(Some(done)) = &done {
+                    position = done.position;
+                }
+                done.inspect_err(|error| tracing::warn!("checkpoint failed: {error}"))
+            });
+            state = self.state.lock();
+            if let Some(done) = done {
+                state.count(is_requested, &done);
+                state.last = done.map(|_| ());
+                state.answered = requests;
+                self.changed.notify_all();
+            }
+            if !state.is_stopped && state.requested == state.answered {
+                self.changed.wait_for(&mut state, TICK);
+            }
+        }
+    }
+
+    /// Why a checkpoint should be taken now, if it should.
+    fn reason(&self, last: &Position, since: Duration) -> Option<Reason> {
+        #[cfg(test)]
+        if self.limits.lockstep {
+            return None;
+        }
+        let now = self.log.position().ok()?;
+        if now == *last {
+            return None;
+        }
+        let segments = now.segment.saturating_sub(last.segment);
+        let wal_bytes =
+            (segments * self.limits.segment_bytes + now.offset).saturating_sub(last.offset);
+        let pages = self.pages.stats();
+        if wal_bytes >= self.limits.wal_bytes / 2 {
+            Some(Reason::Log)
+        } else if pages.dirty >= pages.capacity / 2 {
+            Some(Reason::Dirty)
+        } else if since >= self.limits.timeout {
+            Some(Reason::Time)
+        } else {
+            None
+        }
+    }
+
+    fn checkpoint(&self, reason: Reason) -> Result<Option<Checkpointed>> {
+        let started = Instant::now();
+        let done = self.pages.checkpoint(
+            &|| self.log.position(),
+            &|| self.transactions.next_txn(),
+            &|took| self.pause(reason, took),
+        )?;
+        if let Some(done) = &done {
+            self.log.recycle(done.position.segment);
+            tracing::info!(
+                reason = ?reason,
+                pages = done.pages,
+                nodes = done.nodes,
+                bytes = done.used_bytes,
+                ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                "checkpoint at {}",
+                done.position.lsn
+            );
+        }
+        Ok(done)
+    }
+
+    /// Leaves the disk to others for as long as a batch took, unless somebody waits for the end.
+    fn pause(&self, reason: Reason, took: Duration) {
+        let pages = self.pages.stats();
+        let is_urgent = reason == Reason::Request || pages.dirty >= pages.capacity / 2;
+        let mut state = self.state.lock();
+        if !is_urgent && state.requested == state.answered && !state.is_stopped {
+            self.changed.wait_for(&mut state, took);
+        }
+    }
+}
+
+impl State {
+    fn count(&mut self, is_requested: bool, done: &Result<Option<Checkpointed>>) {
+        match is_requested {
+            true => self.stats.requested += 1,
+            false => self.stats.timed += 1,
+        }
+        if let Ok(Some(done)) = done {
+            self.stats.pages += done.pages;
+            self.stats.write_time += done.write_time;
+            self.stats.sync_time += done.sync_time;
+        }
+    }
+}
