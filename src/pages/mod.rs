@@ -36,6 +36,7 @@ mod cache;
 mod edits;
 mod growing;
 mod page;
+mod policy;
 mod snapshots;
 mod versions;
 
