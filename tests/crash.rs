@@ -332,7 +332,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_half_there_after_kills() {
     let rounds = setting("WALNUT_CRASH_ROUNDS", 22);
     eprintln!("WALNUT_CRASH_SEED={seed}");
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut server = Server::start();
+    let mut server = Server::start_small();
     let client = server.connect().await;
     client.batch_execute(SCHEMA).await.unwrap();
     for id in 1..=ACCOUNTS {
@@ -408,7 +408,7 @@ async fn the_sums_of_tpcb_agree_after_kills() {
     let seed = setting("WALNUT_CRASH_SEED", rand::rng().random());
     eprintln!("WALNUT_CRASH_SEED={seed}");
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut server = Server::start();
+    let mut server = Server::start_small();
     run_ok(server.libpq(&pgbench).args(["-i", "-s", "1", "-q"]), "");
     let mut history = 0;
     for round in 0..6 {

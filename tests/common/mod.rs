@@ -90,11 +90,24 @@ pub struct Refused {
 impl Server {
     /// Walnut in a new directory.
     pub fn start() -> Server {
+        Server::start_with(&[])
+    }
+
+    /// Walnut with so little memory and log that pages come and go and checkpoints never cease.
+    pub fn start_small() -> Server {
+        Server::start_with(&[
+            "shared_buffers=1MB",
+            "max_wal_size=2MB",
+            "wal_segment_size=1MB",
+        ])
+    }
+
+    fn start_with(settings: &[&str]) -> Server {
         if std::env::var("WALNUT_TEST_ORACLE").is_ok_and(|v| v == "1") {
             return Server::start_postgres().expect("PostgreSQL 15 is installed");
         }
         let dir = TempDir::with_prefix("walnut-test-").unwrap();
-        Server::launch(Engine::Walnut, dir)
+        Server::launch(Engine::Walnut, dir, settings)
     }
 
     /// PostgreSQL 15 in a new cluster (locale C, UTF-8, UTC), or none if it is not installed.
@@ -123,7 +136,7 @@ impl Server {
             .output()
             .unwrap();
         assert!(out.status.success(), "initdb: {}", text(&out));
-        Some(Server::launch(Engine::Postgres, dir))
+        Some(Server::launch(Engine::Postgres, dir, &[]))
     }
 
     /// A Walnut that is to run in a new directory, by what `wrapper` says.
@@ -139,14 +152,17 @@ impl Server {
         }
     }
 
-    fn launch(engine: Engine, dir: TempDir) -> Server {
+    fn launch(engine: Engine, dir: TempDir, settings: &[&str]) -> Server {
+        let arguments = settings
+            .iter()
+            .flat_map(|s| ["-c".to_owned(), (*s).to_owned()]);
         let mut server = Server {
             engine,
             port: 0,
             dir,
             child: None,
             wrapper: Vec::new(),
-            arguments: Vec::new(),
+            arguments: arguments.collect(),
         };
         let mut last = String::new();
         for _ in 0..5 {

@@ -124,7 +124,7 @@ fn with_context<T>(f: impl FnOnce(&BindContext<'_>) -> T) -> T {
         client_address: None,
         server_version: "15.0",
         settings: Vec::new(),
-        log: None,
+        server: None,
     };
     f(&BindContext {
         catalog: &catalog(),
