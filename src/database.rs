@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use crate::base::bytes::Reader;
 use crate::base::{Error, Lsn, Result, SqlState};
 use crate::disk::{Disk, Lock, RealDisk};
-use crate::pages::{CacheStats, PAGE_SIZE, Pages, Start};
+use crate::pages::{CacheStats, FileReport, PAGE_SIZE, Pages, Start};
 use crate::table::{self, Tables, Txn};
 use crate::txn::Transactions;
 use crate::wal::{self, Log, LogReader, Record};
@@ -57,6 +57,15 @@ impl Default for Options {
             checkpoint_timeout: Duration::from_secs(300),
         }
     }
+}
+
+/// What [`Database::check`] found.
+#[derive(Debug, Default)]
+pub struct Checked {
+    pub file: FileReport,
+    /// Rows of tables, all of them in their indexes; none if that was not looked at.
+    pub rows: Option<u64>,
+    pub damage: Vec<Error>,
 }
 
 /// What start-up found and did.
@@ -127,7 +136,7 @@ impl Database {
                 false => parent,
             })?;
         }
-        let lock = disk.lock(&directory.join("walnut.lock"))?;
+        let lock = disk.lock(&directory.join(LOCK))?;
         disk.sync_dir(directory)?;
         let wal = directory.join("wal");
         let created = prepare(&*disk, directory, &wal)?;
@@ -210,6 +219,45 @@ impl Database {
         )
     }
 
+    /// Verifies a directory on which no server runs: the data file as it lies there and, if that
+    /// is sound, all that a start would find. `progress` is told how many pages of how many are
+    /// read.
+    ///
+    /// # Errors
+    /// What keeps it from looking; damage is in the report.
+    pub fn check(
+        directory: &Path,
+        runtime: &tokio::runtime::Runtime,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Checked> {
+        let disk = RealDisk::default();
+        let control = Control::read(&disk, directory)?;
+        let lock = disk.lock(&directory.join(LOCK))?;
+        let data = directory.join(DATA);
+        let mut checked = Checked {
+            damage: Pages::check_superblocks(&disk, &data, control.database)?,
+            ..Checked::default()
+        };
+        if checked.damage.len() == 2 {
+            return Ok(checked);
+        }
+        let durable = Arc::new(|| Lsn::NEWEST);
+        let (pages, _) = Pages::open(&disk, &data, control.database, 1, durable)?;
+        checked.file = pages.check_file(progress)?;
+        checked.damage.append(&mut checked.file.damage);
+        if !checked.damage.is_empty() {
+            return Ok(checked);
+        }
+        drop((pages, lock));
+        let (database, _) = Database::open(directory, Options::default())?;
+        match runtime.block_on(database.verify()) {
+            Ok(rows) => checked.rows = Some(rows),
+            Err(error) => checked.damage.push(error),
+        }
+        database.shutdown()?;
+        Ok(checked)
+    }
+
     pub fn begin(&self) -> Txn {
         self.tables.begin()
     }
@@ -225,6 +273,19 @@ impl Database {
     /// Names the first damage found.
     pub async fn verify(&self) -> Result<u64> {
         table::verify(&self.tables).await
+    }
+
+    /// Checks the data file, then what [`Database::verify`] checks, beside readers and writers.
+    /// Blocks; for a thread of a runtime.
+    ///
+    /// # Errors
+    /// Names the first damage found.
+    pub fn verify_all(&self) -> Result<u64> {
+        let report = self.pages.check_file(&mut |_, _| {})?;
+        match report.damage.into_iter().next() {
+            Some(error) => Err(error),
+            None => tokio::runtime::Handle::current().block_on(self.verify()),
+        }
     }
 
     /// Takes a checkpoint, so that the next start has no log to replay. Blocks.
@@ -279,7 +340,7 @@ fn prepare(disk: &dyn Disk, directory: &Path, wal: &Path) -> Result<bool> {
     if disk.exists(&directory.join(CONTROL))? {
         return Ok(false);
     }
-    let known = ["walnut.lock", CONTROL_NEW];
+    let known = [LOCK, CONTROL_NEW];
     let strange = |name: &String| !known.contains(&name.as_str()) && !name.starts_with(".s.PGSQL");
     if let Some(name) = disk.list(directory)?.into_iter().find(strange) {
         let message = match name == "wal" || name == DATA {
@@ -326,6 +387,7 @@ fn create(
     .write(&**disk, directory)
 }
 
+const LOCK: &str = "walnut.lock";
 const CONTROL: &str = "control";
 const DATA: &str = "data";
 const CONTROL_NEW: &str = "control.new";

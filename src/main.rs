@@ -1,5 +1,6 @@
 //! The command line.
 
+mod check;
 mod inspect;
 
 use std::io::IsTerminal;
@@ -39,6 +40,8 @@ enum Command {
     Serve(Serve),
     /// Prints the log of a data directory, whether a server runs on it or not
     Wal(inspect::Wal),
+    /// Verify a data directory on which no server runs
+    Check(check::Check),
 }
 
 #[derive(Args)]
@@ -90,14 +93,15 @@ fn main() -> ExitCode {
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    let serve = match cli.command {
-        Some(Command::Serve(serve)) => serve,
-        Some(Command::Wal(wal)) => return finish(inspect::print_log(&wal)),
-        None => cli.serve,
-    };
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Error::io("start the runtime", error)),
+    };
+    let serve = match cli.command {
+        Some(Command::Serve(serve)) => serve,
+        Some(Command::Wal(wal)) => return finish(inspect::print_log(&wal)),
+        Some(Command::Check(directory)) => return finish(check::check(&directory, &runtime)),
+        None => cli.serve,
     };
     let result = runtime.block_on(run(serve));
     runtime.shutdown_background();

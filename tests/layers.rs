@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each layer and those it may use.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("base", &[]),
     ("types", &["base"]),
     ("disk", &["base"]),
@@ -46,7 +46,8 @@ const MAY_USE: [(&str, &[&str]); 15] = [
             "session",
         ],
     ),
-    // `walnut wal`, a part of the binary.
+    // `walnut check` and `walnut wal`, parts of the binary.
+    ("check", &["base", "database"]),
     ("inspect", &["base", "disk", "wal", "pages", "database"]),
     // The library's and the binary's roots stand on everything.
     ("lib", &[]),

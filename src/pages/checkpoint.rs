@@ -25,18 +25,18 @@ const BATCH: usize = 256;
 
 /// The data file and what is where in it.
 pub(super) struct Store {
-    file: DataFile,
-    map: RwLock<PageMap>,
+    pub(super) file: DataFile,
+    pub(super) map: RwLock<PageMap>,
     /// Held by whoever takes a checkpoint.
-    checkpoint: Mutex<Stored>,
+    pub(super) checkpoint: Mutex<Stored>,
 }
 
-struct Stored {
+pub(super) struct Stored {
     superblock: Superblock,
     /// Made when the first slot is wanted.
-    slots: Option<Slots>,
+    pub(super) slots: Option<Slots>,
     /// What the superblock in the file needs and the map in memory does not.
-    replaced: Vec<SlotNumber>,
+    pub(super) replaced: Vec<SlotNumber>,
 }
 
 /// What a checkpoint did.

@@ -159,29 +159,51 @@ impl DataFile {
         };
         let mut newest: Option<Superblock> = None;
         for copy in 0..COPIES {
-            let mut bytes = [0; SUPERBLOCK_BYTES];
-            data.file.read_at(&mut bytes, offset(copy))?;
-            match Superblock::decode(&bytes) {
-                Some((other, _)) if other != database => {
-                    let what = format!("the file belongs to database {other:016x}");
-                    return Err(data.corrupt(copy, what));
-                }
-                Some((_, found)) if newest.is_none_or(|n| n.sequence < found.sequence) => {
+            match data.read_superblock(copy) {
+                Ok(found) if newest.is_none_or(|n| n.sequence < found.sequence) => {
                     newest = Some(found);
                     data.first_copy.store(1 - copy, Ordering::Relaxed);
                 }
-                Some(_) => {}
-                None => tracing::warn!(
-                    "{}: copy {copy} of the superblock is damaged",
-                    path.display()
-                ),
+                Ok(_) => {}
+                Err(error) => tracing::warn!("{error}"),
             }
         }
-        let newest = newest.ok_or_else(|| data.corrupt(0, "both superblocks are damaged"))?;
+        let newest = match newest {
+            Some(newest) => newest,
+            None => data.read_superblock(0)?,
+        };
         // It may have been read from the system's cache only, after a crash or a failed sync. Now
         // both copies are durable and the log in front of it can go.
         data.write_superblock(&newest)?;
         Ok((data, newest))
+    }
+
+    /// What is wrong with the copies of the superblock.
+    pub(super) fn check_superblocks(
+        disk: &dyn Disk,
+        path: &Path,
+        database: u64,
+    ) -> Result<Vec<Error>> {
+        let data = DataFile {
+            file: disk.open_to_read(path)?,
+            path: path.to_owned(),
+            database,
+            first_copy: AtomicU32::new(0),
+        };
+        let errors = (0..COPIES).filter_map(|copy| data.read_superblock(copy).err());
+        Ok(errors.collect())
+    }
+
+    fn read_superblock(&self, copy: SlotNumber) -> Result<Superblock> {
+        let mut bytes = [0; SUPERBLOCK_BYTES];
+        self.file.read_at(&mut bytes, offset(copy))?;
+        match Superblock::decode(&bytes) {
+            Some((database, found)) if database == self.database => Ok(found),
+            Some((other, _)) => {
+                Err(self.corrupt(copy, format!("the file belongs to database {other:016x}")))
+            }
+            None => Err(self.corrupt(copy, format!("copy {copy} of the superblock is damaged"))),
+        }
     }
 
     /// Writes both copies, each durable before the next is touched. After an error the one that

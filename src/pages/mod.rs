@@ -33,6 +33,7 @@
 mod allocator;
 mod batch;
 mod cache;
+mod check;
 mod checkpoint;
 mod edits;
 mod file;
@@ -52,6 +53,7 @@ mod tests;
 pub use allocator::FreeList;
 pub use batch::{Batch, Finished, PageEditor};
 pub use cache::{CacheStats, Pages};
+pub use check::FileReport;
 pub use checkpoint::{Checkpointed, Start};
 pub use edits::{Edit, edits};
 pub use page::{PAGE_CONTENT, PAGE_SIZE, Page, PageRef, corrupt, page_u16};

@@ -67,6 +67,14 @@ impl Slots {
     }
 }
 
+impl PartialEq for Slots {
+    /// Whether the same slots are in use.
+    fn eq(&self, other: &Slots) -> bool {
+        let word = |slots: &Slots, at| slots.words.get(at).copied().unwrap_or(0);
+        (0..self.words.len().max(other.words.len())).all(|at| word(self, at) == word(other, at))
+    }
+}
+
 fn split(slot: SlotNumber) -> (usize, u64) {
     ((slot / WORD_BITS) as usize, 1 << (slot % WORD_BITS))
 }

@@ -17,6 +17,7 @@ mod boolean;
 mod bytea;
 mod cast;
 pub mod catalog;
+mod check;
 mod datetime;
 mod define;
 mod float;
@@ -179,6 +180,7 @@ fn function_groups() -> impl Iterator<Item = &'static [Function]> {
         bytea::FUNCTIONS,
         array::FUNCTIONS,
         session::FUNCTIONS,
+        check::FUNCTIONS,
         lsn::FUNCTIONS,
         catalog::FUNCTIONS,
     ]
