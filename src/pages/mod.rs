@@ -7,6 +7,11 @@
 //! ([`Pages::apply`]). A reader registers a snapshot ([`Snapshots`]) and asks for pages at it
 //! ([`Pages::read`]).
 //!
+//! Pages live in memory in versions and in the data file in one, that of the last checkpoint
+//! ([`Pages::checkpoint`]); where, the page map tells (`map.rs`, and `file.rs` for the format). A
+//! page of which nothing is in memory is loaded when it is read, and one that is clean and needed
+//! in no older version may be evicted (`policy.rs` says which).
+//!
 //! # Invariants
 //! - **P1** The versions of a page have strictly rising lsns, and an installed version never
 //!   changes.
@@ -29,6 +34,20 @@
 //! - **P7** A freed page keeps its versions; only the free list's trunk page is edited. Page 0 of
 //!   a space is its allocator, and the first page allocated in a space is number 1.
 //! - **P8** Bytes of pages and records never panic here: [`crate::base::Error::Corrupt`].
+//! - **P9** If anything of a page is in memory, all versions that anybody may ask for are; if
+//!   nothing is, the data file holds the only one. So a dirty page is not evicted, nor one with
+//!   older versions that are needed, nor one that a batch holds; and while a page is loaded nothing
+//!   of it is installed, so that its slot stays its own.
+//!   `whatever_happens_to_the_data_file_snapshots_and_restarts_find_their_versions`,
+//!   `readers_find_their_versions_while_pages_are_stored_evicted_and_loaded`.
+//! - **P10** A slot that the durable superblock needs, by way of its map, is never written. So a
+//!   crash at any moment leaves a whole database, as of the superblock's position in the log, and
+//!   a log behind it. The first test of P9.
+//! - **P11** A superblock that was read is made durable before the log in front of it may go.
+//! - **P12** What is read from the data file has the checksum that whoever points to it knows, so
+//!   a page that is rotten, misplaced or older than it should be is never served, and never stored
+//!   again by a checkpoint, which writes only what it finds in memory.
+//!   `damaged_and_swapped_pages_are_found_and_never_served`.
 
 mod allocator;
 mod batch;

@@ -229,6 +229,15 @@ fn whatever_happens_to_the_data_file_snapshots_and_restarts_find_their_versions(
     );
 }
 
+/// Ends the others, too, if one of the threads panics.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Pages in pairs that always hold the same number.
 #[test]
 fn readers_find_their_versions_while_pages_are_stored_evicted_and_loaded() {
@@ -240,6 +249,7 @@ fn readers_find_their_versions_while_pages_are_stored_evicted_and_loaded() {
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
+                let _ends = Ends(&done);
                 let mut last = [0; PAIRS as usize];
                 while !done.load(Ordering::Relaxed) {
                     let snapshot = store.pages.snapshots().register(|| store.durable());
@@ -254,10 +264,12 @@ fn readers_find_their_versions_while_pages_are_stored_evicted_and_loaded() {
             });
         }
         scope.spawn(|| {
+            let _ends = Ends(&done);
             while !done.load(Ordering::Relaxed) {
                 checkpoint(&store).unwrap();
             }
         });
+        let _ends = Ends(&done);
         for v in 1..4000 {
             let pair = 1 + v * 7 % PAIRS;
             store.commit(|b| write(b, pair, v).and_then(|()| write(b, pair + PAIRS, v)));
@@ -266,7 +278,6 @@ fn readers_find_their_versions_while_pages_are_stored_evicted_and_loaded() {
                 std::thread::sleep(std::time::Duration::from_micros(200));
             }
         }
-        done.store(true, Ordering::Relaxed);
     });
     let stats = store.pages.stats();
     assert!(stats.evictions > 100 && stats.loads > 100, "{stats:?}");
