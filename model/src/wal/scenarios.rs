@@ -103,12 +103,24 @@ impl Log {
     fn check(&self, lsn: Lsn, outcome: &Result<()>) {
         let Err(error) = outcome else {
             assert!(self.medium.synced() >= lsn, "W2: acknowledged, not synced");
+            self.check_position(lsn);
             self.check_visible(lsn);
             return;
         };
         assert!(matches!(error, Error::Poisoned(_)), "{error}");
         assert!(self.coordinator.end().is_some(), "refused by an open log");
         self.seen().refused.push(lsn);
+    }
+
+    /// A position is behind what is acknowledged, and nothing behind it is unsynced. loom has
+    /// enough to try without.
+    fn check_position(&self, acknowledged: Lsn) {
+        if cfg!(feature = "shuttle")
+            && let Ok(position) = self.coordinator.position()
+        {
+            assert!(position.lsn >= acknowledged, "a position that is out of date");
+            assert!(position.lsn <= self.medium.synced(), "W2: not synced");
+        }
     }
 
     /// Who knows that an lsn is durable sees all that was installed up to it.
