@@ -424,7 +424,7 @@ impl SimDisk {
         self.0.lock().fault_at = None;
     }
 
-    /// Tells disks apart by what can be read from them.
+    /// Tells disks apart by what can be read from them, and by which names mean one file.
     pub(crate) fn fingerprint(&self) -> u64 {
         let inner = self.0.lock();
         let mut hasher = DefaultHasher::new();
@@ -432,7 +432,7 @@ impl SimDisk {
             match versions.newest() {
                 Some(Node::File(file)) => {
                     let content = inner.now.files.get(file);
-                    (path, content.map(|c| &c.bytes)).hash(&mut hasher);
+                    (path, file, content.map(|c| &c.bytes)).hash(&mut hasher);
                 }
                 node => (path, node).hash(&mut hasher),
             }

@@ -49,7 +49,7 @@
 //!   `an_acknowledged_commit_survives_a_power_cut_at_any_time`;
 //!   model: `every_commit_is_acknowledged_once_it_is_synced`.
 //! - W3: one group is in flight at a time: group n+1 is written only after n was synced. A block
-//!   that holds synced bytes is never written again.
+//!   that holds synced bytes is never written again before its segment is retired.
 //!   `an_acknowledged_commit_survives_a_power_cut_at_any_time`; model: all.
 //! - W4: a failed write or sync is final. The log is poisoned, everybody who waits gets the error,
 //!   nothing is tried again, `durable_lsn` stays where it is.
@@ -78,7 +78,8 @@
 //!   `a_torn_group_across_segments_stays_away_whatever_is_written_over_it`,
 //!   `a_restart_after_a_failed_sync_shows_only_what_the_medium_holds`.
 //! - W9: a segment is retired only when it lies in front of a position that its caller made
-//!   durable, and in front of the last synced group. No file serves as two segments.
+//!   durable, and in front of the last synced group. No file serves as two segments, and names go
+//!   from the lowest number up, so the numbers in the directory have no gap either.
 //!   `every_power_cut_around_checkpoints_and_in_recycled_segments_keeps_what_was_acknowledged`.
 //!
 //! What no log can tell: damage to the very last group after a crash looks like a torn write. A
@@ -102,9 +103,9 @@
 //! does not rule it out ([`Wait::without_leading`]).
 //!
 //! # Entry points
-//! [`Log::create`], [`Log::open`]; [`Log::position`] and [`Log::recycle`] for a checkpoint; [`Blob`], [`Log::reserve`], [`Log::commit_at_least`];
-//! [`Log::wait_room`] before a reservation; [`Log::wait_poisoned`] for the process to stop;
-//! [`read`] to look at a log that another process may be writing.
+//! [`Log::create`], [`Log::open`]; [`Blob`], [`Log::reserve`], [`Log::commit_at_least`];
+//! [`Log::wait_room`] before a reservation; [`Log::position`] and [`Log::recycle`] for a
+//! checkpoint; [`Log::wait_poisoned`] for the process to stop; [`read`] to look at a log that another process may be writing.
 
 mod coordinator;
 mod group;
@@ -162,7 +163,7 @@ impl Default for Options {
 
 /// Where reading can begin without anything that lies before: the end of a synced group, where the
 /// next one is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
     /// The end of the synced stream.
     pub lsn: Lsn,

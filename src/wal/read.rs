@@ -5,7 +5,8 @@
 //!
 //! While a server writes on: a group that is being written looks like a torn tail. Damage is told
 //! only of a group that is not whole when read again after a later one was seen, since a group is
-//! written once the one before is synced (W3).
+//! written once the one before is synced (W3). A segment that is recycled before it is read ends
+//! the reading with an error that says so.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use super::reader::{self, Files};
 use super::record::{self, Record};
 use super::segment;
 
-/// Reads a log from the first group that there still is, group by group, so the largest group bounds the memory it takes.
+/// Reads a log from the first group that there still is, group by group, so the largest group
+/// bounds the memory it takes.
 pub struct LogReader {
     disk: Arc<dyn Disk>,
     files: Files,

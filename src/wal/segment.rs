@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crate::base::sync::{AtomicBool, AtomicU64, Condvar, Mutex, Ordering};
+use crate::base::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering};
 use crate::base::{Error, Result};
 use crate::disk::{Disk, File};
 
@@ -130,6 +130,8 @@ struct Shared {
     /// Where the last synced group begins. Relaxed: an older one keeps more.
     last_group: AtomicU64,
     retired: Mutex<Retired>,
+    /// Segments taken since the last call of [`Preparer::recycle`].
+    taken: AtomicUsize,
 }
 
 /// The segments that are needed no more. Names are given and removed from the lowest number up,
@@ -139,8 +141,6 @@ struct Retired {
     numbers: VecDeque<u64>,
     /// The lowest number that is not retired.
     live: u64,
-    /// Segments made or recycled since the last call of [`Preparer::recycle`].
-    taken: usize,
 }
 
 /// ```text
@@ -176,11 +176,8 @@ impl Preparer {
             changed: Condvar::new(),
             failing: AtomicBool::new(false),
             last_group: AtomicU64::new(0),
-            retired: Mutex::new(Retired {
-                numbers,
-                live,
-                taken: 0,
-            }),
+            retired: Mutex::new(Retired { numbers, live }),
+            taken: AtomicUsize::new(0),
         });
         let run = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -226,14 +223,9 @@ impl Preparer {
         let newly = retired.live..live;
         retired.live = retired.live.max(live);
         retired.numbers.extend(newly);
-        let kept = mem::take(&mut retired.taken).max(RETIRED_KEPT_MIN);
-        while retired.numbers.len() > kept {
-            if let Err(error) = shared.remove(retired.numbers[0]) {
-                tracing::warn!("a segment could not be removed: {error}");
-                return;
-            }
-            retired.numbers.pop_front();
-        }
+        drop(retired);
+        let taken = shared.taken.swap(0, Ordering::Relaxed);
+        while shared.remove_lowest(taken.max(RETIRED_KEPT_MIN)) {}
     }
 
     /// Ends the thread, after the segment it is making.
@@ -295,7 +287,6 @@ impl Shared {
     fn prepare(&self, number: u64) -> Result<Segment> {
         let bytes = whole_blocks(self.options.segment_bytes);
         let mut retired = self.retired.lock();
-        retired.taken += 1;
         while let Some(old) = retired.numbers.pop_front() {
             match self.rename(old, number, bytes) {
                 Ok(Some(segment)) => return Ok(segment),
@@ -316,6 +307,21 @@ impl Shared {
             return Ok(None);
         }
         name(disk, &self.dir, &old_path, number, bytes).map(Some)
+    }
+
+    /// Removes the lowest of the retired segments if there are more than `kept`; says whether it
+    /// did. Between two of them a segment can be prepared.
+    fn remove_lowest(&self, kept: usize) -> bool {
+        let mut retired = self.retired.lock();
+        if retired.numbers.len() <= kept {
+            return false;
+        }
+        if let Err(error) = self.remove(retired.numbers[0]) {
+            tracing::warn!("a segment could not be removed: {error}");
+            return false;
+        }
+        retired.numbers.pop_front();
+        true
     }
 
     fn remove(&self, number: u64) -> Result<()> {
@@ -362,6 +368,7 @@ impl Shared {
                     let next = Stage::Wanted(segment.number + 1);
                     let taken = mem::replace(&mut *stage, next);
                     drop(stage);
+                    self.taken.fetch_add(1, Ordering::Relaxed);
                     self.changed.notify_all();
                     self.wait_idle_in_lockstep();
                     let Stage::Ready(segment) = taken else {

@@ -20,6 +20,8 @@
 //! | a leader goes on after a failure | W4, in failed write and sync | likewise |
 //! | a failure wakes nobody, or wakes before the state is stored | hangs, in faults | likewise |
 //! | `outcome` looks at `durable` before the state | W4, in shutdown | W4, in faults and shutdown |
+//! | the position stored before the sync | not asked | W2, in four |
+//! | the position stored later than `durable` | not asked | out of date, in most |
 //! | a panic does not poison | not run: no panics there | W4, in panics |
 //!
 //! Not caught, and no bug: no call after leading inline. Whoever publishes meanwhile counts the
@@ -103,12 +105,27 @@ impl Log {
     fn check(&self, lsn: Lsn, outcome: &Result<()>) {
         let Err(error) = outcome else {
             assert!(self.medium.synced() >= lsn, "W2: acknowledged, not synced");
+            self.check_position(lsn);
             self.check_visible(lsn);
             return;
         };
         assert!(matches!(error, Error::Poisoned(_)), "{error}");
         assert!(self.coordinator.end().is_some(), "refused by an open log");
         self.seen().refused.push(lsn);
+    }
+
+    /// A position is behind what is acknowledged, and nothing behind it is unsynced. loom has
+    /// enough to try without.
+    fn check_position(&self, acknowledged: Lsn) {
+        if cfg!(feature = "shuttle")
+            && let Ok(position) = self.coordinator.position()
+        {
+            assert!(
+                position.lsn >= acknowledged,
+                "a position that is out of date"
+            );
+            assert!(position.lsn <= self.medium.synced(), "W2: not synced");
+        }
     }
 
     /// Who knows that an lsn is durable sees all that was installed up to it.

@@ -187,22 +187,12 @@ fn a_torn_group_across_segments_stays_away_whatever_is_written_over_it() {
     let first = commit(&log, blob(1, 10));
     commit(&log, blob(2, 100_000));
     drop(log);
-    let zero_block = |number, block: usize| {
-        move |disk: &TestDisk| {
-            disk.edit(&segment_path(number), |bytes| {
-                bytes[block * BLOCK..][..BLOCK].fill(0);
-            });
-        }
-    };
     // Without its header it cannot be told from stale bytes; with it, it has a length.
-    let tears: [(&dyn Fn(&TestDisk), usize); 3] = [
-        (&zero_block(1, 2), 0),
-        (&zero_block(2, 3), 25),
-        (&zero_block(4, 1), 25),
-    ];
-    for (tear, torn_blocks) in tears {
+    for (number, block, torn_blocks) in [(1, 2, 0), (2, 3, 25), (4, 1, 25)] {
         let disk = disk.copy(false);
-        tear(&disk);
+        disk.edit(&segment_path(number), |bytes| {
+            bytes[block * BLOCK..][..BLOCK].fill(0);
+        });
         let opened = open(&disk);
         assert_eq!(opened.replayed, [(first, TxnId(1))]);
         let torn_bytes = (torn_blocks * BLOCK) as u64;

@@ -161,6 +161,25 @@ fn a_log_opens_from_any_position_without_anything_that_lies_before() {
 }
 
 #[test]
+fn a_position_waits_for_no_sync_and_is_in_front_of_what_is_not_synced() {
+    let disk = TestDisk::default();
+    let log = create(&disk);
+    commit(&log, blob(1, 20));
+    let before = log.position().unwrap();
+    disk.close_gate();
+    let end = log.reserve_and_enqueue(blob(2, 20));
+    let meanwhile = std::thread::scope(|scope| {
+        scope.spawn(|| log.wait_commit_at_least(end).unwrap());
+        disk.wait_for_sync_at_gate();
+        let meanwhile = log.position();
+        disk.open_gate();
+        meanwhile
+    });
+    assert_eq!(meanwhile.unwrap(), before);
+    assert_eq!(log.position().unwrap().lsn, end);
+}
+
+#[test]
 fn no_position_is_given_after_a_failure() {
     let disk = TestDisk::default();
     let log = create(&disk);
