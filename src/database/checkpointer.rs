@@ -179,6 +179,10 @@ impl Shared {
                 if let Ok(Some(done)) = &done {
                     position = done.position;
                 }
+                if let Some(error) = self.pages.failure() {
+                    // As for the log's own syncs.
+                    self.log.fail(&error.to_string());
+                }
                 done.inspect_err(|error| tracing::warn!("checkpoint failed: {error}"))
             });
             state = self.state.lock();

@@ -129,7 +129,8 @@ impl Pages {
     /// `pause` is called after each batch with the time it took.
     ///
     /// # Errors
-    /// The previous checkpoint is whole, and nothing is lost: the next one can be tried.
+    /// The previous checkpoint is whole, and nothing is lost: the next one can be tried, unless it
+    /// was a sync that failed ([`Pages::failure`]).
     pub fn checkpoint(
         &self,
         position: &dyn Fn() -> Result<Position>,
@@ -139,6 +140,12 @@ impl Pages {
         let done = self.try_checkpoint(position, next_txn, pause);
         self.wake_room(done.as_ref().err());
         done
+    }
+
+    /// The sync of the data file that failed, if one did. No checkpoint succeeds after it: the
+    /// process must stop, and recovery begins with the last one.
+    pub fn failure(&self) -> Option<Error> {
+        self.store.as_ref()?.file.failure()
     }
 
     fn try_checkpoint(

@@ -26,6 +26,7 @@ use crate::base::{Error, Lsn, Result};
 use crate::disk::{Disk, File};
 use crate::wal::Position;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// A slot, by number.
 pub(super) type SlotNumber = u32;
@@ -120,6 +121,8 @@ pub(super) struct DataFile {
     database: u64,
     /// The copy of the superblock to be written first: if one is damaged or older, that one.
     first_copy: AtomicU32,
+    /// The first sync that failed.
+    failure: OnceLock<Error>,
 }
 
 impl DataFile {
@@ -134,6 +137,7 @@ impl DataFile {
             path: path.to_owned(),
             database,
             first_copy: AtomicU32::new(0),
+            failure: OnceLock::new(),
         };
         data.file
             .write_all_at(&[0; COPIES as usize * PAGE_SIZE], 0)?;
@@ -156,6 +160,7 @@ impl DataFile {
             path: path.to_owned(),
             database,
             first_copy: AtomicU32::new(0),
+            failure: OnceLock::new(),
         };
         let mut newest: Option<Superblock> = None;
         for copy in 0..COPIES {
@@ -172,8 +177,10 @@ impl DataFile {
             Some(newest) => newest,
             None => data.read_superblock(0)?,
         };
-        // It may have been read from the system's cache only, after a crash or a failed sync. Now
-        // both copies are durable and the log in front of it can go.
+        // It may have been read from the system's cache only, after a crash or a failed sync, and
+        // the length of the file likewise. Now both copies are durable, and the log in front can
+        // go.
+        data.file.set_size(data.file.size()?)?;
         data.write_superblock(&newest)?;
         Ok((data, newest))
     }
@@ -189,6 +196,7 @@ impl DataFile {
             path: path.to_owned(),
             database,
             first_copy: AtomicU32::new(0),
+            failure: OnceLock::new(),
         };
         let errors = (0..COPIES).filter_map(|copy| data.read_superblock(copy).err());
         Ok(errors.collect())
@@ -214,7 +222,7 @@ impl DataFile {
         [first, 1 - first].into_iter().try_for_each(|copy| {
             self.first_copy.store(copy, Ordering::Relaxed);
             self.file.write_all_at(&bytes, offset(copy))?;
-            self.file.sync_data()
+            self.sync()
         })
     }
 
@@ -244,8 +252,21 @@ impl DataFile {
         self.file.write_all_at(bytes, offset(first))
     }
 
+    /// # Errors
+    /// Final: what was written may have been dropped, and no later sync would tell. Every further
+    /// call fails, too.
     pub(super) fn sync(&self) -> Result<()> {
-        self.file.sync_data()
+        if let Some(error) = self.failure() {
+            return Err(error);
+        }
+        self.file.sync_data().inspect_err(|error| {
+            let _ = self.failure.set(error.clone());
+        })
+    }
+
+    /// The sync that failed, if one did.
+    pub(super) fn failure(&self) -> Option<Error> {
+        self.failure.get().cloned()
     }
 
     pub(super) fn bytes(&self) -> Result<u64> {

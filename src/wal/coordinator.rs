@@ -223,7 +223,7 @@ impl Coordinator {
     }
 
     /// Ends the log: everybody who waits gets the error, nothing is tried again (W4).
-    fn poison(&self, why: &str) {
+    pub(super) fn poison(&self, why: &str) {
         if self.failure.set(why.into()).is_err() {
             return;
         }

@@ -401,6 +401,11 @@ impl Log {
         self.coordinator.next()
     }
 
+    /// Ends the log because something else has failed that the process cannot go on without.
+    pub fn fail(&self, why: &str) {
+        self.coordinator.poison(why);
+    }
+
     /// The failure that ended the log, if one did. A shutdown is none.
     pub fn poisoned(&self) -> Option<Error> {
         self.coordinator.poisoned()

@@ -129,7 +129,13 @@ impl Lives {
                     let gone = self.rng.random_range(0..snapshots.len());
                     snapshots.swap_remove(gone);
                 }
-                8 => self.checkpoint(&store),
+                8 => {
+                    self.checkpoint(&store, ahead.is_empty());
+                    if store.pages.failure().is_some() {
+                        // The process stops.
+                        break;
+                    }
+                }
                 _ => {
                     for (snapshot, state) in &snapshots {
                         self.check(&store, snapshot.lsn(), state);
@@ -169,14 +175,32 @@ impl Lives {
         (lsn, state)
     }
 
-    fn checkpoint(&mut self, store: &Store) {
+    /// With commits after its position was taken, if there may be some.
+    fn checkpoint(&mut self, store: &Store, with_commits: bool) {
+        let before = store.durable();
         let fails = self.rng.random_bool(0.3);
         if fails {
             let after = self.rng.random_range(0..12);
             self.disk.fail_after(after);
         }
-        let done = checkpoint(store);
+        let (number, first) = (self.rng.random_range(1..=PAGES), self.values + 1);
+        let commits = match with_commits {
+            true => self.rng.random_range(0..5),
+            false => 0,
+        };
+        self.values += commits;
+        let commit_meanwhile = || {
+            (first..first + commits).for_each(|v| store.commit(|b| write(b, number, v)));
+            1
+        };
+        let position = || Ok(position(store.durable()));
+        let done = store
+            .pages
+            .checkpoint(&position, &commit_meanwhile, &|_| {});
         self.disk.heal();
+        if store.durable() > before && commits > 0 {
+            self.state.insert(number, self.values);
+        }
         match done {
             Ok(Some(done)) => {
                 self.checkpoints
