@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use crate::base::bytes::Reader;
 use crate::base::{Error, Lsn, Result, SqlState};
 use crate::disk::{Disk, Lock, RealDisk};
-use crate::pages::{CacheStats, FileReport, PAGE_SIZE, Pages, Start};
+use crate::pages::{CacheStats, FileReport, PAGE_MEMORY, Pages, Start};
 use crate::table::{self, Tables, Txn};
 use crate::txn::Transactions;
 use crate::wal::{self, Log, LogReader, Record};
@@ -149,7 +149,7 @@ impl Database {
         let watermark = log.clone();
         // Until the log is open everything that is replayed counts as durable.
         let durable = move || watermark.get().map_or(Lsn::NEWEST, |log| log.durable_lsn());
-        let capacity = (options.shared_buffers / PAGE_SIZE as u64).max(1);
+        let capacity = (options.shared_buffers / PAGE_MEMORY).max(1);
         let (pages, Start { position, next_txn }) = Pages::open(
             &*disk,
             &directory.join(DATA),

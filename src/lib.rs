@@ -23,8 +23,15 @@
 //!
 //! # After a crash
 //!
-//! [`database::Database::open`] replays the log's blobs into the page cache, cuts a torn tail, and
-//! serves an exact prefix of the commit order.
+//! [`database::Database::open`] finds the last checkpoint in the data file, replays the blobs that
+//! the log holds behind it into the page cache, and serves an exact prefix of the commit order.
+//!
+//! # The life of a checkpoint
+//!
+//! A reader at one lsn: [`pages::Pages::checkpoint`] writes the version at that lsn of every page
+//! changed since the last one to a free slot of the data file, then the page map that finds them,
+//! then the superblock. What they replace is free after that, and so are the log's segments in
+//! front of it ([`wal::Log::recycle`]).
 //!
 //! # Layers
 //!

@@ -23,6 +23,8 @@ use tokio_postgres::Client;
 /// Enough for a few groups, a large one across segments, and a roll to the next segment.
 const TRANSACTIONS: i32 = 8;
 const LARGE: i32 = 4;
+/// The second one replaces what the first one stored.
+const CHECKPOINT_EVERY: i32 = 3;
 const LARGE_BYTES: usize = 1_300_000;
 
 /// After so many places without an effect there are no more.
@@ -87,6 +89,10 @@ async fn work(server: &Server, progress: &mut Progress) -> Result<(), tokio_post
         };
         transaction(&client, n, &pad).await?;
         progress.acknowledged = n;
+        if n % CHECKPOINT_EVERY == 0 {
+            // One that fails loses nothing; whether the server lives is seen next.
+            let _ = client.batch_execute("CHECKPOINT").await;
+        }
     }
     progress.finished = true;
     Ok(())
@@ -344,4 +350,94 @@ async fn slow_syncs_and_a_stopped_process_lose_no_commit_and_no_wake_up() {
     let row = client.query_one("SELECT count(*), count(DISTINCT n) FROM t", &[]);
     let row = row.await.unwrap();
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (48, 48));
+}
+
+/// A file system of its own in memory, gone when dropped.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// None where mounting is not allowed.
+    fn mount(megabytes: u32) -> Option<SmallDisk> {
+        let dir = tempfile::TempDir::with_prefix("walnut-small-").unwrap();
+        let disk = SmallDisk(dir);
+        disk.run("mount", &["-t", "tmpfs", "-o", &size(megabytes), "tmpfs"])
+            .then_some(disk)
+    }
+
+    fn grow(&self, megabytes: u32) {
+        let size = format!("remount,{}", size(megabytes));
+        assert!(self.run("mount", &["-o", &size]));
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> bool {
+        let mut command = Command::new(program);
+        command.args(arguments).arg(self.0.path());
+        command.stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        self.run("umount", &["-l"]);
+    }
+}
+
+fn size(megabytes: u32) -> String {
+    format!("size={megabytes}m")
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_writes_and_loses_nothing_and_more_space_heals_it() {
+    let Some(disk) = SmallDisk::mount(16) else {
+        // Not a tool that is missing, so no reason to fail where tools are required.
+        eprintln!("skipped: no right to mount a file system");
+        return;
+    };
+    let mut server = Server::start_small_in(disk.0.path());
+    let client = server.connect().await;
+    let create = "CREATE TABLE t (id integer PRIMARY KEY, pad text)";
+    client.batch_execute(create).await.unwrap();
+    let insert =
+        "INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series($1::int, $1 + 499) AS i";
+    let (mut rows, mut refused) = (0, 0);
+    for first in (1..).step_by(500) {
+        match client.execute(insert, &[&first]).await {
+            Ok(n) => rows += i64::try_from(n).unwrap(),
+            Err(error) => {
+                assert_eq!(error.code().unwrap().code(), "53100", "{error:?}");
+                refused += 1;
+            }
+        }
+        let found = client.query_one("SELECT count(*) FROM t", &[]).await;
+        assert_eq!(found.unwrap().get::<_, i64>(0), rows, "reads go on");
+        if refused == 3 {
+            break;
+        }
+        assert!(first < 100_000, "it never fills");
+    }
+    let checkpoint = client.batch_execute("CHECKPOINT").await.unwrap_err();
+    assert_eq!(checkpoint.code().unwrap().code(), "53100");
+    drop(client);
+    server.kill();
+    // A start needs a little space, too.
+    disk.grow(64);
+    server.restart();
+    let client = server.connect().await;
+    let found = client
+        .query_one("SELECT count(*), walnut_check() FROM t", &[])
+        .await
+        .unwrap();
+    assert_eq!((found.get(0), found.get(1)), (rows, rows));
+    rows += i64::try_from(client.execute(insert, &[&1_000_000]).await.unwrap()).unwrap();
+    client.batch_execute("CHECKPOINT").await.unwrap();
+    server.kill();
+    server.restart();
+    let found = server
+        .connect()
+        .await
+        .query_one("SELECT count(*) FROM t", &[])
+        .await;
+    assert_eq!(found.unwrap().get::<_, i64>(0), rows);
+    assert_eq!(server.stop(), Some(0));
 }

@@ -75,5 +75,5 @@ pub use cache::{CacheStats, Pages};
 pub use check::FileReport;
 pub use checkpoint::{Checkpointed, Start};
 pub use edits::{Edit, edits};
-pub use page::{PAGE_CONTENT, PAGE_SIZE, Page, PageRef, corrupt, page_u16};
+pub use page::{PAGE_CONTENT, PAGE_MEMORY, PAGE_SIZE, Page, PageRef, corrupt, page_u16};
 pub use snapshots::{Snapshot, SnapshotSlot, Snapshots};

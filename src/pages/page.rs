@@ -7,6 +7,10 @@ use std::sync::Arc;
 /// Bytes in a page, in the cache and on disk.
 pub const PAGE_SIZE: usize = 8192;
 
+/// Bytes that a page takes in memory: it and its count of references, in the allocator's next
+/// larger class (mimalloc's 10 KiB).
+pub const PAGE_MEMORY: u64 = 10 << 10;
+
 // The header: what the cache itself keeps in a page.
 // | offset | bytes | what |
 // |      0 |     8 | lsn of the version, stamped at installation, not part of any edit |

@@ -87,6 +87,12 @@ pub struct Refused {
     pub output: String,
 }
 
+const SMALL: [&str; 3] = [
+    "shared_buffers=1MB",
+    "max_wal_size=2MB",
+    "wal_segment_size=1MB",
+];
+
 impl Server {
     /// Walnut in a new directory.
     pub fn start() -> Server {
@@ -95,11 +101,13 @@ impl Server {
 
     /// Walnut with so little memory and log that pages come and go and checkpoints never cease.
     pub fn start_small() -> Server {
-        Server::start_with(&[
-            "shared_buffers=1MB",
-            "max_wal_size=2MB",
-            "wal_segment_size=1MB",
-        ])
+        Server::start_with(&SMALL)
+    }
+
+    /// The same in a directory of another file system.
+    pub fn start_small_in(parent: &Path) -> Server {
+        let dir = TempDir::with_prefix_in("walnut-test-", parent).unwrap();
+        Server::launch(Engine::Walnut, dir, &SMALL)
     }
 
     fn start_with(settings: &[&str]) -> Server {

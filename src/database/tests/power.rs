@@ -77,7 +77,7 @@ impl Lives {
                 lockstep: true,
                 ..wal::Options::default()
             },
-            shared_buffers: CACHE_PAGES * 8192,
+            shared_buffers: CACHE_PAGES * crate::pages::PAGE_MEMORY,
             ..Options::default()
         };
         let disk = Arc::new(self.disk.clone());
