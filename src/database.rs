@@ -41,6 +41,8 @@ pub struct Options {
     pub fsync: bool,
     /// How many bytes of pages are kept in memory, about.
     pub shared_buffers: u64,
+    /// How many bytes of changes a transaction may hold in memory until it commits, about.
+    pub max_transaction_memory: u64,
     /// How long the log may become, about: a checkpoint begins at half of it.
     pub max_wal_size: u64,
     /// A checkpoint is taken after this time at the latest, if there is anything to store.
@@ -53,6 +55,7 @@ impl Default for Options {
             wal: wal::Options::default(),
             fsync: true,
             shared_buffers: 128 << 20,
+            max_transaction_memory: 1 << 30,
             max_wal_size: 1 << 30,
             checkpoint_timeout: Duration::from_secs(300),
         }
@@ -177,7 +180,12 @@ impl Database {
         let next_txn = recovered
             .last_txn
             .map_or(next_txn, |last| next_txn.max(last.0 + 1));
-        let transactions = Transactions::open(pages.clone(), opened.clone(), next_txn)?;
+        let transactions = Transactions::open(
+            pages.clone(),
+            opened.clone(),
+            next_txn,
+            options.max_transaction_memory,
+        )?;
         let tables = Tables::open(transactions.clone())?;
         let checkpointer = Checkpointer::start(
             pages.clone(),

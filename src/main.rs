@@ -75,7 +75,7 @@ struct Serve {
     insecure_listen: bool,
 
     /// A setting for all sessions, or one of the server's own: checkpoint_timeout, fsync,
-    /// max_wal_size, shared_buffers, wal_segment_size
+    /// max_transaction_memory, max_wal_size, shared_buffers, wal_segment_size
     #[arg(short = 'c', value_name = "NAME=VALUE")]
     settings: Vec<String>,
 
@@ -140,8 +140,10 @@ async fn run(serve: Serve) -> Result<()> {
     let addresses = addresses(&serve).await?;
     let stop = stop_signal()?;
     let mut settings = settings(&serve.settings)?;
-    if !settings.iter().any(|(name, _)| *name == "shared_buffers") {
-        settings.push(("shared_buffers", quarter_of_memory().to_string()));
+    for name in ["shared_buffers", "max_transaction_memory"] {
+        if !settings.iter().any(|(given, _)| *given == name) {
+            settings.push((name, quarter_of_memory().to_string()));
+        }
     }
     let options = database_options(&settings);
     if !options.fsync {
@@ -198,7 +200,8 @@ fn settings(given: &[String]) -> Result<Vec<(&'static str, String)>> {
     given.iter().map(parse).collect()
 }
 
-/// A quarter of the machine's memory in kB, as people are told to set PostgreSQL's shared_buffers.
+/// A quarter of the machine's memory in kB, what people are told to give PostgreSQL's
+/// shared_buffers.
 fn quarter_of_memory() -> u64 {
     let info = rustix::system::sysinfo();
     (u64::from(info.totalram) * u64::from(info.mem_unit) / 4 / 1024).max(128)
@@ -210,6 +213,9 @@ fn database_options(settings: &[(&'static str, String)]) -> Options {
         match (*name, value.parse::<u64>()) {
             ("fsync", _) => options.fsync = value == "on",
             ("wal_segment_size", Ok(kilobytes)) => options.wal.segment_bytes = kilobytes * 1024,
+            ("max_transaction_memory", Ok(kilobytes)) => {
+                options.max_transaction_memory = kilobytes * 1024;
+            }
             ("shared_buffers", Ok(kilobytes)) => options.shared_buffers = kilobytes * 1024,
             ("max_wal_size", Ok(kilobytes)) => options.max_wal_size = kilobytes * 1024,
             ("checkpoint_timeout", Ok(millis)) => {

@@ -441,3 +441,39 @@ async fn a_full_disk_refuses_writes_and_loses_nothing_and_more_space_heals_it() 
     assert_eq!(found.unwrap().get::<_, i64>(0), rows);
     assert_eq!(server.stop(), Some(0));
 }
+
+#[tokio::test]
+async fn a_transaction_too_large_for_memory_is_refused_and_nothing_is_lost() {
+    let mut server = Server::prepare(&[], &["-c", "max_transaction_memory=1MB"]);
+    server.try_run().map_err(|refused| refused.output).unwrap();
+    let client = server.connect().await;
+    let create = "CREATE TABLE t (id integer PRIMARY KEY, pad text);
+                  INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, 1000) AS i";
+    client.batch_execute(create).await.unwrap();
+    let too_large = [
+        "INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(2000, 9000) AS i",
+        "UPDATE t SET pad = repeat('z', 2000)",
+    ];
+    for sql in too_large {
+        let error = client.batch_execute(sql).await.unwrap_err();
+        let error = error.as_db_error().unwrap();
+        assert_eq!(error.code().code(), "53200", "{error}");
+        assert!(error.detail().unwrap().contains("1024 kB"), "{error:?}");
+    }
+    // One row again and again takes no more than once.
+    client.batch_execute("BEGIN").await.unwrap();
+    for _ in 0..50 {
+        let update = "UPDATE t SET pad = repeat('y', 50000) WHERE id = 1";
+        client.batch_execute(update).await.unwrap();
+    }
+    client.batch_execute("COMMIT").await.unwrap();
+    let found = client
+        .query_one("SELECT count(*), walnut_check() FROM t", &[])
+        .await
+        .unwrap();
+    assert_eq!(
+        (found.get::<_, i64>(0), found.get::<_, i64>(1)),
+        (1000, 1000)
+    );
+    assert_eq!(server.stop(), Some(0));
+}

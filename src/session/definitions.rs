@@ -132,6 +132,15 @@ pub(super) static DEFINITIONS: &[Definition] = &[
         "on",
         "Check routine bodies during CREATE FUNCTION and CREATE PROCEDURE.",
     ),
+    Definition {
+        change: Change::Restart,
+        ..setting(
+            "checkpoint_timeout",
+            Kind::Seconds(30_000, 86_400_000),
+            "300000",
+            "Sets the maximum time between automatic WAL checkpoints.",
+        )
+    },
     reported(setting(
         "client_encoding",
         Kind::Encoding,
@@ -336,6 +345,24 @@ pub(super) static DEFINITIONS: &[Definition] = &[
         "Shows the maximum number of index keys.",
     ),
     restart("port", "5432", "Sets the TCP port the server listens on."),
+    Definition {
+        change: Change::Restart,
+        ..setting(
+            "max_transaction_memory",
+            Kind::Memory(64, i32::MAX as i64 * 8),
+            "1048576",
+            "Sets what a transaction may hold in memory until it commits.",
+        )
+    },
+    Definition {
+        change: Change::Restart,
+        ..setting(
+            "max_wal_size",
+            Kind::MemoryOf(1 << 10, 2 << 10, i32::MAX as i64 * 1024),
+            "1048576",
+            "Sets the WAL size that triggers a checkpoint.",
+        )
+    },
     setting("role", Kind::OnlyText, "none", "Sets the current role."),
     setting("row_security", Kind::Bool, "on", "Enable row security."),
     setting(
@@ -364,6 +391,15 @@ pub(super) static DEFINITIONS: &[Definition] = &[
         "",
         "Sets the session user name.",
     )),
+    Definition {
+        change: Change::Restart,
+        ..setting(
+            "shared_buffers",
+            Kind::MemoryOf(8, 128, i32::MAX as i64 * 8),
+            "131072",
+            "Sets the number of shared memory buffers used by the server.",
+        )
+    },
     reported(setting(
         "standard_conforming_strings",
         Kind::OnlyBool(true),
@@ -413,33 +449,6 @@ pub(super) static DEFINITIONS: &[Definition] = &[
         "4096",
         "Sets the maximum memory to be used for query workspaces.",
     ),
-    Definition {
-        change: Change::Restart,
-        ..setting(
-            "checkpoint_timeout",
-            Kind::Seconds(30_000, 86_400_000),
-            "300000",
-            "Sets the maximum time between automatic WAL checkpoints.",
-        )
-    },
-    Definition {
-        change: Change::Restart,
-        ..setting(
-            "max_wal_size",
-            Kind::MemoryOf(1 << 10, 2 << 10, i32::MAX as i64 * 1024),
-            "1048576",
-            "Sets the WAL size that triggers a checkpoint.",
-        )
-    },
-    Definition {
-        change: Change::Restart,
-        ..setting(
-            "shared_buffers",
-            Kind::MemoryOf(8, 128, i32::MAX as i64 * 8),
-            "131072",
-            "Sets the number of shared memory buffers used by the server.",
-        )
-    },
     Definition {
         change: Change::Restart,
         ..setting(

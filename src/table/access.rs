@@ -338,9 +338,10 @@ pub async fn insert(
             check_unique(txn, table, index, &key, row, cancel).await?;
         }
         let entry = key.entry(index, id);
-        txn.base.put(index.tree, entry, id.0.to_be_bytes().to_vec());
+        txn.base
+            .put(index.tree, entry, id.0.to_be_bytes().to_vec())?;
     }
-    txn.base.put(table.tree, row_key(id), bytes);
+    txn.base.put(table.tree, row_key(id), bytes)?;
     Ok(id)
 }
 
@@ -384,9 +385,9 @@ pub async fn update(
             index.tree,
             after.entry(index, id),
             id.0.to_be_bytes().to_vec(),
-        );
+        )?;
     }
-    txn.base.put(table.tree, row_key(id), bytes);
+    txn.base.put(table.tree, row_key(id), bytes)?;
     Ok(())
 }
 
@@ -404,7 +405,7 @@ pub async fn delete(
         let key = IndexKey::of(table, index, &row)?;
         delete_entry(txn, table, index, &key, id, cancel).await?;
     }
-    txn.base.delete(table.tree, row_key(id));
+    txn.base.delete(table.tree, row_key(id))?;
     Ok(())
 }
 
@@ -439,7 +440,7 @@ async fn delete_entry(
     if index.unique && !key.has_null {
         lock_key(txn, table, index.tree, &key.key, cancel).await?;
     }
-    txn.base.delete(index.tree, key.entry(index, row));
+    txn.base.delete(index.tree, key.entry(index, row))?;
     Ok(())
 }
 

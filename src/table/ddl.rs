@@ -175,7 +175,7 @@ fn build(
             index.tree,
             key.entry(index, id),
             id.0.to_be_bytes().to_vec(),
-        );
+        )?;
         count += 1;
         if count % ROWS_PER_CANCEL_CHECK == 0 {
             cancel.check()?;

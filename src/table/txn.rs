@@ -168,8 +168,8 @@ impl Txn {
     pub(super) fn set_table(&mut self, oid: Oid, table: Option<Arc<TableDef>>) -> Result<()> {
         let key = Key::from_slice(&oid.0.to_be_bytes());
         match &table {
-            Some(table) => self.base.put(TreeId::CATALOG, key, codec::encode(table)?),
-            None => self.base.delete(TreeId::CATALOG, key),
+            Some(table) => self.base.put(TreeId::CATALOG, key, codec::encode(table)?)?,
+            None => self.base.delete(TreeId::CATALOG, key)?,
         }
         let change = (oid, table);
         self.own = Some(Arc::new(self.catalog().with(std::slice::from_ref(&change))));

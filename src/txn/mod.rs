@@ -52,12 +52,20 @@ pub struct Transactions {
     locks: Locks,
     trees: Trees,
     next_txn: AtomicU64,
+    /// What a transaction may hold in memory until it commits.
+    bytes_max: u64,
 }
 
 impl Transactions {
     /// Takes over a database whose log has been replayed into `pages`, or makes the first blob of
-    /// a new one. `next_txn`: above all ids that the log has seen.
-    pub fn open(pages: Arc<Pages>, log: Arc<Log>, next_txn: u64) -> Result<Arc<Self>> {
+    /// a new one. `next_txn`: above all ids that the log has seen. `bytes_max`: what a transaction
+    /// may hold in memory.
+    pub fn open(
+        pages: Arc<Pages>,
+        log: Arc<Log>,
+        next_txn: u64,
+        bytes_max: u64,
+    ) -> Result<Arc<Self>> {
         let next_txn = AtomicU64::new(next_txn);
         let trees = match log.next_lsn() == Lsn::ZERO {
             true => Trees::create(&pages, &log)?,
@@ -69,6 +77,7 @@ impl Transactions {
             locks: Locks::default(),
             trees,
             next_txn,
+            bytes_max,
         }))
     }
 
@@ -265,12 +274,25 @@ impl Transaction {
         Arc::make_mut(self.writes.entry(tree).or_default())
     }
 
-    pub fn put(&mut self, tree: TreeId, key: Key, value: Vec<u8>) {
-        self.writes(tree).set(key, Some(value));
+    /// # Errors
+    /// 53200 when the transaction has become too large. It can only roll back then.
+    pub fn put(&mut self, tree: TreeId, key: Key, value: Vec<u8>) -> Result<()> {
+        self.change(tree, key, Some(value))
     }
 
-    pub fn delete(&mut self, tree: TreeId, key: Key) {
-        self.writes(tree).set(key, None);
+    /// # Errors
+    /// As [`Transaction::put`].
+    pub fn delete(&mut self, tree: TreeId, key: Key) -> Result<()> {
+        self.change(tree, key, None)
+    }
+
+    fn change(&mut self, tree: TreeId, key: Key, value: Option<Vec<u8>>) -> Result<()> {
+        self.writes(tree).set(key, value);
+        let bytes: u64 = self.writes.values().map(|writes| writes.bytes()).sum();
+        match bytes > self.shared.bytes_max {
+            true => Err(too_large(self.shared.bytes_max)),
+            false => Ok(()),
+        }
     }
 
     /// A new tree, which comes to be when the transaction commits.
@@ -439,6 +461,16 @@ fn make_blob(txn: TxnId, finished: &mut Finished<'_>) -> Blob {
     finished.take_edits(|page, base, edits| blob.page_write(page, base, edits));
     blob.commit(unix_micros());
     blob
+}
+
+#[cold]
+fn too_large(bytes_max: u64) -> Error {
+    Error::new(SqlState::OUT_OF_MEMORY, "out of memory")
+        .with_detail(format!(
+            "The transaction has changed more than fits into {} kB (max_transaction_memory).",
+            bytes_max / 1024
+        ))
+        .with_hint("Commit more often, or start the server with a larger value.")
 }
 
 fn lock_not_available() -> Error {

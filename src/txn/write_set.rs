@@ -16,6 +16,15 @@ pub type Key = SmallVec<[u8; 24]>;
 #[derive(Clone, Default)]
 pub(super) struct TreeWrites {
     changes: BTreeMap<Key, Option<Vec<u8>>>,
+    /// What the changes take in memory, about.
+    bytes: u64,
+}
+
+/// Of a change without key and value: its place in the map and the allocation of its value.
+const CHANGE_BYTES: usize = 80;
+
+fn value_bytes(value: Option<&Vec<u8>>) -> u64 {
+    value.map_or(0, Vec::len) as u64
 }
 
 impl TreeWrites {
@@ -24,7 +33,16 @@ impl TreeWrites {
     }
 
     pub(super) fn set(&mut self, key: Key, value: Option<Vec<u8>>) {
-        self.changes.insert(key, value);
+        self.bytes += value_bytes(value.as_ref());
+        let key_bytes = (key.len() + CHANGE_BYTES) as u64;
+        match self.changes.insert(key, value) {
+            Some(old) => self.bytes -= value_bytes(old.as_ref()),
+            None => self.bytes += key_bytes,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     pub(super) fn last_key(&self) -> Option<Key> {
