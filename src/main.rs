@@ -204,7 +204,7 @@ fn settings(given: &[String]) -> Result<Vec<(&'static str, String)>> {
 /// shared_buffers.
 fn quarter_of_memory() -> u64 {
     let info = rustix::system::sysinfo();
-    (u64::from(info.totalram) * u64::from(info.mem_unit) / 4 / 1024).max(128)
+    (info.totalram * u64::from(info.mem_unit) / 4 / 1024).max(128)
 }
 
 fn database_options(settings: &[(&'static str, String)]) -> Options {

@@ -15,10 +15,12 @@ use crate::base::{PageId, Result};
 /// Bits of the key that one level decides.
 const LEVEL_BITS: u32 = 10;
 const FANOUT: usize = 1 << LEVEL_BITS;
+const MASK: u64 = FANOUT as u64 - 1;
 const NUMBER_BITS: u32 = 30;
 const SPACE_BITS: u32 = 20;
-const LEVELS: usize = 5;
-const _: () = assert!(NUMBER_BITS + SPACE_BITS == LEVEL_BITS * LEVELS as u32);
+const LEVELS: u32 = 5;
+const DEPTH: usize = LEVELS as usize;
+const _: () = assert!(NUMBER_BITS + SPACE_BITS == LEVEL_BITS * LEVELS);
 const _: () = assert!(FANOUT * 8 == PAGE_SIZE);
 
 /// Pages from this number on, and spaces from this one on, cannot be stored.
@@ -26,15 +28,15 @@ pub(super) const NUMBERS: u32 = 1 << NUMBER_BITS;
 pub(super) const SPACES: u32 = 1 << SPACE_BITS;
 
 /// The entry to follow at each level, the root's first.
-fn path(page: PageId) -> Option<[usize; LEVELS]> {
+fn path(page: PageId) -> Option<[usize; DEPTH]> {
     if page.number >= NUMBERS || page.space >= SPACES {
         return None;
     }
     let key = u64::from(page.space) << NUMBER_BITS | u64::from(page.number);
-    let mut path = [0; LEVELS];
-    for (level, index) in path.iter_mut().enumerate() {
-        let shift = LEVEL_BITS as usize * (LEVELS - 1 - level);
-        *index = (key >> shift) as usize % FANOUT;
+    let shifts = (0..LEVELS).rev().map(|level| level * LEVEL_BITS);
+    let mut path = [0; DEPTH];
+    for (index, shift) in path.iter_mut().zip(shifts) {
+        *index = usize::try_from(key >> shift & MASK).expect("masked");
     }
     Some(path)
 }
@@ -49,7 +51,7 @@ struct Node {
 
 impl Node {
     fn new(level: usize) -> Node {
-        let is_lowest = level + 1 == LEVELS;
+        let is_lowest = level + 1 == DEPTH;
         let mut below = Vec::new();
         below.resize_with(if is_lowest { 0 } else { FANOUT }, || None);
         Node {
@@ -140,14 +142,14 @@ impl PageMap {
             return Some(Place::NONE);
         };
         let mut node = &self.root;
-        for &index in &path[..LEVELS - 1] {
+        for &index in &path[..DEPTH - 1] {
             node = match &node.below[index] {
                 Some(below) => below,
                 None if node.entries[index] == Place::NONE => return Some(Place::NONE),
                 None => return None,
             };
         }
-        Some(node.entries[path[LEVELS - 1]])
+        Some(node.entries[path[DEPTH - 1]])
     }
 
     /// Loads the nodes on the way to a page, as far as they are stored.
@@ -156,7 +158,7 @@ impl PageMap {
             return Ok(());
         };
         let mut node = &mut self.root;
-        for (level, &index) in path[..LEVELS - 1].iter().enumerate() {
+        for (level, &index) in path[..DEPTH - 1].iter().enumerate() {
             if node.entries[index] == Place::NONE && node.below[index].is_none() {
                 return Ok(());
             }
@@ -173,7 +175,7 @@ impl PageMap {
     pub(super) fn set(&mut self, page: PageId, place: Place) -> Place {
         let path = path(page).expect("a page that can be stored");
         let mut node = &mut self.root;
-        for (level, &index) in path[..LEVELS - 1].iter().enumerate() {
+        for (level, &index) in path[..DEPTH - 1].iter().enumerate() {
             node.changed = true;
             let is_stored = node.entries[index] != Place::NONE;
             node = node.below[index].get_or_insert_with(|| {
@@ -182,7 +184,7 @@ impl PageMap {
             });
         }
         node.changed = true;
-        std::mem::replace(&mut node.entries[path[LEVELS - 1]], place)
+        std::mem::replace(&mut node.entries[path[DEPTH - 1]], place)
     }
 
     /// Gives the changed nodes their new slots; the root's place comes out. Until that is durable
@@ -236,7 +238,7 @@ impl Node {
         for index in 0..FANOUT {
             let place = self.entries[index];
             let key = key << LEVEL_BITS | index as u64;
-            if level + 1 == LEVELS {
+            if level + 1 == DEPTH {
                 if place != Place::NONE {
                     visit(place, Some(page_of(key)))?;
                 }
