@@ -101,6 +101,13 @@ impl Checkpointer {
             }),
             changed: Condvar::new(),
         });
+        let called = Arc::downgrade(&shared);
+        shared.pages.on_half_dirty(move || {
+            if let Some(shared) = called.upgrade() {
+                // A call that comes just before it waits is made up for by the next tick.
+                shared.changed.notify_all();
+            }
+        });
         let run = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("checkpointer".to_owned())

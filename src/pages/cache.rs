@@ -10,12 +10,12 @@ use super::snapshots::Snapshots;
 use super::versions::{Chain, FEW, Found};
 use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, RwLock, SegQueue};
 use crate::base::{Error, Lsn, PageId, Result};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
 
 /// All pages of all spaces.
 pub struct Pages {
-    spaces: Growing<std::sync::OnceLock<Box<Growing<Chain>>>>,
+    spaces: Growing<OnceLock<Box<Growing<Chain>>>>,
     durable: Arc<dyn Fn() -> Lsn + Send + Sync>,
     snapshots: Arc<Snapshots>,
     /// Where pages are stored; without it all stay in memory.
@@ -28,6 +28,7 @@ pub struct Pages {
     capacity: usize,
     policy: Mutex<Policy>,
     pub(super) room: Mutex<Room>,
+    half_dirty: OnceLock<Box<dyn Fn() + Send + Sync>>,
     loads: AtomicU64,
     evictions: AtomicU64,
 }
@@ -77,6 +78,7 @@ impl Pages {
             capacity,
             policy: Mutex::new(Policy::new(capacity)),
             room: Mutex::default(),
+            half_dirty: OnceLock::new(),
             loads: AtomicU64::new(0),
             evictions: AtomicU64::new(0),
         }
@@ -231,7 +233,18 @@ impl Pages {
 
     fn mark_dirty(&self, page: PageId) {
         self.dirty.push(page);
-        self.dirty_count.fetch_add(1, Ordering::Relaxed);
+        let before = self.dirty_count.fetch_add(1, Ordering::Relaxed);
+        if before == self.capacity / 2
+            && let Some(call) = self.half_dirty.get()
+        {
+            call();
+        }
+    }
+
+    /// Has something called, once, whenever half of the cache has become dirty.
+    pub fn on_half_dirty(&self, call: impl Fn() + Send + Sync + 'static) {
+        // The first one stays.
+        let _ = self.half_dirty.set(Box::new(call));
     }
 
     /// Recovery: makes the version `lsn` of a page from the version `base` and the edits the log
