@@ -477,3 +477,81 @@ async fn a_transaction_too_large_for_memory_is_refused_and_nothing_is_lost() {
     );
     assert_eq!(server.stop(), Some(0));
 }
+
+/// One read of the data file fails, each in turn: while it starts the server refuses to, later the
+/// statement fails and the next one does not.
+#[tokio::test]
+async fn a_page_that_cannot_be_read_fails_its_statement_and_a_start_only() {
+    let Some(strace) = strace() else { return };
+    let mut server = Server::start_small();
+    let client = server.connect().await;
+    let fill = "CREATE TABLE t (id integer PRIMARY KEY, pad text);
+                INSERT INTO t SELECT i, repeat('x', 500) FROM generate_series(1, 3000) AS i";
+    client.batch_execute(fill).await.unwrap();
+    drop(client);
+    assert_eq!(server.stop(), Some(0));
+    let data = server.data().join("data");
+    let (mut refused_starts, mut failed_statements) = (0, 0);
+    for place in 1..40 {
+        let inject = format!("inject=pread64:error=EIO:when={place}");
+        server.wrap(&[
+            strace.to_str().unwrap(),
+            "-D",
+            "-f",
+            "-qqq",
+            "-o",
+            "/dev/null",
+            "-P",
+            data.to_str().unwrap(),
+            "-e",
+            "trace=pread64",
+            "-e",
+            &inject,
+            "--",
+        ]);
+        if let Err(refused) = server.try_run() {
+            let named = refused.output.contains(data.to_str().unwrap());
+            assert!(
+                named && refused.output.contains("Input/output error"),
+                "{}",
+                refused.output
+            );
+            refused_starts += 1;
+            continue;
+        }
+        let Ok(client) = server.try_connect().await else {
+            // It has to read the catalog to greet.
+            server.stop();
+            continue;
+        };
+        for _ in 0..6 {
+            match client
+                .query_one("SELECT count(*), sum(length(pad)) FROM t", &[])
+                .await
+            {
+                Ok(row) => assert_eq!((row.get(0), row.get(1)), (3000_i64, 1_500_000_i64)),
+                Err(error) => {
+                    assert_eq!(error.code().unwrap().code(), "58030", "{error:?}");
+                    failed_statements += 1;
+                }
+            }
+        }
+        let insert = format!("INSERT INTO t VALUES (-{place}, ''); DELETE FROM t WHERE id < 0");
+        while let Err(error) = client.batch_execute(&insert).await {
+            assert_eq!(error.code().unwrap().code(), "58030", "{error:?}");
+            failed_statements += 1;
+        }
+        drop(client);
+        server.stop();
+    }
+    server.wrap(&[]);
+    println!("{refused_starts} refused starts, {failed_statements} failed statements");
+    assert!(refused_starts > 0 && failed_statements > 10);
+    server.restart();
+    let check = server
+        .connect()
+        .await
+        .query_one("SELECT walnut_check()", &[])
+        .await;
+    assert_eq!(check.unwrap().get::<_, i64>(0), 3000);
+}

@@ -160,6 +160,11 @@ impl Server {
         }
     }
 
+    /// Has the next start go by way of another program.
+    pub fn wrap(&mut self, wrapper: &[&str]) {
+        self.wrapper = wrapper.iter().map(|&word| word.to_owned()).collect();
+    }
+
     fn launch(engine: Engine, dir: TempDir, settings: &[&str]) -> Server {
         let arguments = settings
             .iter()
