@@ -5,7 +5,6 @@
 //! against its table and the free list are verified. Damage is printed and gives exit code 1.
 
 use std::io::{IsTerminal, Write as _};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -13,16 +12,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use walnut::base::{Error, Result, SqlState};
 use walnut::database::{Checked, Database};
 
+use crate::inspect;
+use crate::options::DataDirectory;
+
 #[derive(Args)]
 pub(crate) struct Check {
-    /// The data directory
-    #[arg(
-        long,
-        env = "WALNUT_DATA",
-        default_value = "./walnut-data",
-        value_name = "DIR"
-    )]
-    data: PathBuf,
+    #[command(flatten)]
+    directory: DataDirectory,
 
     /// Print the report as one JSON object
     #[arg(long)]
@@ -33,7 +29,7 @@ pub(crate) struct Check {
 /// When there is damage, or it could not be looked for.
 pub(crate) fn check(check: &Check, runtime: &tokio::runtime::Runtime) -> Result<()> {
     let mut progress = Progress::new();
-    let found = Database::check(&check.data, runtime, &mut |done, all| {
+    let found = Database::check(&check.directory.data, runtime, &mut |done, all| {
         progress.tell(done, all)
     });
     progress.finish();
@@ -48,7 +44,10 @@ pub(crate) fn check(check: &Check, runtime: &tokio::runtime::Runtime) -> Result<
         0 => Ok(()),
         n => Err(Error::new(
             SqlState::DATA_CORRUPTED,
-            format!("{} is damaged in {n} places", check.data.display()),
+            format!(
+                "{} is damaged in {n} places",
+                check.directory.data.display()
+            ),
         )),
     }
 }
@@ -80,7 +79,7 @@ fn json(checked: &Checked) -> String {
     let damage: Vec<String> = checked
         .damage
         .iter()
-        .map(|e| quoted(&e.to_string()))
+        .map(|error| inspect::text(error).to_string())
         .collect();
     format!(
         "{{\"pages\":{},\"nodes\":{},\"slots\":{},\"free_slots\":{},\"rows\":{rows},\"damage\":[{}]}}",
@@ -90,19 +89,6 @@ fn json(checked: &Checked) -> String {
         file.free_slots,
         damage.join(",")
     )
-}
-
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 /// A bar on a terminal, a line now and then elsewhere; nothing for what takes less than a second.

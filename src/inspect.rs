@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Display, Write as _};
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
@@ -14,16 +14,12 @@ use walnut::database::Database;
 use walnut::pages::{Edit, edits};
 use walnut::wal::{Group, GroupBlob, LogReader, Record, TornTail};
 
+use crate::options::DataDirectory;
+
 #[derive(Args)]
 pub(crate) struct Wal {
-    /// The data directory
-    #[arg(
-        long,
-        env = "WALNUT_DATA",
-        default_value = "./walnut-data",
-        value_name = "DIR"
-    )]
-    data: PathBuf,
+    #[command(flatten)]
+    directory: DataDirectory,
 
     /// Leave out the transactions that end at or before this position, such as 0/1A2B3C
     #[arg(long, value_name = "LSN", default_value_t = Lsn::ZERO)]
@@ -97,7 +93,7 @@ fn print(wal: &Wal, out: &mut impl Write) -> Result<(), Stop> {
 }
 
 fn walk<W: Write>(wal: &Wal, printer: &mut Printer<'_, W>) -> Result<(), Stop> {
-    let mut reader = Database::read_log(&wal.data)?;
+    let mut reader = Database::read_log(&wal.directory.data)?;
     let mut totals = Totals::default();
     let mut idle = 0;
     loop {
@@ -258,7 +254,7 @@ impl Totals {
 }
 
 /// A value in a line of JSON.
-enum Value {
+pub(crate) enum Value {
     Number(i128),
     Text(String),
     Bool(bool),
@@ -268,7 +264,8 @@ fn number(n: impl Into<i128>) -> Value {
     Value::Number(n.into())
 }
 
-fn text(t: impl Display) -> Value {
+/// A string as JSON writes it.
+pub(crate) fn text(t: impl Display) -> Value {
     Value::Text(t.to_string())
 }
 

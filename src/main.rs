@@ -2,6 +2,7 @@
 
 mod check;
 mod inspect;
+mod options;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -18,6 +19,8 @@ use walnut::base::{Error, Result};
 use walnut::database::{Database, Options};
 use walnut::session::server_setting;
 use walnut::wire::{Config, Server};
+
+use options::DataDirectory;
 
 /// Commits copy pages of 8 KiB and sessions free what the log's writer and others made: an
 /// allocator with per-thread heaps that gives such blocks back cheaply.
@@ -46,14 +49,8 @@ enum Command {
 
 #[derive(Args)]
 struct Serve {
-    /// The data directory; made if it does not exist
-    #[arg(
-        long,
-        env = "WALNUT_DATA",
-        default_value = "./walnut-data",
-        value_name = "DIR"
-    )]
-    data: PathBuf,
+    #[command(flatten)]
+    directory: DataDirectory,
 
     /// The host name or address to listen on
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDR")]
@@ -149,10 +146,12 @@ async fn run(serve: Serve) -> Result<()> {
     if !options.fsync {
         tracing::warn!("fsync is off: a crash of this machine loses or ruins the data");
     }
-    let (database, recovered) = Database::open(&serve.data, options)?;
+    let (database, recovered) = Database::open(&serve.directory.data, options)?;
     tracing::info!("{recovered}");
     let is_default_dir = serve.socket_dir.is_none();
-    let socket_dir = serve.socket_dir.unwrap_or_else(|| serve.data.clone());
+    let socket_dir = serve
+        .socket_dir
+        .unwrap_or_else(|| serve.directory.data.clone());
     let config = Config {
         addresses,
         port: serve.port,
@@ -160,7 +159,7 @@ async fn run(serve: Serve) -> Result<()> {
         max_connections: serve.max_connections.into(),
         allow_remote: serve.insecure_listen,
         message_bytes_max: serve.message_bytes_max,
-        data_directory: std::path::absolute(&serve.data).unwrap_or(serve.data),
+        data_directory: std::path::absolute(&serve.directory.data).unwrap_or(serve.directory.data),
         settings,
     };
     let server = bind(config.clone(), is_default_dir, &database).await?;

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each layer and those it may use.
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("base", &[]),
     ("types", &["base"]),
     ("disk", &["base"]),
@@ -47,8 +47,12 @@ const MAY_USE: [(&str, &[&str]); 16] = [
         ],
     ),
     // `walnut check` and `walnut wal`, parts of the binary.
-    ("check", &["base", "database"]),
-    ("inspect", &["base", "disk", "wal", "pages", "database"]),
+    ("options", &[]),
+    ("check", &["base", "database", "inspect", "options"]),
+    (
+        "inspect",
+        &["base", "disk", "wal", "pages", "database", "options"],
+    ),
     // The library's and the binary's roots stand on everything.
     ("lib", &[]),
     ("main", &[]),
