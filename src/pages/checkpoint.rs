@@ -49,8 +49,7 @@ pub struct Checkpointed {
     pub nodes: u64,
     pub write_time: Duration,
     pub sync_time: Duration,
-    /// The length of the data file, and the bytes of it that are in use.
-    pub file_bytes: u64,
+    /// The bytes of the data file that are in use.
     pub used_bytes: u64,
 }
 
@@ -176,7 +175,6 @@ impl Pages {
             nodes: 0,
             write_time: Duration::ZERO,
             sync_time: Duration::ZERO,
-            file_bytes: 0,
             used_bytes: 0,
         };
         let stored = &mut *stored;
@@ -218,7 +216,6 @@ impl Pages {
         stored.superblock = superblock;
         stored.replaced.drain(..).for_each(|slot| slots.free(slot));
         done.used_bytes = u64::from(slots.used()) * PAGE_SIZE as u64;
-        done.file_bytes = store.file.bytes()?;
         Ok(Some(done))
     }
 
@@ -317,15 +314,8 @@ impl Store {
         replaced: &mut Vec<SlotNumber>,
         done: &mut Checkpointed,
     ) -> Result<Place> {
-        let mut failed = None;
-        let mut allocate = || {
-            slots.allocate().unwrap_or_else(|error| {
-                failed = Some(error);
-                0
-            })
-        };
         let mut changes = Changes {
-            allocate: &mut allocate,
+            slots,
             nodes: Vec::new(),
             freed: Vec::new(),
         };
@@ -334,23 +324,24 @@ impl Store {
         replaced.extend(freed);
         done.nodes = nodes.len() as u64;
         let started = Instant::now();
-        let wrote = failed.map_or(Ok(()), Err).and_then(|()| {
+        let wrote = root.and_then(|root| {
             nodes.chunks(BATCH).try_for_each(|nodes| {
                 let mut images = Images::default();
                 nodes
                     .iter()
                     .for_each(|(slot, bytes)| images.push(*slot, bytes));
                 images.write(&self.file)
-            })
+            })?;
+            Ok(root)
         });
         done.write_time += started.elapsed();
         let started = Instant::now();
-        let wrote = wrote.and_then(|()| self.file.sync());
+        let wrote = wrote.and_then(|root| self.file.sync().map(|()| root));
         done.sync_time += started.elapsed();
         if wrote.is_err() {
             self.map.write().mark_changed();
         }
-        wrote.map(|()| root)
+        wrote
     }
 }
 

@@ -10,6 +10,7 @@
 
 use super::file::{Bytes, DataFile, Place, SlotNumber};
 use super::page::PAGE_SIZE;
+use super::slots::Slots;
 use crate::base::{PageId, Result};
 
 /// Bits of the key that one level decides.
@@ -85,20 +86,20 @@ impl Node {
     }
 
     /// Gives every changed node below, and this one, a new slot. What they held before is `freed`.
-    fn place(&mut self, before: SlotNumber, changes: &mut Changes<'_>) -> Place {
+    fn place(&mut self, before: SlotNumber, changes: &mut Changes<'_>) -> Result<Place> {
         for (entry, below) in self.entries.iter_mut().zip(&mut self.below) {
             if let Some(node) = below.as_mut().filter(|node| node.changed) {
-                *entry = node.place(entry.slot, changes);
+                *entry = node.place(entry.slot, changes)?;
             }
         }
+        let bytes = self.encode();
+        let place = Place::of(changes.slots.allocate()?, &bytes);
         self.changed = false;
         if before != 0 {
             changes.freed.push(before);
         }
-        let bytes = self.encode();
-        let place = Place::of((changes.allocate)(), &bytes);
         changes.nodes.push((place.slot, bytes));
-        place
+        Ok(place)
     }
 
     fn mark_changed(&mut self) {
@@ -112,7 +113,7 @@ impl Node {
 
 /// What is to be written to store the map.
 pub(super) struct Changes<'a> {
-    pub(super) allocate: &'a mut dyn FnMut() -> SlotNumber,
+    pub(super) slots: &'a mut Slots,
     /// The nodes, each with its slot.
     pub(super) nodes: Vec<(SlotNumber, Box<Bytes>)>,
     /// The slots that hold what these nodes were.
@@ -188,12 +189,13 @@ impl PageMap {
     }
 
     /// Gives the changed nodes their new slots; the root's place comes out. Until that is durable
-    /// the old ones must stay.
-    pub(super) fn place(&mut self, changes: &mut Changes<'_>) -> Place {
+    /// the old ones must stay. After an error, as after one in writing the nodes, comes
+    /// [`PageMap::mark_changed`].
+    pub(super) fn place(&mut self, changes: &mut Changes<'_>) -> Result<Place> {
         if self.root.changed {
-            self.stored = self.root.place(self.stored.slot, changes);
+            self.stored = self.root.place(self.stored.slot, changes)?;
         }
-        self.stored
+        Ok(self.stored)
     }
 
     /// After nodes could not be written: all in memory will be, next time.
