@@ -47,6 +47,12 @@ impl SlotState {
     fn slots(&mut self) -> &mut Slots {
         self.slots.as_mut().expect("made before a slot is wanted")
     }
+
+    /// The map in memory does without a place that it had.
+    pub(super) fn replace(&mut self, before: Place) {
+        self.replaced
+            .extend(Some(before.slot).filter(|slot| *slot != 0));
+    }
 }
 
 /// What a checkpoint did.
@@ -77,7 +83,7 @@ impl Store {
         Ok(self.place(page)? != Place::NONE)
     }
 
-    fn place(&self, page: PageId) -> Result<Place> {
+    pub(super) fn place(&self, page: PageId) -> Result<Place> {
         if let Some(place) = self.map.read().get(page) {
             return Ok(place);
         }
@@ -342,9 +348,7 @@ impl Store {
         let mut count = 0;
         for (page, place) in stored {
             let before = map.set(page, place);
-            state
-                .replaced
-                .extend(Some(before.slot).filter(|slot| *slot != 0));
+            state.replace(before);
             state.pending -= 1;
             count += 1;
         }

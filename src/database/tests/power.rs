@@ -12,7 +12,7 @@ use super::{CANCEL, begin, exclusive, ints, rows, set, two_columns};
 use crate::base::{Error, Result};
 use crate::database::{Database, Options};
 use crate::disk::sim::{SimDisk, for_each_seed};
-use crate::table::{TableDef, Txn, delete, insert, lock_unique};
+use crate::table::{TableDef, TableLock, Txn, ddl, delete, insert, lock_table, lock_unique};
 use crate::wal;
 
 /// The rows of the table, or no table.
@@ -23,6 +23,9 @@ const COUNTER: i32 = 0;
 
 /// Few enough for most reads to load and evict.
 const CACHE_PAGES: u64 = 24;
+
+/// Little enough for the largest transactions to store pages before they commit.
+const TRANSACTION_BYTES: u64 = 1 << 20;
 
 /// One database through several lives of its process.
 struct Lives {
@@ -78,6 +81,7 @@ impl Lives {
                 ..wal::Options::default()
             },
             shared_buffers: CACHE_PAGES * crate::pages::PAGE_MEMORY,
+            max_transaction_memory: TRANSACTION_BYTES,
             ..Options::default()
         };
         let disk = Arc::new(self.disk.clone());
@@ -108,16 +112,11 @@ impl Lives {
     async fn live(&mut self, database: &Arc<Database>) {
         self.disk.heal();
         let (newest, from) = (self.newest(), self.disk.operations() + 1);
-        let table = match newest {
-            Some(_) => database.begin().catalog().table("public", "t").cloned(),
-            None => {
-                self.states.push((Some(BTreeMap::new()), from));
-                let table = two_columns(database).await;
-                self.acknowledge();
-                Some(table)
-            }
-        };
-        let table = table.expect("the table just seen or made");
+        if newest.is_none() {
+            self.states.push((Some(BTreeMap::new()), from));
+            two_columns(database).await;
+            self.acknowledge();
+        }
         if self.rng.random_bool(0.3) {
             let after = self.rng.random_range(0..20);
             self.disk.fail_after(after);
@@ -128,7 +127,7 @@ impl Lives {
                 // The log goes on after a checkpoint that failed, unless it is the log that did.
                 let _ = database.checkpoint();
             }
-            if self.transaction(database, &table).await.is_err() {
+            if self.transaction(database).await.is_err() {
                 return;
             }
         }
@@ -142,19 +141,27 @@ impl Lives {
         self.states.last().and_then(|(state, _)| state.clone())
     }
 
-    async fn transaction(&mut self, database: &Arc<Database>, table: &Arc<TableDef>) -> Result<()> {
+    async fn transaction(&mut self, database: &Arc<Database>) -> Result<()> {
         let mut state = self.newest().expect("the table is there");
         let mut txn = database.begin();
         txn.begin_statement().await?;
+        let mut table = txn.catalog().table("public", "t").cloned().expect("it is");
+        let (writes, ids) = match self.rng.random_range(0..60) {
+            0..3 => (1500, 3000),
+            3..10 => (200, 500),
+            _ => (self.rng.random_range(1..6), 500),
+        };
+        if writes > 1000 && self.rng.random_bool(0.5) {
+            lock_table(&mut txn, table.oid, TableLock::Exclusive, &CANCEL()).await?;
+            table = ddl::truncate(&mut txn, &table)?;
+            state.clear();
+        }
+        let table = &table;
         self.transactions += 1;
         let counter = (COUNTER, self.transactions);
         write(&mut txn, table, &mut state, counter).await?;
-        let writes = match self.rng.random_range(0..10) {
-            0 => 200,
-            _ => self.rng.random_range(1..6),
-        };
         for _ in 0..writes {
-            let id = self.rng.random_range(1..500);
+            let id = self.rng.random_range(1..ids);
             match self.rng.random_bool(0.3) {
                 true => remove(&mut txn, table, &mut state, id).await?,
                 false => {
