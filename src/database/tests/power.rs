@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::{CANCEL, begin, exclusive, ints, rows, set, two_columns};
-use crate::base::{Error, Result};
+use crate::base::{Error, Lsn, Result};
 use crate::database::{Database, Options};
 use crate::disk::sim::{SimDisk, for_each_seed};
 use crate::table::{TableDef, TableLock, Txn, ddl, delete, insert, lock_table, lock_unique};
@@ -22,7 +22,10 @@ type State = Option<BTreeMap<i32, i32>>;
 const COUNTER: i32 = 0;
 
 /// Few enough for most reads to load and evict.
-const CACHE_PAGES: u64 = 24;
+const CACHE_PAGES: u64 = 48;
+/// Checkpoints come by request only: from so many on there is one before each transaction, so that
+/// none waits for room.
+const DIRTY_PAGES_MAX: usize = 12;
 
 /// Little enough for the largest transactions to store pages before they commit.
 const TRANSACTION_BYTES: u64 = 1 << 20;
@@ -95,6 +98,8 @@ impl Lives {
         assert!(index >= durable, "state {index}, not {durable} or later");
         let count = found.map_or(0, |rows| rows.len() as u64);
         assert_eq!(database.verify().await.unwrap(), count);
+        let pending = database.pages.pending_extents(1, Lsn::NEWEST).unwrap();
+        assert_eq!(pending, [], "nobody has begun anything");
         self.states_before = self.states.clone();
         self.states.truncate(index + 1);
         self.opened_at = self.disk.operations();
@@ -122,8 +127,8 @@ impl Lives {
             self.disk.fail_after(after);
         }
         for _ in 0..self.rng.random_range(0..15) {
-            let dirty = database.cache_stats().dirty as u64;
-            if dirty > CACHE_PAGES / 2 || self.rng.random_bool(0.2) {
+            let dirty = database.cache_stats().dirty;
+            if dirty > DIRTY_PAGES_MAX || self.rng.random_bool(0.2) {
                 // The log goes on after a checkpoint that failed, unless it is the log that did.
                 let _ = database.checkpoint();
             }
