@@ -67,8 +67,7 @@ impl Lives {
             match self.open().await {
                 Ok(database) => self.live(&database).await,
                 Err(error) => {
-                    let is_failure = matches!(error, Error::Io { .. } | Error::Poisoned(_));
-                    assert!(fails && is_failure, "{error}");
+                    assert!(fails && is_failure(&error), "{error}");
                 }
             }
             self.crash();
@@ -132,7 +131,8 @@ impl Lives {
                 // The log goes on after a checkpoint that failed, unless it is the log that did.
                 let _ = database.checkpoint();
             }
-            if self.transaction(database).await.is_err() {
+            if let Err(error) = self.transaction(database).await {
+                assert!(is_failure(&error), "{error}");
                 return;
             }
         }
@@ -206,6 +206,11 @@ impl Lives {
             _ => moment.image(seed),
         };
     }
+}
+
+/// What the disk did, and not what the database made of it.
+fn is_failure(error: &Error) -> bool {
+    matches!(error, Error::Io { .. } | Error::Poisoned(_))
 }
 
 async fn write(
