@@ -21,6 +21,8 @@ pub(super) struct TreeWrites {
     changes: BTreeMap<Key, Option<Vec<u8>>>,
     /// What the changes take in memory, about.
     bytes: u64,
+    /// When to look again whether a part should move to a run.
+    pub(super) look_at_bytes: u64,
     /// Oldest first. No deletions are in them.
     runs: Vec<Arc<Run>>,
 }
@@ -77,6 +79,7 @@ impl TreeWrites {
             }
         }
         let left = self.changes.keys();
+        self.look_at_bytes = 0;
         self.bytes = left.map(|key| change_bytes(key, None)).sum();
         puts
     }
