@@ -39,7 +39,7 @@ pub use scan::{Reader, Scan};
 pub use write_set::Key;
 
 use crate::base::sync::{AtomicU64, Ordering};
-use crate::base::{CancelFlag, Error, Lsn, PageId, Result, SqlState, TreeId, TxnId};
+use crate::base::{CancelFlag, Error, Lsn, PageId, Result, SqlState, TreeId, TxnId, blocking};
 use crate::btree::{self, Value};
 use crate::pages::{Batch, Extent, Finished, Pages, Snapshot};
 use crate::wal::{Blob, Log};
@@ -53,6 +53,12 @@ use write_set::{TreeWrites, change_bytes};
 /// limits for a whole transaction a 16th and a quarter.
 const APPEND_BYTES: u64 = 4 << 20;
 const RUN_BYTES: u64 = 64 << 20;
+
+/// How many runs a tree may have: each has a few of the allocator's pending extents.
+const RUNS_MAX: usize = 64;
+
+/// What a lock takes in memory, about.
+const LOCK_BYTES: u64 = 150;
 
 const ENTRIES_PER_CANCEL_CHECK: u64 = 10_000;
 
@@ -356,8 +362,9 @@ impl Transaction {
         if writes.bytes() >= writes.look_at_bytes.max(self.append_bytes()) {
             self.spill_if_large(tree)?;
         }
-        let bytes: u64 = self.writes.values().map(|writes| writes.bytes()).sum();
-        match bytes > self.shared.bytes_max {
+        let writes: u64 = self.writes.values().map(|writes| writes.bytes()).sum();
+        let locks = self.held.len() as u64 * LOCK_BYTES;
+        match writes + locks > self.shared.bytes_max {
             true => Err(too_large(self.shared.bytes_max)),
             false => Ok(()),
         }
@@ -380,7 +387,10 @@ impl Transaction {
             return Ok(());
         }
         if self.is_loadable(tree, &first)? {
-            return self.spill(tree);
+            return blocking(true, || {
+                self.spill(tree)?;
+                self.merge_if_many(tree, &CancelFlag::default(), &mut |_, _| Ok(()))
+            });
         }
         self.kept_in_memory.push(tree);
         Ok(())
@@ -442,6 +452,19 @@ impl Transaction {
         runs.push(Arc::new(load.close()?));
         self.writes(tree).set_runs(runs);
         Ok(())
+    }
+
+    /// [`Transaction::merge_runs`], if it is time.
+    pub fn merge_if_many(
+        &mut self,
+        tree: TreeId,
+        cancel: &CancelFlag,
+        check: &mut dyn FnMut(&Transaction, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        match self.writes(tree).runs().len() < RUNS_MAX {
+            true => Ok(()),
+            false => self.merge_runs(tree, cancel, check),
+        }
     }
 
     /// Makes one run of all that a tree has. `check` is asked about each entry whose key several
