@@ -81,7 +81,7 @@ impl Session {
             S::LockTable { .. } => Err(Error::unsupported("LOCK TABLE is")),
             S::Checkpoint => {
                 self.enter();
-                blocking(true, || self.database.checkpoint())?;
+                blocking(true, || self.connected.database().checkpoint())?;
                 done("CHECKPOINT")
             }
             _ => Err(Error::new(

@@ -37,13 +37,15 @@ mod transaction;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 pub use client::{Client, CopyInput, Formats, Reply, Status};
 pub use definitions::{SERVER_VERSION, server_setting};
 pub use request::{Bind, Request, Target};
 
 use crate::base::error::Severity;
 use crate::base::{CancelFlag, Error, Lsn, Report, Result, SqlState};
-use crate::database::Database;
+use crate::database::Connected;
 use crate::session::block::Block;
 use crate::session::plans::PlanCache;
 use crate::session::portal::Portals;
@@ -58,13 +60,12 @@ use crate::types::Datum;
 #[derive(Clone, Debug)]
 pub struct Identity {
     pub user: String,
-    pub database: String,
     pub backend_pid: i32,
     pub client_address: Option<String>,
 }
 
 pub struct Session {
-    database: Arc<Database>,
+    connected: Connected,
     settings: Settings,
     /// The client is to be told of changed settings before the next ReadyForQuery.
     report_due: bool,
@@ -111,7 +112,7 @@ impl Session {
     /// A session for a client that has been let in. `facts` are settings of the server; `options`
     /// are the settings asked for at startup.
     pub fn new(
-        database: Arc<Database>,
+        connected: Connected,
         identity: Identity,
         cancel: Arc<CancelFlag>,
         facts: &[(&'static str, String)],
@@ -125,16 +126,17 @@ impl Session {
         }
         let info = SessionInfo {
             user: identity.user,
-            database: identity.database,
+            database: connected.name().to_owned(),
+            database_oid: connected.oid(),
             search_path: Vec::new(),
             backend_pid: identity.backend_pid,
             client_address: identity.client_address,
             server_version: SERVER_VERSION,
             settings: Vec::new(),
-            server: Some(database.clone()),
+            server: Some(connected.database().clone()),
         };
         let mut session = Session {
-            database,
+            connected,
             cx: StatementContext {
                 session: Arc::new(info),
                 format: Arc::new(settings.format()),
@@ -158,6 +160,11 @@ impl Session {
         };
         session.apply_settings();
         Ok(session)
+    }
+
+    /// Becomes true when the session must end, because its database is about to be dropped.
+    pub fn ended(&self) -> watch::Receiver<bool> {
+        self.connected.ended()
     }
 
     /// Tells a new client the values of the reported settings.

@@ -86,7 +86,7 @@ impl Session {
                 "the statement is not prepared",
             ));
         };
-        let txn = self.txn.get_or_insert_with(|| self.database.begin());
+        let txn = self.txn.get_or_insert_with(|| self.connected.begin());
         let work = execute(prepared, params, txn, &self.cx);
         let outcome = while_connected(work, &self.cx.cancel, client).await?;
         Ok(match outcome {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::base::CancelFlag;
+use crate::base::{CancelFlag, Oid};
 use crate::database::Database;
 use crate::types::Format;
 
@@ -11,6 +11,7 @@ use crate::types::Format;
 pub struct SessionInfo {
     pub user: String,
     pub database: String,
+    pub database_oid: Oid,
     /// `$user` already replaced; `pg_catalog` is searched first when it is not named.
     pub search_path: Vec<String>,
     pub backend_pid: i32,

@@ -51,44 +51,82 @@ pub struct Transactions {
     log: Arc<Log>,
     locks: Locks,
     trees: Trees,
-    next_txn: AtomicU64,
+    ids: Arc<TxnIds>,
     /// What a transaction may hold in memory until it commits.
     bytes_max: u64,
 }
 
+/// The ids of the transactions of all databases.
+pub struct TxnIds {
+    next: AtomicU64,
+}
+
+impl TxnIds {
+    /// Ids from this one on have not been given out.
+    pub fn from(next: u64) -> TxnIds {
+        TxnIds {
+            next: AtomicU64::new(next),
+        }
+    }
+
+    /// Above all ids given out so far.
+    pub fn next(&self) -> u64 {
+        // Relaxed: ids need only differ.
+        self.next.load(Ordering::Relaxed)
+    }
+
+    fn give(&self) -> TxnId {
+        TxnId(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A space to be made: its number, and the one tree it begins with.
+pub struct NewSpace {
+    pub space: u32,
+    pub tree: TreeId,
+    pub content: Vec<(Key, Vec<u8>)>,
+}
+
+/// Makes the first spaces of a new data directory, ascending, durably and all at once.
+pub fn create_spaces(pages: &Pages, log: &Log, spaces: Vec<NewSpace>) -> Result<()> {
+    let mut batch = Batch::new(pages);
+    for new in spaces {
+        let mut content = TreeWrites::default();
+        let entries = new.content.into_iter();
+        entries.for_each(|(key, value)| content.set(key, Some(value)));
+        Trees::create(&mut batch, new.space, new.tree, &Arc::new(content))?;
+    }
+    let mut finished = batch.finish();
+    let blob = make_blob(TxnId(0), &mut finished);
+    let reservation = log.reserve(blob.len());
+    let lsn = reservation.end();
+    finished.install(lsn);
+    reservation.publish(blob);
+    log.wait_commit_at_least(lsn)
+}
+
 impl Transactions {
-    /// Takes over a database whose log has been replayed into `pages`, or makes the first blob of
-    /// a new one. `next_txn`: above all ids that the log has seen. `bytes_max`: what a transaction
-    /// may hold in memory.
+    /// Takes over a space of a data directory whose log has been replayed into `pages`.
+    /// `bytes_max`: what a transaction may hold in memory.
     pub fn open(
         pages: Arc<Pages>,
         log: Arc<Log>,
-        next_txn: u64,
+        space: u32,
+        ids: Arc<TxnIds>,
         bytes_max: u64,
     ) -> Result<Arc<Self>> {
-        let next_txn = AtomicU64::new(next_txn);
-        let trees = match log.next_lsn() == Lsn::ZERO {
-            true => Trees::create(&pages, &log)?,
-            false => Trees::load(&pages)?,
-        };
         Ok(Arc::new(Transactions {
+            trees: Trees::load(&pages, space)?,
             pages,
             log,
             locks: Locks::default(),
-            trees,
-            next_txn,
+            ids,
             bytes_max,
         }))
     }
 
-    /// Above all ids given out so far.
-    pub fn next_txn(&self) -> u64 {
-        self.next_txn.load(Ordering::Relaxed)
-    }
-
     pub fn begin(self: &Arc<Self>) -> Transaction {
-        // Relaxed: ids need only differ.
-        let id = TxnId(self.next_txn.fetch_add(1, Ordering::Relaxed));
+        let id = self.ids.give();
         Transaction {
             shared: self.clone(),
             id,
@@ -116,7 +154,7 @@ impl Transactions {
     /// [`Error::Corrupt`] naming the first damage found.
     pub fn verify(&self) -> Result<()> {
         let snapshot = self.pages.snapshots().register(|| self.log.durable_lsn());
-        trees::verify(&self.pages, snapshot.lsn())
+        trees::verify(&self.pages, self.trees.space(), snapshot.lsn())
     }
 }
 
@@ -423,8 +461,8 @@ impl Transaction {
     /// Waits until the log is durable up to an lsn that [`Self::install`] gave.
     pub async fn wait_durable(&self, lsn: Lsn) -> Result<()> {
         let wait = self.shared.log.commit_at_least(lsn);
-        // Relaxed: a guess about how busy the server is.
-        let newest = TxnId(self.shared.next_txn.load(Ordering::Relaxed) - 1);
+        // A guess about how busy the server is.
+        let newest = TxnId(self.shared.ids.next() - 1);
         match newest == self.id {
             true => wait.await,
             // Others have begun since: this thread goes on with them while the log is written.

@@ -8,6 +8,7 @@ use crate::types::{Array, text_in, text_out};
 static SESSION: LazyLock<SessionInfo> = LazyLock::new(|| SessionInfo {
     user: "alice".to_owned(),
     database: "shop".to_owned(),
+    database_oid: crate::base::Oid(5),
     search_path: vec!["public".to_owned()],
     backend_pid: 42,
     client_address: None,

@@ -110,6 +110,7 @@ fn with_context<T>(f: impl FnOnce(&EvalContext<'_>) -> T) -> T {
     let session = SessionInfo {
         user: "alice".to_owned(),
         database: "shop".to_owned(),
+        database_oid: crate::base::Oid(5),
         search_path: vec!["public".to_owned()],
         backend_pid: 1,
         client_address: None,
