@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use crate::base::bytes::Reader;
 use crate::base::{Error, Lsn, Result, SqlState};
 use crate::disk::{Disk, Lock, RealDisk};
-use crate::pages::{CacheStats, FileReport, PAGE_MEMORY, Pages, Start};
+use crate::pages::{CacheStats, FileReport, PAGE_MEMORY, Pages, SpaceChange, Start};
 use crate::table;
 use crate::txn::TxnIds;
 use crate::wal::{self, Log, LogReader, Record};
@@ -342,8 +342,15 @@ impl Database {
 /// Applies one committed transaction.
 fn replay(pages: &Pages, end: Lsn, blob: &[u8]) -> Result<()> {
     for record in wal::records(blob) {
-        if let Record::PageWrite { page, base, edits } = record? {
-            pages.apply(page, base, edits, end)?;
+        match record? {
+            Record::PageWrite { page, base, edits } => pages.apply(page, base, edits, end)?,
+            Record::SpaceClone { from, to } => {
+                pages.recover_space_change(SpaceChange::Clone { from, to })?;
+            }
+            Record::SpaceDrop { space } => {
+                pages.recover_space_change(SpaceChange::Drop { space })?;
+            }
+            Record::Begin { .. } | Record::Commit { .. } => {}
         }
     }
     Ok(())

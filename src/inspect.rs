@@ -168,7 +168,16 @@ fn visit<W: Write>(
 fn edits_of<'a>(record: &Record<'a>) -> Option<Vec<Edit<'a>>> {
     match record {
         Record::PageWrite { edits: list, .. } => edits(list).collect(),
-        Record::Begin { .. } | Record::Commit { .. } => Some(Vec::new()),
+        _ => Some(Vec::new()),
+    }
+}
+
+/// The spaces that a record makes or drops, each with its part in it.
+fn spaces_of(record: &Record<'_>) -> Vec<(&'static str, u32)> {
+    match *record {
+        Record::SpaceClone { from, to } => vec![("from", from), ("to", to)],
+        Record::SpaceDrop { space } => vec![("space", space)],
+        _ => Vec::new(),
     }
 }
 
@@ -176,6 +185,8 @@ fn type_name(record: &Record<'_>) -> &'static str {
     match record {
         Record::Begin { .. } => "begin",
         Record::PageWrite { .. } => "page write",
+        Record::SpaceClone { .. } => "space clone",
+        Record::SpaceDrop { .. } => "space drop",
         Record::Commit { .. } => "commit",
     }
 }
@@ -201,6 +212,7 @@ struct Totals {
     blobs: u64,
     begins: u64,
     page_writes: u64,
+    space_changes: u64,
     commits: u64,
     writes: u64,
     shifts: u64,
@@ -233,6 +245,7 @@ impl Totals {
                 self.page_writes += 1;
                 self.edit_bytes += list.len() as u64;
             }
+            Record::SpaceClone { .. } | Record::SpaceDrop { .. } => self.space_changes += 1,
             Record::Commit { .. } => self.commits += 1,
         }
         for edit in edits {
@@ -370,8 +383,9 @@ impl<W: Write> Printer<'_, W> {
         let (name, bytes) = (type_name(record), record.log_bytes());
         let write = match record {
             Record::PageWrite { page, base, .. } => Some((page, base)),
-            Record::Begin { .. } | Record::Commit { .. } => None,
+            _ => None,
         };
+        let spaces = spaces_of(record);
         if self.json {
             let mut fields = vec![
                 ("kind", text("record")),
@@ -384,11 +398,19 @@ impl<W: Write> Printer<'_, W> {
                 fields.push(("page", number(page.number)));
                 fields.push(("base", text(base)));
             }
+            fields.extend(
+                spaces
+                    .into_iter()
+                    .map(|(part, space)| (part, number(space))),
+            );
             self.object(&fields)?;
         } else {
             write!(self.out, "    {lsn} {name}")?;
             if let Some((page, base)) = write {
                 write!(self.out, " of page {page} at {base}")?;
+            }
+            for (part, space) in spaces {
+                write!(self.out, " {part} {space}")?;
             }
             writeln!(self.out, ", {bytes} bytes")?;
         }
@@ -459,6 +481,7 @@ impl<W: Write> Printer<'_, W> {
             ("blobs", totals.blobs),
             ("begin_records", totals.begins),
             ("page_write_records", totals.page_writes),
+            ("space_change_records", totals.space_changes),
             ("commit_records", totals.commits),
             ("write_edits", totals.writes),
             ("shift_edits", totals.shifts),

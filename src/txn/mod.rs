@@ -39,7 +39,7 @@ pub use write_set::Key;
 use crate::base::sync::{AtomicU64, Ordering};
 use crate::base::{CancelFlag, Error, Lsn, PageId, Result, SqlState, TreeId, TxnId};
 use crate::btree::{self, Value};
-use crate::pages::{Batch, Finished, Pages, Snapshot};
+use crate::pages::{Batch, Finished, Pages, Snapshot, SpaceChange};
 use crate::wal::{Blob, Log};
 use locks::{Locks, TryLock};
 use trees::Trees;
@@ -97,7 +97,7 @@ pub fn create_spaces(pages: &Pages, log: &Log, spaces: Vec<NewSpace>) -> Result<
         Trees::create(&mut batch, new.space, new.tree, &Arc::new(content))?;
     }
     let mut finished = batch.finish();
-    let blob = make_blob(TxnId(0), &mut finished);
+    let blob = make_blob(TxnId(0), &mut finished, None);
     let reservation = log.reserve(blob.len());
     let lsn = reservation.end();
     finished.install(lsn);
@@ -134,6 +134,7 @@ impl Transactions {
             writes: BTreeMap::new(),
             created: Vec::new(),
             dropped: Vec::new(),
+            space_change: None,
             held: Vec::new(),
             depends_on: Lsn::ZERO,
         }
@@ -166,6 +167,7 @@ pub struct Transaction {
     writes: BTreeMap<TreeId, Arc<TreeWrites>>,
     created: Vec<TreeId>,
     dropped: Vec<TreeId>,
+    space_change: Option<SpaceChange>,
     held: Vec<LockTarget>,
     depends_on: Lsn,
 }
@@ -349,6 +351,12 @@ impl Transaction {
         }
     }
 
+    /// Makes or drops a space with the commit of this transaction, which writes to another one.
+    /// [`Pages::prepare_space_change`] comes before the installation.
+    pub fn change_space(&mut self, change: SpaceChange) {
+        self.space_change = Some(change);
+    }
+
     /// Whether this transaction made the tree, so that nobody else can know of it.
     pub fn created(&self, tree: TreeId) -> bool {
         self.created.contains(&tree)
@@ -443,7 +451,7 @@ impl Transaction {
         if finished.is_empty() {
             return Ok(self.depends_on);
         }
-        let blob = make_blob(self.id, &mut finished);
+        let blob = make_blob(self.id, &mut finished, self.space_change);
 
         let reservation = log.reserve(blob.len());
         let lsn = reservation.end();
@@ -494,9 +502,14 @@ impl Drop for Transaction {
     }
 }
 
-fn make_blob(txn: TxnId, finished: &mut Finished<'_>) -> Blob {
+fn make_blob(txn: TxnId, finished: &mut Finished<'_>, space: Option<SpaceChange>) -> Blob {
     let mut blob = Blob::begin(txn, finished.edits_bytes_max());
     finished.take_edits(|page, base, edits| blob.page_write(page, base, edits));
+    match space {
+        Some(SpaceChange::Clone { from, to }) => blob.space_clone(from, to),
+        Some(SpaceChange::Drop { space }) => blob.space_drop(space),
+        None => {}
+    }
     blob.commit(unix_micros());
     blob
 }

@@ -19,10 +19,14 @@ const _: () = assert!(RECORD_HEADER == TYPE_AT + 1);
 const BEGIN_BODY: usize = 8;
 const PAGE_WRITE_BODY: usize = 4 + 4 + 8;
 const COMMIT_BODY: usize = 8 + 8;
+const SPACE_CLONE_BODY: usize = 4 + 4;
+const SPACE_DROP_BODY: usize = 4;
 
 const BEGIN: u8 = 1;
 const PAGE_WRITE: u8 = 2;
 const COMMIT: u8 = 3;
+const SPACE_CLONE: u8 = 5;
+const SPACE_DROP: u8 = 6;
 
 /// One record, its bytes still in the blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +40,15 @@ pub enum Record<'a> {
         base: Lsn,
         edits: &'a [u8],
     },
+    /// From here on the space `to` holds what `from` holds.
+    SpaceClone {
+        from: u32,
+        to: u32,
+    },
+    /// From here on the space holds nothing.
+    SpaceDrop {
+        space: u32,
+    },
     Commit {
         txn: TxnId,
         unix_micros: i64,
@@ -48,6 +61,8 @@ impl Record<'_> {
         let body = match self {
             Record::Begin { .. } => BEGIN_BODY,
             Record::PageWrite { edits, .. } => PAGE_WRITE_BODY + edits.len(),
+            Record::SpaceClone { .. } => SPACE_CLONE_BODY,
+            Record::SpaceDrop { .. } => SPACE_DROP_BODY,
             Record::Commit { .. } => COMMIT_BODY,
         };
         (RECORD_HEADER + body) as u64
@@ -81,6 +96,14 @@ impl Blob {
         let space = page.space.to_le_bytes();
         let number = page.number.to_le_bytes();
         self.record(PAGE_WRITE, &[&space, &number, &base.0.to_le_bytes(), edits]);
+    }
+
+    pub fn space_clone(&mut self, from: u32, to: u32) {
+        self.record(SPACE_CLONE, &[&from.to_le_bytes(), &to.to_le_bytes()]);
+    }
+
+    pub fn space_drop(&mut self, space: u32) {
+        self.record(SPACE_DROP, &[&space.to_le_bytes()]);
     }
 
     /// Ends the blob; its length is fixed from here on.
@@ -224,6 +247,11 @@ fn parse_body<'a>(kind: u8, mut body: Reader<'a>) -> Option<Record<'a>> {
             base: Lsn(body.u64()?),
             edits: body.take(body.remaining())?,
         },
+        SPACE_CLONE => Record::SpaceClone {
+            from: body.u32()?,
+            to: body.u32()?,
+        },
+        SPACE_DROP => Record::SpaceDrop { space: body.u32()? },
         COMMIT => Record::Commit {
             txn: TxnId(body.u64()?),
             unix_micros: body.u64()?.cast_signed(),
@@ -284,6 +312,8 @@ mod tests {
         };
         blob.page_write(page, Lsn(30), b"edits");
         blob.page_write(page, Lsn::ZERO, b"");
+        blob.space_clone(3, 8);
+        blob.space_drop(9);
         blob.commit(-5);
         blob.seal()
     }
@@ -307,6 +337,8 @@ mod tests {
                 base: Lsn::ZERO,
                 edits: b"",
             },
+            Record::SpaceClone { from: 3, to: 8 },
+            Record::SpaceDrop { space: 9 },
             Record::Commit {
                 txn: TxnId(7),
                 unix_micros: -5,
