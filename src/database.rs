@@ -7,6 +7,7 @@
 //! | `data` | the pages, as of the last checkpoint |
 //! | `wal/` | the log since then |
 
+mod change;
 mod checkpointer;
 mod databases;
 
@@ -26,6 +27,7 @@ use checkpointer::{Checkpointer, Limits};
 
 use databases::Databases;
 
+pub use change::{DatabaseChange, NewDatabase};
 pub use checkpointer::CheckpointStats;
 pub use databases::{Connected, DatabaseDef};
 

@@ -2,12 +2,14 @@
 //!
 //! Nothing here knows another layer, touches a file or waits.
 
+mod blocking;
 pub mod bytes;
 mod cancel;
 pub mod error;
 pub mod ids;
 pub mod sync;
 
+pub(crate) use blocking::blocking;
 pub use cancel::CancelFlag;
 pub use error::{Error, Report, Result, SqlState};
 pub use ids::{Lsn, Oid, PageId, RowId, TreeId, TxnId};

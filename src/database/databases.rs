@@ -108,8 +108,22 @@ struct Entry {
     /// Made for the first client.
     tables: Arc<Mutex<Option<Arc<Tables>>>>,
     connected: BTreeMap<u64, Seat>,
-    /// Who wants to connect waits: it is being copied or dropped.
-    is_closed: bool,
+    access: Access,
+}
+
+/// ```text
+///        close               close, to drop it
+/// Held ◄──────── Open ──────────────────────► Leaving ──► gone
+///   └────────────►▲◄────────────────────────────┘
+///      done                    given up
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    Open,
+    /// Who wants to connect waits: it is being copied or renamed.
+    Held,
+    /// The same, and nobody looks at its pages any more.
+    Leaving,
 }
 
 /// How a session is told to end.
@@ -124,7 +138,7 @@ impl Entry {
             def,
             tables: Arc::default(),
             connected: BTreeMap::new(),
-            is_closed: false,
+            access: Access::Open,
         }
     }
 }
@@ -227,19 +241,38 @@ impl Databases {
     }
 
     /// Lets nobody connect to a database as long as the guard lives.
-    pub(super) fn close(&self, oid: Oid) -> Closed<'_> {
-        self.set_closed(oid, true);
+    pub(super) fn close(&self, oid: Oid, access: Access) -> Closed<'_> {
+        self.set_access(oid, access);
         Closed {
             databases: self,
             oid,
         }
     }
 
-    fn set_closed(&self, oid: Oid, is_closed: bool) {
+    fn set_access(&self, oid: Oid, access: Access) {
         if let Some(entry) = self.state.lock().by_oid.get_mut(&oid) {
-            entry.is_closed = is_closed;
+            entry.access = access;
         }
         self.changed.notify_waiters();
+    }
+
+    /// Keeps a database from being dropped as long as the guard lives; `None`: it is gone, or
+    /// going.
+    fn visit(&self, oid: Oid) -> Option<Visit<'_>> {
+        let mut state = self.state.lock();
+        state.sessions += 1;
+        let session = state.sessions;
+        let entry = state.by_oid.get_mut(&oid)?;
+        if entry.access == Access::Leaving {
+            return None;
+        }
+        let (cancel, ended) = (Arc::default(), watch::channel(false).0);
+        entry.connected.insert(session, Seat { cancel, ended });
+        Some(Visit {
+            databases: self,
+            oid,
+            session,
+        })
     }
 
     /// Returns when something has changed since `seen` was last looked at.
@@ -266,7 +299,7 @@ impl Databases {
                 format!("database \"{name}\" is not currently accepting connections"),
             ));
         }
-        if entry.is_closed {
+        if entry.access != Access::Open {
             return Ok(None);
         }
         let (ended, is_ended) = watch::channel(false);
@@ -308,7 +341,20 @@ pub(super) struct Closed<'a> {
 
 impl Drop for Closed<'_> {
     fn drop(&mut self) {
-        self.databases.set_closed(self.oid, false);
+        self.databases.set_access(self.oid, Access::Open);
+    }
+}
+
+/// Looks at a database for a moment.
+struct Visit<'a> {
+    databases: &'a Databases,
+    oid: Oid,
+    session: u64,
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        self.databases.leave(self.oid, self.session);
     }
 }
 
@@ -395,6 +441,19 @@ impl Database {
     /// The databases there are, in the order of their OIDs.
     pub fn databases(&self) -> Vec<Arc<DatabaseDef>> {
         self.databases.all()
+    }
+
+    /// How much a database holds, free pages included, and however much of it is shared with
+    /// others; nothing if it has just been dropped.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub fn database_bytes(&self, def: &DatabaseDef) -> Result<u64> {
+        let Some(_visit) = self.databases.visit(def.oid) else {
+            return Ok(0);
+        };
+        let snapshot = self.pages.snapshots().register(|| self.log.durable_lsn());
+        self.pages.space_bytes(def.space, snapshot.lsn())
     }
 
     fn open_tables(

@@ -260,6 +260,13 @@ pub struct FreeList {
 }
 
 impl Pages {
+    /// The bytes of all pages that a space has used so far.
+    pub fn space_bytes(&self, space: u32, snapshot: Lsn) -> Result<u64> {
+        let id = allocator(space);
+        let state = Space::read(id, &*self.read(id, snapshot)?)?;
+        Ok(u64::from(state.high_water) * PAGE_SIZE as u64)
+    }
+
     /// Reads and checks a space's whole free list.
     pub fn free_list(&self, space: u32, snapshot: Lsn) -> Result<FreeList> {
         let id = allocator(space);

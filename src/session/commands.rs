@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::base::blocking;
 use crate::base::{Error, Result, SqlState};
 use crate::session::Session;
 use crate::session::block::{Block, not_in_blocks, only_in_blocks, only_in_blocks_warning};
@@ -14,7 +15,6 @@ use crate::session::statement::{Statement, text_field};
 use crate::sql::ast;
 use crate::sql::ast::{Isolation, SetValue, TransactionModes};
 use crate::sql::bind::{bind_expr, resolve_type};
-use crate::sql::exec::blocking;
 use crate::sql::expr::{ExprContext, eval};
 use crate::sql::func::EvalContext;
 use crate::sql::ir::{BindContext, Field};
@@ -24,6 +24,7 @@ impl Session {
     pub(super) async fn session_command<C: Client>(
         &mut self,
         statement: &Statement,
+        alone: bool,
         client: &mut C,
     ) -> Result<Progress> {
         use ast::Statement as S;
@@ -83,6 +84,10 @@ impl Session {
                 self.enter();
                 blocking(true, || self.connected.database().checkpoint())?;
                 done("CHECKPOINT")
+            }
+            S::CreateDatabase { .. } | S::AlterDatabase { .. } | S::DropDatabase { .. } => {
+                let statement = &statement.ast;
+                done(self.database_command(statement, alone, client).await?)
             }
             _ => Err(Error::new(
                 SqlState::INTERNAL_ERROR,

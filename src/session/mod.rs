@@ -21,6 +21,7 @@ mod client;
 mod commands;
 mod copy;
 mod cursors;
+mod databases;
 mod definitions;
 mod extended;
 mod identifiers;

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use crate::base::CancelFlag;
+use crate::base::blocking;
 use crate::base::{Error, Result, SqlState};
 use crate::session::Session;
 use crate::session::block::{Block, not_in_blocks};
@@ -14,7 +15,6 @@ use crate::session::portal::Source;
 use crate::session::statement::{Class, Statement, writes};
 use crate::session::timer::Timer;
 use crate::sql::ast;
-use crate::sql::exec::blocking;
 use crate::sql::func::EvalContext;
 use crate::sql::func::catalog::with_names;
 use crate::sql::ir::Field;
@@ -57,7 +57,7 @@ impl Session {
                 let tag = self.transaction_command(command, client).await?;
                 Ok(Progress::Done(tag))
             }
-            Class::Session => Box::pin(self.session_command(statement, client)).await,
+            Class::Session => Box::pin(self.session_command(statement, alone, client)).await,
             Class::Engine => self.start_engine(statement, params, alone, client).await,
         }
     }
@@ -71,14 +71,7 @@ impl Session {
     ) -> Result<Progress> {
         self.enter();
         self.check_place(&statement.ast, alone)?;
-        if self.quick.read_only
-            && let Some(what) = writes(&statement.ast)
-        {
-            return Err(Error::new(
-                SqlState::READ_ONLY_SQL_TRANSACTION,
-                format!("cannot execute {what} in a read-only transaction"),
-            ));
-        }
+        writes(&statement.ast).map_or(Ok(()), |what| self.check_writable(what))?;
         self.has_queried = true;
         let Some(prepared) = &statement.prepared else {
             return Err(Error::new(
@@ -104,6 +97,17 @@ impl Session {
             Outcome::CopyIn(copy) => Progress::CopyIn(copy),
             Outcome::CopyOut(copy) => Progress::CopyOut(copy),
         })
+    }
+
+    /// 25006 for what a READ ONLY transaction may not run.
+    pub(super) fn check_writable(&self, what: &str) -> Result<()> {
+        match self.quick.read_only {
+            false => Ok(()),
+            true => Err(Error::new(
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+                format!("cannot execute {what} in a read-only transaction"),
+            )),
+        }
     }
 
     /// 25001 for what must be a transaction of its own.
