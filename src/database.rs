@@ -346,6 +346,7 @@ fn replay(pages: &Pages, end: Lsn, blob: &[u8]) -> Result<()> {
     for record in wal::records(blob) {
         match record? {
             Record::PageWrite { page, base, edits } => pages.apply(page, base, edits, end)?,
+            Record::PageRefs { first, places } => pages.recover_stored(first, places)?,
             Record::SpaceClone { from, to } => {
                 pages.recover_space_change(SpaceChange::Clone { from, to })?;
             }
@@ -416,7 +417,7 @@ const DATA: &str = "data";
 const CONTROL_NEW: &str = "control.new";
 const MAGIC: [u8; 8] = *b"WALNUTDB";
 /// Raised with every change of a file format.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 const CONTROL_BYTES: usize = 8 + 4 + 8 + 4 + 4;
 
 /// The control file, little-endian: magic, format (u32), database id (u64), state (u32), CRC-32 of

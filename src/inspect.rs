@@ -185,6 +185,7 @@ fn type_name(record: &Record<'_>) -> &'static str {
     match record {
         Record::Begin { .. } => "begin",
         Record::PageWrite { .. } => "page write",
+        Record::PageRefs { .. } => "page references",
         Record::SpaceClone { .. } => "space clone",
         Record::SpaceDrop { .. } => "space drop",
         Record::Commit { .. } => "commit",
@@ -212,6 +213,7 @@ struct Totals {
     blobs: u64,
     begins: u64,
     page_writes: u64,
+    page_refs: u64,
     space_changes: u64,
     commits: u64,
     writes: u64,
@@ -245,6 +247,7 @@ impl Totals {
                 self.page_writes += 1;
                 self.edit_bytes += list.len() as u64;
             }
+            Record::PageRefs { .. } => self.page_refs += 1,
             Record::SpaceClone { .. } | Record::SpaceDrop { .. } => self.space_changes += 1,
             Record::Commit { .. } => self.commits += 1,
         }
@@ -381,9 +384,10 @@ impl<W: Write> Printer<'_, W> {
 
     fn record(&mut self, lsn: Lsn, record: &Record<'_>, edits: &[Edit<'_>]) -> io::Result<()> {
         let (name, bytes) = (type_name(record), record.log_bytes());
-        let write = match record {
-            Record::PageWrite { page, base, .. } => Some((page, base)),
-            _ => None,
+        let (page, base) = match record {
+            Record::PageWrite { page, base, .. } => (Some(page), Some(base)),
+            Record::PageRefs { first, .. } => (Some(first), None),
+            _ => (None, None),
         };
         let spaces = spaces_of(record);
         if self.json {
@@ -393,11 +397,11 @@ impl<W: Write> Printer<'_, W> {
                 ("lsn", text(lsn)),
                 ("bytes", number(bytes)),
             ];
-            if let Some((page, base)) = write {
+            if let Some(page) = page {
                 fields.push(("space", number(page.space)));
                 fields.push(("page", number(page.number)));
-                fields.push(("base", text(base)));
             }
+            fields.extend(base.map(|base| ("base", text(base))));
             fields.extend(
                 spaces
                     .into_iter()
@@ -406,8 +410,11 @@ impl<W: Write> Printer<'_, W> {
             self.object(&fields)?;
         } else {
             write!(self.out, "    {lsn} {name}")?;
-            if let Some((page, base)) = write {
-                write!(self.out, " of page {page} at {base}")?;
+            if let Some(page) = page {
+                write!(self.out, " of page {page}")?;
+            }
+            if let Some(base) = base {
+                write!(self.out, " at {base}")?;
             }
             for (part, space) in spaces {
                 write!(self.out, " {part} {space}")?;
@@ -481,6 +488,7 @@ impl<W: Write> Printer<'_, W> {
             ("blobs", totals.blobs),
             ("begin_records", totals.begins),
             ("page_write_records", totals.page_writes),
+            ("page_reference_records", totals.page_refs),
             ("space_change_records", totals.space_changes),
             ("commit_records", totals.commits),
             ("write_edits", totals.writes),

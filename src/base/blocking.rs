@@ -1,7 +1,7 @@
-//! Synchronous work in tasks.
+//! Long work on a worker thread.
 
 /// Runs long synchronous work without holding up the other tasks of this worker thread.
-pub(crate) fn blocking<T>(heavy: bool, work: impl FnOnce() -> T) -> T {
+pub fn blocking<T>(heavy: bool, work: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};
     let multi = || {
         let handle = Handle::try_current();

@@ -53,6 +53,16 @@ impl SlotState {
         self.slots.as_mut().expect("made before a slot is wanted")
     }
 
+    /// Recovery: a slot is in use that the superblock's map does not know.
+    pub(super) fn mark(&mut self, slot: SlotNumber) {
+        self.slots().mark(slot);
+    }
+
+    /// Whether it is known which slots clones share.
+    pub(super) fn are_made(&self) -> bool {
+        self.slots.is_some()
+    }
+
     pub(super) fn is_shared(&self, slot: SlotNumber) -> bool {
         self.slots
             .as_ref()
@@ -103,7 +113,7 @@ impl Store {
         Ok(self.place(page)? != Place::NONE)
     }
 
-    fn place(&self, page: PageId) -> Result<Place> {
+    pub(super) fn place(&self, page: PageId) -> Result<Place> {
         if let Some(place) = self.map.read().get(page) {
             return Ok(place);
         }

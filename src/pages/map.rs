@@ -287,12 +287,13 @@ impl PageMap {
         Ok(())
     }
 
-    /// Enters the place of a page, whose path is loaded. The one it had is released.
+    /// Enters the place of a page, whose path is loaded, or none. The one it had is released.
     ///
     /// # Panics
     /// For a page that cannot be stored, none of which is ever allocated, and if the path is not
     /// loaded.
     pub(super) fn set(&mut self, page: PageId, place: Place, slots: &mut SlotState) {
+        assert!(slots.are_made(), "what clones share must be known");
         let (node, index) = self.change_path(page, DEPTH - 1, slots);
         let before = std::mem::replace(&mut node.entries[index], place);
         if before != Place::NONE {
@@ -383,7 +384,7 @@ impl PageMap {
     /// Has the map of a space, which holds nothing, point to that of another, which is stored.
     /// Both are loaded.
     pub(super) fn share_space(&mut self, from: u32, to: u32, slots: &mut SlotState) {
-        assert!(self.is_space_stored(from) && !self.holds_space(to), "P13");
+        assert!(self.is_space_stored(from) && !self.holds_space(to), "P14");
         let (place, _) = self.space(from).expect("it is stored");
         let (node, index) = self.change_path(first_page(to), SPACE_LEVEL - 1, slots);
         node.entries[index] = place;

@@ -49,7 +49,11 @@
 //!   a page that is rotten, misplaced or older than it should be is never served, and never stored
 //!   again by a checkpoint, which writes only what it finds in memory.
 //!   `damaged_and_swapped_pages_are_found_and_never_served`.
-//! - **P13** A space is cloned only when a durable checkpoint holds all that was ever installed in
+//! - **P13** A page that is stored before it is committed lies in a pending extent, is written once
+//!   and never changed before the commit, and is synced before its blob is published. A durable map
+//!   names no slot that is not synced, for each of its syncs comes after the writes it tells of.
+//!   `stored_pages_come_with_their_commit_or_not_at_all`.
+//! - **P14** A space is cloned only when a durable checkpoint holds all that was ever installed in
 //!   it and nobody writes to it, from that check until the clone's blob is durable and the clone
 //!   is in the map. So between any checkpoint that recovery may begin with and that blob the log
 //!   has no edits of the template, and the template's map is, in every superblock of that stretch,
@@ -62,6 +66,7 @@
 
 mod allocator;
 mod batch;
+mod bulk;
 mod cache;
 mod check;
 mod checkpoint;
@@ -81,8 +86,9 @@ pub(crate) mod harness;
 #[cfg(test)]
 mod tests;
 
-pub use allocator::FreeList;
+pub use allocator::{Extent, FreeList};
 pub use batch::{Batch, Finished, PageEditor};
+pub use bulk::STORED_LSN;
 pub use cache::{CacheStats, Pages};
 pub use check::FileReport;
 pub use checkpoint::{Checkpointed, Start};

@@ -3,7 +3,7 @@
 //! A clone takes no pages along, only a pointer to the page map of its template as the last
 //! checkpoint stored it ([`super::map`]). So that is possible only if all that was ever installed
 //! in the template is stored, and nobody writes there meanwhile; and recovery, which replays the
-//! log from that checkpoint or a later one, comes upon the template in the same state (P13).
+//! log from that checkpoint or a later one, comes upon the template in the same state (P14).
 //!
 //! A dropped space stays in the map until the next checkpoint: the one that runs may have chosen
 //! its lsn before. Its number is not used again before a superblock without it is durable.
@@ -113,7 +113,7 @@ impl Pages {
                 let mut map = store.map.write();
                 map.load_space(&store.file, from)?;
                 map.load_space(&store.file, to)?;
-                // A checkpoint in front of it in the log may have it already (P13).
+                // A checkpoint in front of it in the log may have it already (P14).
                 if map.holds_space(to) {
                     return Ok(());
                 }

@@ -66,7 +66,6 @@ pub struct Identity {
 }
 
 pub struct Session {
-    connected: Connected,
     settings: Settings,
     /// The client is to be told of changed settings before the next ReadyForQuery.
     report_due: bool,
@@ -90,6 +89,8 @@ pub struct Session {
     in_batch: bool,
     timer: Option<Timer>,
     no_params: Arc<[Datum]>,
+    /// Dropped last: what a transaction gives back when it ends is part of its database.
+    connected: Connected,
 }
 
 /// Settings that every statement looks at, in the form it needs.
@@ -137,7 +138,6 @@ impl Session {
             server: Some(connected.database().clone()),
         };
         let mut session = Session {
-            connected,
             cx: StatementContext {
                 session: Arc::new(info),
                 format: Arc::new(settings.format()),
@@ -158,6 +158,7 @@ impl Session {
             in_batch: false,
             timer: None,
             no_params: Arc::from([]),
+            connected,
         };
         session.apply_settings();
         Ok(session)

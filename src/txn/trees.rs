@@ -11,6 +11,7 @@ use crate::base::{Error, Lsn, PageId, Result, TreeId};
 use crate::btree::{self, Cursor};
 use crate::pages::{Batch, Pages};
 use crate::txn::internal;
+use crate::txn::runs::FinishedRun;
 use crate::txn::write_set::TreeWrites;
 
 /// The directory's root: the first page the allocator gives, its own being number 0.
@@ -43,7 +44,7 @@ impl Trees {
                 "the directory's root came to be page {directory}"
             )));
         }
-        trees.build(batch, tree, Some(content))?;
+        trees.build(batch, tree, Some(content), None)?;
         Ok(())
     }
 
@@ -75,17 +76,24 @@ impl Trees {
         self.roots.read().get(&tree).copied()
     }
 
-    /// Builds a new tree from its whole content and enters it into the directory.
+    /// Builds a new tree from its whole content and enters it into the directory. The content may
+    /// be in a run for the most part.
     pub(super) fn build(
         &self,
         batch: &mut Batch<'_>,
         tree: TreeId,
         content: Option<&Arc<TreeWrites>>,
+        run: Option<&FinishedRun>,
     ) -> Result<PageId> {
-        let root = match content {
-            Some(writes) => btree::bulk_build(batch, self.space, writes.entries().map(Ok))?,
-            None => btree::create(batch, self.space)?,
+        let root = match (content, run) {
+            (Some(writes), None) => btree::bulk_build(batch, self.space, writes.entries().map(Ok))?,
+            _ => btree::create(batch, self.space)?,
         };
+        if let Some(run) = run {
+            btree::adopt(batch, root, run.run.root)?;
+            run.keep(batch)?;
+            content.map_or(Ok(()), |content| content.apply(batch, root))?;
+        }
         btree::put(
             batch,
             self.directory(),
@@ -154,6 +162,9 @@ pub(super) fn verify(pages: &Arc<Pages>, space: u32, snapshot: Lsn) -> Result<()
         if !used.insert(page) {
             return Err(used_twice(page));
         }
+    }
+    for extent in pages.pending_extents(space, snapshot)? {
+        used.extend((0..extent.count).map(|at| extent.page(at)));
     }
     let allocated = free.high_water as usize;
     if used.len() + 1 != allocated {

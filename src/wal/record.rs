@@ -18,6 +18,7 @@ const _: () = assert!(RECORD_HEADER == TYPE_AT + 1);
 // The bytes of the bodies; those of a page write before its edits.
 const BEGIN_BODY: usize = 8;
 const PAGE_WRITE_BODY: usize = 4 + 4 + 8;
+const PAGE_REFS_BODY: usize = 4 + 4;
 const COMMIT_BODY: usize = 8 + 8;
 const SPACE_CLONE_BODY: usize = 4 + 4;
 const SPACE_DROP_BODY: usize = 4;
@@ -25,6 +26,7 @@ const SPACE_DROP_BODY: usize = 4;
 const BEGIN: u8 = 1;
 const PAGE_WRITE: u8 = 2;
 const COMMIT: u8 = 3;
+const PAGE_REFS: u8 = 4;
 const SPACE_CLONE: u8 = 5;
 const SPACE_DROP: u8 = 6;
 
@@ -39,6 +41,11 @@ pub enum Record<'a> {
         page: PageId,
         base: Lsn,
         edits: &'a [u8],
+    },
+    /// Whole pages that were stored before: the places of those from `first` on.
+    PageRefs {
+        first: PageId,
+        places: &'a [u8],
     },
     /// From here on the space `to` holds what `from` holds.
     SpaceClone {
@@ -61,6 +68,7 @@ impl Record<'_> {
         let body = match self {
             Record::Begin { .. } => BEGIN_BODY,
             Record::PageWrite { edits, .. } => PAGE_WRITE_BODY + edits.len(),
+            Record::PageRefs { places, .. } => PAGE_REFS_BODY + places.len(),
             Record::SpaceClone { .. } => SPACE_CLONE_BODY,
             Record::SpaceDrop { .. } => SPACE_DROP_BODY,
             Record::Commit { .. } => COMMIT_BODY,
@@ -96,6 +104,13 @@ impl Blob {
         let space = page.space.to_le_bytes();
         let number = page.number.to_le_bytes();
         self.record(PAGE_WRITE, &[&space, &number, &base.0.to_le_bytes(), edits]);
+    }
+
+    /// Adds places of stored pages; what they mean is the page layer's business.
+    pub fn page_refs(&mut self, first: PageId, places: &[u8]) {
+        let space = first.space.to_le_bytes();
+        let number = first.number.to_le_bytes();
+        self.record(PAGE_REFS, &[&space, &number, places]);
     }
 
     pub fn space_clone(&mut self, from: u32, to: u32) {
@@ -247,6 +262,13 @@ fn parse_body<'a>(kind: u8, mut body: Reader<'a>) -> Option<Record<'a>> {
             base: Lsn(body.u64()?),
             edits: body.take(body.remaining())?,
         },
+        PAGE_REFS => Record::PageRefs {
+            first: PageId {
+                space: body.u32()?,
+                number: body.u32()?,
+            },
+            places: body.take(body.remaining())?,
+        },
         SPACE_CLONE => Record::SpaceClone {
             from: body.u32()?,
             to: body.u32()?,
@@ -312,6 +334,7 @@ mod tests {
         };
         blob.page_write(page, Lsn(30), b"edits");
         blob.page_write(page, Lsn::ZERO, b"");
+        blob.page_refs(page, b"places");
         blob.space_clone(3, 8);
         blob.space_drop(9);
         blob.commit(-5);
@@ -336,6 +359,10 @@ mod tests {
                 page,
                 base: Lsn::ZERO,
                 edits: b"",
+            },
+            Record::PageRefs {
+                first: page,
+                places: b"places",
             },
             Record::SpaceClone { from: 3, to: 8 },
             Record::SpaceDrop { space: 9 },

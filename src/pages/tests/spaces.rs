@@ -69,7 +69,11 @@ impl Lives {
         let store = Store::over(self.log.clone(), |durable| {
             let (pages, start) = Pages::open(&self.disk, path(), DATABASE, CAPACITY, durable)?;
             let from = start.position.lsn;
-            let mut changes = self.changes.iter().filter(|(lsn, _)| *lsn > from).peekable();
+            let mut changes = self
+                .changes
+                .iter()
+                .filter(|(lsn, _)| *lsn > from)
+                .peekable();
             let log = self.log.iter().filter(|(.., lsn)| *lsn > from);
             for (page, base, edits, lsn) in log {
                 while let Some((_, change)) = changes.next_if(|(at, _)| at < lsn) {
