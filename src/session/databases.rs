@@ -7,7 +7,6 @@ use crate::base::error::Severity;
 use crate::base::{Error, Report, Result, SqlState};
 use crate::database::{DatabaseChange, NewDatabase};
 use crate::session::Session;
-use crate::session::block::{Block, not_in_blocks};
 use crate::session::client::Client;
 use crate::session::run::while_connected;
 use crate::sql::ast;
@@ -67,7 +66,7 @@ impl Session {
             _ => "ALTER DATABASE",
         };
         self.check_writable(what)?;
-        self.check_alone(what, alone)?;
+        self.check_database_alone(what, alone)?;
         self.has_queried = true;
         match statement {
             ast::Statement::CreateDatabase { name, options } => {
@@ -94,14 +93,13 @@ impl Session {
 
     /// PostgreSQL allows ALTER DATABASE in a block and takes it back with it; here each of these
     /// is durable at once.
-    fn check_alone(&self, what: &str, alone: bool) -> Result<()> {
-        let is_alone = alone && self.block != Block::InBlock && !self.has_queried;
+    fn check_database_alone(&self, what: &str, alone: bool) -> Result<()> {
+        let is_alone = self.check_alone(what, alone);
         match what {
-            _ if is_alone => Ok(()),
-            "ALTER DATABASE" => Err(Error::unsupported(
+            "ALTER DATABASE" if is_alone.is_err() => Err(Error::unsupported(
                 "ALTER DATABASE inside a transaction block is",
             )),
-            what => Err(not_in_blocks(what)),
+            _ => is_alone,
         }
     }
 

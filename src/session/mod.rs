@@ -53,7 +53,7 @@ use crate::session::portal::Portals;
 use crate::session::settings::Settings;
 use crate::session::statement::Statements;
 use crate::session::timer::Timer;
-use crate::sql::context::{SessionInfo, StatementContext};
+use crate::sql::context::{SessionInfo, SettingChanges, StatementContext};
 use crate::table::Txn;
 use crate::types::Datum;
 
@@ -135,6 +135,7 @@ impl Session {
             client_address: identity.client_address,
             server_version: SERVER_VERSION,
             settings: Vec::new(),
+            changes: Arc::new(SettingChanges::new(settings::checked)),
             server: Some(connected.database().clone()),
         };
         let mut session = Session {
@@ -241,6 +242,7 @@ impl Session {
         {
             error = worse;
         }
+        self.cx.session.changes.take();
         let next = self.block.after_error();
         self.end_now();
         self.block = next;
@@ -260,6 +262,14 @@ impl Session {
         if wanted {
             client.send(Reply::Notice(report));
         }
+    }
+
+    /// At the end of a statement: takes over what it has set.
+    fn take_changes(&mut self) -> Result<()> {
+        let changes = self.cx.session.changes.take();
+        changes
+            .into_iter()
+            .try_for_each(|(name, value, local)| self.settings.set_text(&name, &value, local))
     }
 
     /// Brings everything derived from the settings up to date.

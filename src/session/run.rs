@@ -89,6 +89,7 @@ impl Session {
                 Progress::Rows(Source::Engine(rows))
             }
             Outcome::Done { tag, notices } => {
+                self.take_changes()?;
                 notices
                     .iter()
                     .for_each(|notice| self.notice(notice, client));
@@ -117,6 +118,10 @@ impl Session {
             ast::Statement::CreateIndex(index) if index.concurrently => "CREATE INDEX CONCURRENTLY",
             _ => return Ok(()),
         };
+        self.check_alone(what, alone)
+    }
+
+    pub(super) fn check_alone(&self, what: &str, alone: bool) -> Result<()> {
         if self.block == Block::InBlock || !alone {
             return Err(not_in_blocks(what));
         }
@@ -146,6 +151,9 @@ impl Session {
                 self.send_some_rows(source, fields, formats, turn, client)
             })?;
             sent += count;
+            if at_end {
+                self.take_changes()?;
+            }
             if at_end || limit == Some(sent) {
                 return Ok((sent, at_end));
             }

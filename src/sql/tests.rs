@@ -37,6 +37,7 @@ impl Session {
             client_address: None,
             server_version: "15.0",
             settings: Vec::new(),
+            changes: crate::sql::context::SettingChanges::none(),
             server: Some(database.clone()),
         };
         Session {

@@ -14,6 +14,7 @@ static SESSION: LazyLock<SessionInfo> = LazyLock::new(|| SessionInfo {
     client_address: None,
     server_version: "15.0",
     settings: vec![("TimeZone".to_owned(), "UTC".to_owned())],
+    changes: crate::sql::context::SettingChanges::none(),
     server: None,
 });
 static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::default);

@@ -116,6 +116,7 @@ fn with_context<T>(f: impl FnOnce(&EvalContext<'_>) -> T) -> T {
         client_address: None,
         server_version: "15.0",
         settings: vec![("search_path".to_owned(), "public".to_owned())],
+        changes: crate::sql::context::SettingChanges::none(),
         server: None,
     };
     f(&EvalContext {

@@ -125,6 +125,7 @@ fn with_context<T>(f: impl FnOnce(&BindContext<'_>) -> T) -> T {
         client_address: None,
         server_version: "15.0",
         settings: Vec::new(),
+        changes: crate::sql::context::SettingChanges::none(),
         server: None,
     };
     f(&BindContext {
