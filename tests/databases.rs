@@ -246,12 +246,12 @@ async fn who_is_connected_keeps_a_database_unless_forced_out() {
         "done"
     );
 
-    let sleeping = tokio::spawn(async move {
-        outcome(
-            one.batch_execute("SELECT count(*) FROM generate_series(1, 1000000000)")
-                .await,
-        )
-    });
+    // One is idle in a transaction, one waits for its lock.
+    let rows = "CREATE TABLE t (a integer PRIMARY KEY); INSERT INTO t VALUES (1)";
+    assert_eq!(run_sql(&one, rows).await, "done");
+    assert_eq!(run_sql(&one, "BEGIN; DELETE FROM t").await, "done");
+    let waiting = connect(&server, "one").await;
+    let waiting = tokio::spawn(async move { run_sql(&waiting, "DELETE FROM t").await });
     tokio::time::sleep(Duration::from_millis(200)).await;
     let started = Instant::now();
     assert_eq!(
@@ -260,9 +260,10 @@ async fn who_is_connected_keeps_a_database_unless_forced_out() {
     );
     assert!(started.elapsed() < Duration::from_secs(5));
     assert_eq!(
-        sleeping.await.unwrap(),
+        waiting.await.unwrap(),
         "57P01: terminating connection due to administrator command"
     );
+    assert!(one.batch_execute("SELECT 1").await.is_err());
     for (name, expected) in [
         ("one", "3D000: database \"one\" does not exist"),
         (

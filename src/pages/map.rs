@@ -53,7 +53,7 @@ fn path(page: PageId) -> Option<[usize; DEPTH]> {
 
 /// The level of the nodes each of which is a space's own.
 const SPACE_LEVEL: usize = 2;
-const _: () = assert!(LEVEL_BITS * SPACE_LEVEL as u32 == SPACE_BITS);
+const _: () = assert!(LEVEL_BITS as usize * SPACE_LEVEL == SPACE_BITS as usize);
 
 /// A node in memory, compared with what its place holds.
 ///
