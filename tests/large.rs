@@ -1,5 +1,8 @@
 //! Transactions larger than the memory they may have.
 
+// A test fails by its `unwrap`.
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::Server;

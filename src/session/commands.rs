@@ -24,6 +24,7 @@ impl Session {
     pub(super) async fn session_command<C: Client>(
         &mut self,
         statement: &Statement,
+        alone: bool,
         client: &mut C,
     ) -> Result<Progress> {
         use ast::Statement as S;
@@ -81,8 +82,12 @@ impl Session {
             S::LockTable { .. } => Err(Error::unsupported("LOCK TABLE is")),
             S::Checkpoint => {
                 self.enter();
-                blocking(true, || self.database.checkpoint())?;
+                blocking(true, || self.connected.database().checkpoint())?;
                 done("CHECKPOINT")
+            }
+            S::CreateDatabase { .. } | S::AlterDatabase { .. } | S::DropDatabase { .. } => {
+                let statement = &statement.ast;
+                done(self.database_command(statement, alone, client).await?)
             }
             _ => Err(Error::new(
                 SqlState::INTERNAL_ERROR,

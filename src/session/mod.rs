@@ -21,6 +21,7 @@ mod client;
 mod commands;
 mod copy;
 mod cursors;
+mod databases;
 mod definitions;
 mod extended;
 mod identifiers;
@@ -37,20 +38,22 @@ mod transaction;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 pub use client::{Client, CopyInput, Formats, Reply, Status};
 pub use definitions::{SERVER_VERSION, server_setting};
 pub use request::{Bind, Request, Target};
 
 use crate::base::error::Severity;
 use crate::base::{CancelFlag, Error, Lsn, Report, Result, SqlState};
-use crate::database::Database;
+use crate::database::Connected;
 use crate::session::block::Block;
 use crate::session::plans::PlanCache;
 use crate::session::portal::Portals;
 use crate::session::settings::Settings;
 use crate::session::statement::Statements;
 use crate::session::timer::Timer;
-use crate::sql::context::{SessionInfo, StatementContext};
+use crate::sql::context::{SessionInfo, SettingChanges, StatementContext};
 use crate::table::Txn;
 use crate::types::Datum;
 
@@ -58,13 +61,11 @@ use crate::types::Datum;
 #[derive(Clone, Debug)]
 pub struct Identity {
     pub user: String,
-    pub database: String,
     pub backend_pid: i32,
     pub client_address: Option<String>,
 }
 
 pub struct Session {
-    database: Arc<Database>,
     settings: Settings,
     /// The client is to be told of changed settings before the next ReadyForQuery.
     report_due: bool,
@@ -88,6 +89,8 @@ pub struct Session {
     in_batch: bool,
     timer: Option<Timer>,
     no_params: Arc<[Datum]>,
+    /// Dropped last: what a transaction gives back when it ends is part of its database.
+    connected: Connected,
 }
 
 /// Settings that every statement looks at, in the form it needs.
@@ -111,7 +114,7 @@ impl Session {
     /// A session for a client that has been let in. `facts` are settings of the server; `options`
     /// are the settings asked for at startup.
     pub fn new(
-        database: Arc<Database>,
+        connected: Connected,
         identity: Identity,
         cancel: Arc<CancelFlag>,
         facts: &[(&'static str, String)],
@@ -125,16 +128,17 @@ impl Session {
         }
         let info = SessionInfo {
             user: identity.user,
-            database: identity.database,
+            database: connected.name().to_owned(),
+            database_oid: connected.oid(),
             search_path: Vec::new(),
             backend_pid: identity.backend_pid,
             client_address: identity.client_address,
             server_version: SERVER_VERSION,
             settings: Vec::new(),
-            server: Some(database.clone()),
+            changes: Arc::new(SettingChanges::new(settings::checked)),
+            server: Some(connected.database().clone()),
         };
         let mut session = Session {
-            database,
             cx: StatementContext {
                 session: Arc::new(info),
                 format: Arc::new(settings.format()),
@@ -155,9 +159,15 @@ impl Session {
             in_batch: false,
             timer: None,
             no_params: Arc::from([]),
+            connected,
         };
         session.apply_settings();
         Ok(session)
+    }
+
+    /// Becomes true when the session must end, because its database is about to be dropped.
+    pub fn ended(&self) -> watch::Receiver<bool> {
+        self.connected.ended()
     }
 
     /// Tells a new client the values of the reported settings.
@@ -232,6 +242,7 @@ impl Session {
         {
             error = worse;
         }
+        self.cx.session.changes.take();
         let next = self.block.after_error();
         self.end_now();
         self.block = next;
@@ -251,6 +262,14 @@ impl Session {
         if wanted {
             client.send(Reply::Notice(report));
         }
+    }
+
+    /// At the end of a statement: takes over what it has set.
+    fn take_changes(&mut self) -> Result<()> {
+        let changes = self.cx.session.changes.take();
+        changes
+            .into_iter()
+            .try_for_each(|(name, value, local)| self.settings.set_text(&name, &value, local))
     }
 
     /// Brings everything derived from the settings up to date.

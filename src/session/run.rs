@@ -57,7 +57,7 @@ impl Session {
                 let tag = self.transaction_command(command, client).await?;
                 Ok(Progress::Done(tag))
             }
-            Class::Session => Box::pin(self.session_command(statement, client)).await,
+            Class::Session => Box::pin(self.session_command(statement, alone, client)).await,
             Class::Engine => self.start_engine(statement, params, alone, client).await,
         }
     }
@@ -71,14 +71,7 @@ impl Session {
     ) -> Result<Progress> {
         self.enter();
         self.check_place(&statement.ast, alone)?;
-        if self.quick.read_only
-            && let Some(what) = writes(&statement.ast)
-        {
-            return Err(Error::new(
-                SqlState::READ_ONLY_SQL_TRANSACTION,
-                format!("cannot execute {what} in a read-only transaction"),
-            ));
-        }
+        writes(&statement.ast).map_or(Ok(()), |what| self.check_writable(what))?;
         self.has_queried = true;
         let Some(prepared) = &statement.prepared else {
             return Err(Error::new(
@@ -86,7 +79,7 @@ impl Session {
                 "the statement is not prepared",
             ));
         };
-        let txn = self.txn.get_or_insert_with(|| self.database.begin());
+        let txn = self.txn.get_or_insert_with(|| self.connected.begin());
         let work = execute(prepared, params, txn, &self.cx);
         let outcome = while_connected(work, &self.cx.cancel, client).await?;
         Ok(match outcome {
@@ -96,6 +89,7 @@ impl Session {
                 Progress::Rows(Source::Engine(rows))
             }
             Outcome::Done { tag, notices } => {
+                self.take_changes()?;
                 notices
                     .iter()
                     .for_each(|notice| self.notice(notice, client));
@@ -106,6 +100,17 @@ impl Session {
         })
     }
 
+    /// 25006 for what a READ ONLY transaction may not run.
+    pub(super) fn check_writable(&self, what: &str) -> Result<()> {
+        match self.quick.read_only {
+            false => Ok(()),
+            true => Err(Error::new(
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+                format!("cannot execute {what} in a read-only transaction"),
+            )),
+        }
+    }
+
     /// 25001 for what must be a transaction of its own.
     fn check_place(&self, statement: &ast::Statement, alone: bool) -> Result<()> {
         let what = match statement {
@@ -113,6 +118,10 @@ impl Session {
             ast::Statement::CreateIndex(index) if index.concurrently => "CREATE INDEX CONCURRENTLY",
             _ => return Ok(()),
         };
+        self.check_alone(what, alone)
+    }
+
+    pub(super) fn check_alone(&self, what: &str, alone: bool) -> Result<()> {
         if self.block == Block::InBlock || !alone {
             return Err(not_in_blocks(what));
         }
@@ -142,6 +151,9 @@ impl Session {
                 self.send_some_rows(source, fields, formats, turn, client)
             })?;
             sent += count;
+            if at_end {
+                self.take_changes()?;
+            }
             if at_end || limit == Some(sent) {
                 return Ok((sent, at_end));
             }

@@ -130,6 +130,9 @@ pub(super) fn classify(statement: &ast::Statement) -> Class {
         | S::Fetch { .. }
         | S::Close { .. }
         | S::LockTable { .. }
+        | S::CreateDatabase { .. }
+        | S::AlterDatabase { .. }
+        | S::DropDatabase { .. }
         | S::Checkpoint => Class::Session,
         _ => Class::Engine,
     }

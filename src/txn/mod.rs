@@ -41,12 +41,12 @@ pub use write_set::Key;
 use crate::base::sync::{AtomicU64, Ordering};
 use crate::base::{CancelFlag, Error, Lsn, PageId, Result, SqlState, TreeId, TxnId, blocking};
 use crate::btree::{self, Value};
-use crate::pages::{Batch, Extent, Finished, Pages, Snapshot};
+use crate::pages::{Batch, Extent, Finished, Pages, Snapshot, SpaceChange};
 use crate::wal::{Blob, Log};
 use locks::{Locks, TryLock};
 use runs::{FinishedRun, Load};
 use rustc_hash::FxHashMap;
-use trees::{SPACE, Trees};
+use trees::Trees;
 use write_set::{TreeWrites, change_bytes};
 
 /// How much of a tree goes to a run that it continues, and what goes to one of its own; of smaller
@@ -68,36 +68,75 @@ pub struct Transactions {
     log: Arc<Log>,
     locks: Locks,
     trees: Trees,
-    next_txn: AtomicU64,
+    ids: Arc<TxnIds>,
     /// What a transaction may hold in memory until it commits.
     bytes_max: u64,
 }
 
+/// The ids of the transactions of all databases.
+pub struct TxnIds {
+    next: AtomicU64,
+}
+
+impl TxnIds {
+    /// Ids from this one on have not been given out.
+    pub fn from(next: u64) -> TxnIds {
+        TxnIds {
+            next: AtomicU64::new(next),
+        }
+    }
+
+    /// Above all ids given out so far.
+    pub fn next(&self) -> u64 {
+        // Relaxed: ids need only differ.
+        self.next.load(Ordering::Relaxed)
+    }
+
+    fn give(&self) -> TxnId {
+        TxnId(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A space to be made: its number, and the one tree it begins with.
+pub struct NewSpace {
+    pub space: u32,
+    pub tree: TreeId,
+    pub content: Vec<(Key, Vec<u8>)>,
+}
+
+/// Makes the first spaces of a new data directory, ascending, durably and all at once.
+pub fn create_spaces(pages: &Pages, log: &Log, spaces: Vec<NewSpace>) -> Result<()> {
+    let mut batch = Batch::new(pages);
+    for new in spaces {
+        let mut content = TreeWrites::default();
+        let entries = new.content.into_iter();
+        entries.for_each(|(key, value)| content.set(key, Some(value)));
+        Trees::create(&mut batch, new.space, new.tree, &Arc::new(content))?;
+    }
+    let lsn = commit_alone(log, batch);
+    log.wait_commit_at_least(lsn)
+}
+
 impl Transactions {
-    /// Takes over a database whose log has been replayed into `pages`, or makes the first blob of
-    /// a new one. `next_txn`: above all ids that the log has seen. `bytes_max`: what a transaction
-    /// may hold in memory.
+    /// Takes over a space of a data directory whose log has been replayed into `pages`.
+    /// `bytes_max`: what a transaction may hold in memory.
     pub fn open(
         pages: Arc<Pages>,
         log: Arc<Log>,
-        next_txn: u64,
+        space: u32,
+        ids: Arc<TxnIds>,
         bytes_max: u64,
     ) -> Result<Arc<Self>> {
-        let next_txn = AtomicU64::new(next_txn);
-        let trees = match log.next_lsn() == Lsn::ZERO {
-            true => Trees::create(&pages, &log)?,
-            false => Trees::load(&pages)?,
-        };
         let shared = Arc::new(Transactions {
+            trees: Trees::load(&pages, space)?,
             pages,
             log,
             locks: Locks::default(),
-            trees,
-            next_txn,
+            ids,
             bytes_max,
         });
         // Of transactions that a crash has ended.
-        let pending = shared.pages.pending_extents(SPACE, Lsn::NEWEST)?;
+        let pending = shared.pages.pending_extents(space, Lsn::NEWEST)?;
         shared.free_extents(pending)?;
         Ok(shared)
     }
@@ -106,7 +145,7 @@ impl Transactions {
     fn reserve_extent(&self, count: u32) -> Result<Extent> {
         self.log.check_room()?;
         let mut batch = Batch::new(&self.pages);
-        let extent = batch.reserve_extent(SPACE, count)?;
+        let extent = batch.reserve_extent(self.trees.space(), count)?;
         commit_alone(&self.log, batch);
         Ok(extent)
     }
@@ -130,14 +169,8 @@ impl Transactions {
         Ok(())
     }
 
-    /// Above all ids given out so far.
-    pub fn next_txn(&self) -> u64 {
-        self.next_txn.load(Ordering::Relaxed)
-    }
-
     pub fn begin(self: &Arc<Self>) -> Transaction {
-        // Relaxed: ids need only differ.
-        let id = TxnId(self.next_txn.fetch_add(1, Ordering::Relaxed));
+        let id = self.ids.give();
         Transaction {
             shared: self.clone(),
             id,
@@ -148,6 +181,7 @@ impl Transactions {
             finished_runs: FxHashMap::default(),
             created: Vec::new(),
             dropped: Vec::new(),
+            space_change: None,
             held: Vec::new(),
             depends_on: Lsn::ZERO,
         }
@@ -168,7 +202,7 @@ impl Transactions {
     /// [`Error::Corrupt`] naming the first damage found.
     pub fn verify(&self) -> Result<()> {
         let snapshot = self.pages.snapshots().register(|| self.log.durable_lsn());
-        trees::verify(&self.pages, snapshot.lsn())
+        trees::verify(&self.pages, self.trees.space(), snapshot.lsn())
     }
 }
 
@@ -186,6 +220,7 @@ pub struct Transaction {
     finished_runs: FxHashMap<TreeId, FinishedRun>,
     created: Vec<TreeId>,
     dropped: Vec<TreeId>,
+    space_change: Option<SpaceChange>,
     held: Vec<LockTarget>,
     depends_on: Lsn,
 }
@@ -544,6 +579,12 @@ impl Transaction {
         }
     }
 
+    /// Makes or drops a space with the commit of this transaction, which writes to another one.
+    /// [`Pages::prepare_space_change`] comes before the installation.
+    pub fn change_space(&mut self, change: SpaceChange) {
+        self.space_change = Some(change);
+    }
+
     /// Whether this transaction made the tree, so that nobody else can know of it.
     pub fn created(&self, tree: TreeId) -> bool {
         self.created.contains(&tree)
@@ -650,7 +691,7 @@ impl Transaction {
             return Ok(self.depends_on);
         }
         let refs = kept.iter().flat_map(|run| &run.refs);
-        let blob = make_blob(self.id, refs, &mut finished);
+        let blob = make_blob(self.id, refs, self.space_change, &mut finished);
 
         let reservation = log.reserve(blob.len());
         let lsn = reservation.end();
@@ -669,8 +710,8 @@ impl Transaction {
     /// Waits until the log is durable up to an lsn that [`Self::install`] gave.
     pub async fn wait_durable(&self, lsn: Lsn) -> Result<()> {
         let wait = self.shared.log.commit_at_least(lsn);
-        // Relaxed: a guess about how busy the server is.
-        let newest = TxnId(self.shared.next_txn.load(Ordering::Relaxed) - 1);
+        // A guess about how busy the server is.
+        let newest = TxnId(self.shared.ids.next() - 1);
         match newest == self.id {
             true => wait.await,
             // Others have begun since: this thread goes on with them while the log is written.
@@ -705,7 +746,7 @@ impl Drop for Transaction {
 /// Commits what needs no transaction and shows nothing; gives its lsn.
 fn commit_alone(log: &Log, batch: Batch<'_>) -> Lsn {
     let mut finished = batch.finish();
-    let blob = make_blob(TxnId(0), [], &mut finished);
+    let blob = make_blob(TxnId(0), [], None, &mut finished);
     let reservation = log.reserve(blob.len());
     let lsn = reservation.end();
     finished.install(lsn);
@@ -716,6 +757,7 @@ fn commit_alone(log: &Log, batch: Batch<'_>) -> Lsn {
 fn make_blob<'r>(
     txn: TxnId,
     refs: impl IntoIterator<Item = &'r (PageId, Vec<u8>)>,
+    space: Option<SpaceChange>,
     finished: &mut Finished<'_>,
 ) -> Blob {
     let mut blob = Blob::begin(txn, finished.edits_bytes_max());
@@ -723,6 +765,11 @@ fn make_blob<'r>(
         blob.page_refs(*first, places);
     }
     finished.take_edits(|page, base, edits| blob.page_write(page, base, edits));
+    match space {
+        Some(SpaceChange::Clone { from, to }) => blob.space_clone(from, to),
+        Some(SpaceChange::Drop { space }) => blob.space_drop(space),
+        None => {}
+    }
     blob.commit(unix_micros());
     blob
 }

@@ -30,7 +30,9 @@ pub(super) struct Connection {
     input: BytesMut,
     output: Vec<u8>,
     message_bytes_max: usize,
+    /// Either becomes true: the server stops, the session is to end.
     stop: watch::Receiver<bool>,
+    ended: watch::Receiver<bool>,
     state: State,
 }
 
@@ -57,13 +59,16 @@ impl Connection {
             input,
             output: Vec::with_capacity(8 * 1024),
             message_bytes_max,
+            ended: stop.clone(),
             stop,
             state: State::Open,
         }
     }
 
-    /// Sends messages that only the startup knows.
-    pub(super) fn greet(&mut self, negotiation: Option<Vec<u8>>) {
+    /// Sends messages that only the startup knows. From here on the client is served until
+    /// `ended` is true, too.
+    pub(super) fn greet(&mut self, negotiation: Option<Vec<u8>>, ended: watch::Receiver<bool>) {
+        self.ended = ended;
         self.output.extend(negotiation.unwrap_or_default());
         encode::authentication_ok(&mut self.output);
     }
@@ -128,11 +133,12 @@ impl Connection {
         if let Some(frame) = take_frame(&mut self.input, self.message_bytes_max)? {
             return Ok(Some(frame));
         }
-        let mut stop = self.stop.clone();
+        let (mut stop, mut ended) = (self.stop.clone(), self.ended.clone());
         tokio::select! {
             biased;
             frame = self.read_frame() => frame,
             _ = stop.wait_for(|stop| *stop) => Err(shutdown()),
+            _ = ended.wait_for(|ended| *ended) => Err(shutdown()),
             report = idle(limit) => Err(Error::Report(Box::new(report))),
         }
     }
@@ -184,8 +190,9 @@ impl Client for Connection {
         }
         if let Reply::Error { report, text } = reply {
             let stopped = shutdown().report();
-            // The server's end is what cancelled the statement.
-            let is_stop = report.code == SqlState::QUERY_CANCELED && *self.stop.borrow();
+            // The server's end, or the session's, is what cancelled the statement.
+            let is_stop = report.code == SqlState::QUERY_CANCELED
+                && (*self.stop.borrow() || *self.ended.borrow());
             let report = if is_stop { &stopped } else { report };
             encode::reply(&mut self.output, &Reply::Error { report, text });
             if report.severity == Severity::Fatal {

@@ -15,7 +15,7 @@ use tokio::task::{JoinError, JoinSet};
 use crate::base::{Error, Result, SqlState};
 use crate::database::Database;
 use crate::session::{Identity, Session};
-use crate::wire::cancel::Sessions;
+use crate::wire::cancel::{Registration, Sessions};
 use crate::wire::connection::{Connection, shutdown};
 use crate::wire::socket::Socket;
 use crate::wire::startup::{Opening, Wish, as_fatal, open};
@@ -37,8 +37,6 @@ pub struct Config {
     pub settings: Vec<(&'static str, String)>,
 }
 
-/// The one database there is.
-const DATABASE: &str = "postgres";
 /// How long a client may take to say what it wants.
 const STARTUP_SECONDS: u64 = 60;
 /// How long sessions have to end when the server stops.
@@ -242,23 +240,12 @@ async fn serve(mut socket: Socket, shared: Arc<Shared>) {
         Ok(admitted) => admitted,
         Err(error) => return connection.refuse(&as_fatal(error)).await,
     };
-    let made = shared.sessions.register().and_then(|registration| {
-        let identity = Identity {
-            user: wish.user,
-            database: wish.database,
-            backend_pid: registration.pid,
-            client_address: address.map(|a| a.to_string()),
-        };
-        let cancel = registration.cancel.clone();
-        let database = shared.database.clone();
-        let session = Session::new(database, identity, cancel, &shared.facts, &wish.settings)?;
-        Ok((session, registration))
-    });
+    let made = start_session(&wish, address, &shared).await;
     let (mut session, registration) = match made {
         Ok(made) => made,
         Err(error) => return connection.refuse(&as_fatal(error)).await,
     };
-    connection.greet(wish.negotiation);
+    connection.greet(wish.negotiation, session.ended());
     session.greet(&mut connection);
     connection.send_key(registration.pid, registration.secret);
     session.ready(&mut connection);
@@ -287,13 +274,25 @@ fn admit(wish: Wish, address: Option<std::net::IpAddr>, shared: &Shared) -> Resu
         let message = "sorry, too many clients already";
         Error::new(SqlState::TOO_MANY_CONNECTIONS, message)
     })?;
-    if wish.database != DATABASE {
-        return Err(Error::new(
-            SqlState::INVALID_CATALOG_NAME,
-            format!("database \"{}\" does not exist", wish.database),
-        ));
-    }
     Ok((wish, place))
+}
+
+/// Connects to the database that a client wishes for.
+async fn start_session(
+    wish: &Wish,
+    address: Option<std::net::IpAddr>,
+    shared: &Shared,
+) -> Result<(Session, Registration)> {
+    let registration = shared.sessions.register()?;
+    let cancel = registration.cancel.clone();
+    let connected = shared.database.connect(&wish.database, &cancel).await?;
+    let identity = Identity {
+        user: wish.user.clone(),
+        backend_pid: registration.pid,
+        client_address: address.map(|a| a.to_string()),
+    };
+    let session = Session::new(connected, identity, cancel, &shared.facts, &wish.settings)?;
+    Ok((session, registration))
 }
 
 /// Binds `.s.PGSQL.<port>`, taking the place of a socket that nobody listens on any more.
