@@ -57,6 +57,9 @@ const RUN_BYTES: u64 = 64 << 20;
 /// How many runs a tree may have: each has a few of the allocator's pending extents.
 const RUNS_MAX: usize = 64;
 
+/// For so many keys of a tree the pages are touched before a commit: more would evict each other.
+const TOUCHES_MAX: usize = 1000;
+
 /// What a lock takes in memory, about.
 const LOCK_BYTES: u64 = 150;
 
@@ -196,6 +199,19 @@ impl Transactions {
         transaction
     }
 
+    /// Has the pages on the way to keys come into the cache, so that nobody waits for the disk with
+    /// a latch held. Pointless, and not done, while all pages are in memory; only a hint, so what
+    /// fails is met again later.
+    fn touch<'k>(&self, root: PageId, keys: impl IntoIterator<Item = &'k [u8]>) {
+        if !self.pages.is_full() {
+            return;
+        }
+        let snapshot = self.pages.snapshots().register(|| self.log.durable_lsn());
+        for key in keys.into_iter().take(TOUCHES_MAX) {
+            let _ = btree::get(&self.pages, root, snapshot.lsn(), key);
+        }
+    }
+
     /// Checks every tree of the newest state and that no page is used twice.
     ///
     /// # Errors
@@ -290,6 +306,7 @@ impl Transaction {
         let Some(root) = self.root(tree)? else {
             return Ok(None);
         };
+        self.shared.touch(root, [key]);
         let found = {
             let _latch = self.shared.pages.latch(root).read();
             btree::get(&self.shared.pages, root, Lsn::NEWEST, key)?
@@ -653,11 +670,19 @@ impl Transaction {
         let runs = std::mem::take(&mut self.finished_runs);
         let changes_trees = !self.created.is_empty() || !self.dropped.is_empty();
 
+        let committed = || {
+            writes
+                .iter()
+                .filter(|(tree, _)| !self.created.contains(tree))
+        };
         let mut roots = Vec::with_capacity(writes.len());
-        for &tree in writes.keys().filter(|tree| !self.created.contains(tree)) {
+        for (&tree, _) in committed() {
             roots.push(self.root_of(tree)?);
         }
         let directory = changes_trees.then(|| pages.latch(shared.trees.directory()).write());
+        for (root, writes) in roots.iter().zip(committed().map(|(_, writes)| writes)) {
+            shared.touch(*root, writes.keys());
+        }
         let latches: Vec<_> = roots
             .iter()
             .map(|&root| pages.latch(root).write())

@@ -96,6 +96,11 @@ impl TreeWrites {
         runs.chain(last).max().cloned()
     }
 
+    /// The keys that are in memory.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.changes.keys().map(|key| key.as_slice())
+    }
+
     /// The first change in a range that is in memory, or the last when going backward.
     pub(super) fn first_in(
         &self,
