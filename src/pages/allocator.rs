@@ -32,7 +32,7 @@ const NEXT: usize = MAGIC + 4;
 const COUNT: usize = NEXT + 4;
 const ENTRIES: usize = COUNT + 4;
 const TRUNK_MAGIC: u32 = u32::from_le_bytes(*b"WNtr");
-const TRUNK_CAPACITY: u32 = 2041;
+const TRUNK_CAPACITY: u32 = 2035;
 
 const _: () = assert!(ENTRIES + 4 * TRUNK_CAPACITY as usize == PAGE_SIZE);
 

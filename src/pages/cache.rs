@@ -2,11 +2,13 @@
 //! when there are too many.
 
 use super::checkpoint::Store;
+use super::counter::Counter;
 use super::edits;
 use super::growing::Growing;
-use super::page::{Page, PageRef, corrupt};
+use super::page::{PAGE_MEMORY, Page, PageRef, corrupt};
 use super::policy::{Policy, Verdict};
 use super::snapshots::Snapshots;
+use super::spare::Spare;
 use super::versions::{Chain, FEW, Found};
 use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, RwLock, SegQueue};
 use crate::base::{Error, Lsn, PageId, Result};
@@ -23,12 +25,16 @@ pub struct Pages {
     /// The pages marked dirty.
     pub(super) dirty: SegQueue<PageId>,
     pub(super) dirty_count: AtomicUsize,
-    /// Versions in memory, and how many there should be at most.
+    /// Bytes that the cache should take at most, and those of its tables that never shrink.
+    memory: u64,
+    tables: AtomicU64,
+    /// Versions in memory.
     cached: AtomicUsize,
-    capacity: usize,
+    pub(super) spare: Spare,
     policy: Mutex<Policy>,
     pub(super) room: Mutex<Room>,
     half_dirty: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    hits: Counter,
     loads: AtomicU64,
     evictions: AtomicU64,
 }
@@ -46,10 +52,13 @@ pub(super) struct Room {
 pub struct CacheStats {
     /// Versions of pages in memory.
     pub cached: usize,
+    /// How many there should be at most.
     pub capacity: usize,
     /// Pages changed since they were last stored.
     pub dirty: usize,
-    /// Pages read from the data file.
+    /// Reads of pages that were in memory.
+    pub hits: u64,
+    /// Reads from the data file.
     pub loads: u64,
     pub evictions: u64,
 }
@@ -58,13 +67,13 @@ impl Pages {
     /// An empty cache that stores nothing. `durable` says how far the log is synced and never
     /// falls; the collector takes it as its floor.
     pub fn new(durable: Arc<dyn Fn() -> Lsn + Send + Sync>) -> Pages {
-        Pages::over(None, usize::MAX, durable)
+        Pages::over(None, u64::MAX, durable)
     }
 
-    /// A cache of so many pages over a data file.
+    /// A cache of so many bytes over a data file.
     pub(super) fn over(
         store: Option<Store>,
-        capacity: usize,
+        memory: u64,
         durable: Arc<dyn Fn() -> Lsn + Send + Sync>,
     ) -> Pages {
         Pages {
@@ -74,11 +83,14 @@ impl Pages {
             store,
             dirty: SegQueue::new(),
             dirty_count: AtomicUsize::new(0),
+            memory,
+            tables: AtomicU64::new(0),
             cached: AtomicUsize::new(0),
-            capacity,
-            policy: Mutex::new(Policy::new(capacity)),
+            spare: Spare::default(),
+            policy: Mutex::new(Policy::new(pages_in(memory))),
             room: Mutex::default(),
             half_dirty: OnceLock::new(),
+            hits: Counter::default(),
             loads: AtomicU64::new(0),
             evictions: AtomicU64::new(0),
         }
@@ -93,11 +105,20 @@ impl Pages {
     pub fn stats(&self) -> CacheStats {
         CacheStats {
             cached: self.cached.load(Ordering::Relaxed),
-            capacity: self.capacity,
+            capacity: self.capacity(),
             dirty: self.dirty_count.load(Ordering::Relaxed),
+            hits: self.hits.sum(),
             loads: self.loads.load(Ordering::Relaxed),
             evictions: self.evictions.load(Ordering::Relaxed),
         }
+    }
+
+    /// How many versions there should be at most: those for which the tables that find them, in
+    /// memory and in the data file, leave room; but a quarter of the memory is always theirs.
+    fn capacity(&self) -> usize {
+        let tables = self.tables.load(Ordering::Relaxed);
+        let tables = tables + self.store.as_ref().map_or(0, Store::map_memory);
+        pages_in(self.memory.saturating_sub(tables).max(self.memory / 4))
     }
 
     /// Waits while so much of the cache is dirty that there is no room for more.
@@ -105,7 +126,7 @@ impl Pages {
     /// # Errors
     /// Why the last checkpoint failed, if it did: there will be no room before one succeeds.
     pub async fn wait_room(&self) -> Result<()> {
-        let is_crowded = || self.dirty_count.load(Ordering::Relaxed) > self.capacity / 4 * 3;
+        let is_crowded = || self.dirty_count.load(Ordering::Relaxed) > self.capacity() / 4 * 3;
         if !is_crowded() {
             return Ok(());
         }
@@ -142,7 +163,10 @@ impl Pages {
         let space = self.spaces.get(page.space).and_then(|space| space.get());
         match space.and_then(|space| space.get(page.number)) {
             Some(chain) => match chain.read(snapshot) {
-                Found::Version(version) => Ok(Some(version)),
+                Found::Version(version) => {
+                    self.hits.add_one();
+                    Ok(Some(version))
+                }
                 Found::NoVersion => Ok(None),
                 Found::Empty => self.load(page, snapshot),
             },
@@ -159,7 +183,9 @@ impl Pages {
         if !store.holds(page)? {
             return Ok(None);
         }
-        let (found, is_new) = self.chain(page).load(snapshot, || store.read(page))?;
+        let (found, is_new) = self
+            .chain(page)
+            .load(snapshot, || store.read(page, self.spare.take()))?;
         if is_new {
             self.loads.fetch_add(1, Ordering::Relaxed);
             self.admit(page);
@@ -179,7 +205,7 @@ impl Pages {
     /// Evicts while there are too many, unless somebody else does, or nothing can go.
     pub(super) fn evict_surplus(&self) {
         let mut horizon = None;
-        while self.cached.load(Ordering::Relaxed) > self.capacity
+        while self.cached.load(Ordering::Relaxed) > self.capacity()
             && let Some(mut policy) = self.policy.try_lock()
         {
             let went = policy.evict(|page| {
@@ -187,10 +213,11 @@ impl Pages {
                     return Verdict::Gone;
                 };
                 space.get(page.number).map_or(Verdict::Gone, |chain| {
-                    let (verdict, dropped) = chain.evict(|| {
+                    let horizon = || {
                         let now = || self.snapshots.new_horizon((self.durable)());
                         Arc::clone(horizon.get_or_insert_with(now))
-                    });
+                    };
+                    let (verdict, dropped) = chain.evict(horizon, &self.spare);
                     self.cached.fetch_sub(dropped, Ordering::Relaxed);
                     verdict
                 })
@@ -209,8 +236,12 @@ impl Pages {
     }
 
     pub(super) fn chain(&self, page: PageId) -> &Chain {
-        let space = self.spaces.get_or_grow(page.space);
-        space.get_or_init(Box::default).get_or_grow(page.number)
+        let grown = |bytes| {
+            self.tables.fetch_add(bytes as u64, Ordering::Relaxed);
+        };
+        let space = self.spaces.get_or_grow_counting(page.space, grown);
+        let space = space.get_or_init(Box::default);
+        space.get_or_grow_counting(page.number, grown)
     }
 
     /// Adds a stamped version, and drops those nobody needs if they have become many.
@@ -225,7 +256,7 @@ impl Pages {
         }
         self.cached.fetch_add(1, Ordering::Relaxed);
         if installed.versions > FEW {
-            let dropped = chain.collect(&self.snapshots.horizon((self.durable)()));
+            let dropped = chain.collect(&self.snapshots.horizon((self.durable)()), &self.spare);
             self.cached.fetch_sub(dropped, Ordering::Relaxed);
         }
         self.evict_surplus();
@@ -234,7 +265,7 @@ impl Pages {
     fn mark_dirty(&self, page: PageId) {
         self.dirty.push(page);
         let before = self.dirty_count.fetch_add(1, Ordering::Relaxed);
-        if before == self.capacity / 2
+        if before == self.capacity() / 2
             && let Some(call) = self.half_dirty.get()
         {
             call();
@@ -257,7 +288,9 @@ impl Pages {
         };
         let recovered = self.chain(page).recover(|newest| {
             let newest = match (newest, stored) {
-                (None, Some(store)) if store.holds(page)? => Some(store.read(page)?),
+                (None, Some(store)) if store.holds(page)? => {
+                    Some(store.read(page, self.spare.take())?)
+                }
                 (newest, _) => newest,
             };
             let found = newest.as_ref().map_or(Lsn::ZERO, |p| p.lsn());
@@ -283,6 +316,10 @@ impl Pages {
         }
         Ok(())
     }
+}
+
+fn pages_in(bytes: u64) -> usize {
+    usize::try_from(bytes / PAGE_MEMORY).map_or(usize::MAX, |pages| pages.max(1))
 }
 
 #[cold]

@@ -3,12 +3,13 @@
 
 use super::cache::Pages;
 use super::checkpoint::Store;
-use super::file::{Bytes, DataFile, Place};
+use super::file::{DataFile, Place, SLOT_SIZE};
 use super::page::PAGE_SIZE;
 use super::slots::Slots;
-use crate::base::{Error, PageId, Result};
+use crate::base::{Error, Lsn, PageId, Result};
 use crate::disk::Disk;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What was found in a data file.
 #[derive(Debug, Default)]
@@ -23,10 +24,19 @@ pub struct FileReport {
 }
 
 impl Pages {
-    /// What is wrong with the copies of the superblock, of a data file that is not open. Opening
-    /// it writes both anew if one of them is whole.
-    pub fn check_superblocks(disk: &dyn Disk, path: &Path, database: u64) -> Result<Vec<Error>> {
-        DataFile::check_superblocks(disk, path, database)
+    /// The pages of a data file that nobody uses, to be checked and not to be changed: none if
+    /// both copies of its superblock are damaged. With what is wrong with them.
+    pub fn open_to_check(
+        disk: &dyn Disk,
+        path: &Path,
+        database: u64,
+    ) -> Result<(Option<Pages>, Vec<Error>)> {
+        let (file, superblock, damage) = DataFile::open_to_read(disk, path, database)?;
+        let pages = superblock.map(|superblock| {
+            let store = Store::new(file, superblock)?;
+            Ok(Pages::over(Some(store), 0, Arc::new(|| Lsn::NEWEST)))
+        });
+        Ok((pages.transpose()?, damage))
     }
 
     /// Reads all that the last checkpoint stored. No checkpoint is taken meanwhile; reads and
@@ -47,12 +57,13 @@ impl Store {
         // While it is held no slot is given out or back.
         let stored = self.checkpoint.lock();
         let mut report = FileReport {
-            slots: self.file.bytes()? / PAGE_SIZE as u64,
+            slots: self.file.bytes()? / SLOT_SIZE as u64,
             ..FileReport::default()
         };
         let mut places: Vec<(Place, PageId)> = Vec::new();
         let mut used = Slots::new();
-        let visited = self.map.write().visit(&self.file, &mut |place, page| {
+        let mut map = self.map.write();
+        let visited = map.visit(&self.file, &mut |place, page| {
             match page {
                 Some(page) => places.push((place, page)),
                 None => report.nodes += 1,
@@ -63,13 +74,15 @@ impl Store {
             }
             Ok(())
         });
+        self.count_map(&map);
+        drop(map);
         report.pages = places.len() as u64;
         if let Err(error) = visited {
             report.damage.push(error);
         }
         // In the order of the file.
         places.sort_unstable_by_key(|(place, _)| place.slot);
-        let mut bytes: Box<Bytes> = Box::new([0; PAGE_SIZE]);
+        let mut bytes = vec![0; PAGE_SIZE];
         for (done, (place, page)) in (1..).zip(&places) {
             let what = format_args!("page {page}");
             match self.file.read(*place, &what, &mut bytes) {

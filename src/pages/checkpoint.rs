@@ -8,11 +8,11 @@
 //! is in memory's map, and the next checkpoint goes on from there.
 
 use super::cache::Pages;
-use super::file::{Bytes, DataFile, Place, SlotNumber, Superblock};
+use super::file::{DataFile, Place, SLOT_SIZE, SlotNumber, Superblock};
 use super::map::{Changes, PageMap};
-use super::page::{PAGE_SIZE, Page, PageRef};
+use super::page::PageRef;
 use super::slots::Slots;
-use crate::base::sync::{Mutex, Ordering, RwLock};
+use crate::base::sync::{AtomicU64, Mutex, Ordering, RwLock};
 use crate::base::{Error, Lsn, PageId, Result, SqlState};
 use crate::disk::Disk;
 use crate::wal::Position;
@@ -27,6 +27,8 @@ const BATCH: usize = 256;
 pub(super) struct Store {
     pub(super) file: DataFile,
     pub(super) map: RwLock<PageMap>,
+    /// Bytes of the map in memory, when it was last looked at.
+    map_memory: AtomicU64,
     /// Held by whoever takes a checkpoint.
     pub(super) checkpoint: Mutex<Stored>,
 }
@@ -62,6 +64,21 @@ pub struct Start {
 }
 
 impl Store {
+    /// What the file holds according to a superblock.
+    pub(super) fn new(file: DataFile, superblock: Superblock) -> Result<Store> {
+        let map = PageMap::load(&file, superblock.root)?;
+        Ok(Store {
+            map_memory: AtomicU64::new(map.memory()),
+            map: RwLock::new(map),
+            file,
+            checkpoint: Mutex::new(Stored {
+                superblock,
+                slots: None,
+                replaced: Vec::new(),
+            }),
+        })
+    }
+
     /// Whether the data file holds a page.
     pub(super) fn holds(&self, page: PageId) -> Result<bool> {
         Ok(self.place(page)? != Place::NONE)
@@ -73,12 +90,21 @@ impl Store {
         }
         let mut map = self.map.write();
         map.load_path(&self.file, page)?;
+        self.count_map(&map);
         Ok(map.get(page).expect("the path was just loaded"))
     }
 
-    /// Reads a page that the file holds.
-    pub(super) fn read(&self, page: PageId) -> Result<PageRef> {
-        let mut read = Arc::new(Page::zeroed());
+    pub(super) fn map_memory(&self) -> u64 {
+        self.map_memory.load(Ordering::Relaxed)
+    }
+
+    /// The map may have more nodes than before.
+    pub(super) fn count_map(&self, map: &PageMap) {
+        self.map_memory.store(map.memory(), Ordering::Relaxed);
+    }
+
+    /// Reads a page that the file holds into one that nobody else has.
+    pub(super) fn read(&self, page: PageId, mut read: PageRef) -> Result<PageRef> {
         let bytes = Arc::get_mut(&mut read)
             .expect("nobody else has it")
             .bytes_mut();
@@ -94,8 +120,8 @@ impl Pages {
         DataFile::create(disk, path, database)
     }
 
-    /// The pages of a data file, as its last checkpoint left them; at most about `capacity` of
-    /// them in memory. The log from [`Start`] on is to be applied before anybody reads.
+    /// The pages of a data file, as its last checkpoint left them; at most about `memory` bytes of
+    /// memory are used for them and what finds them. The log from [`Start`] on is to be applied before anybody reads.
     ///
     /// # Errors
     /// `Corrupt`, naming the file, if both copies of its superblock are damaged.
@@ -103,7 +129,7 @@ impl Pages {
         disk: &dyn Disk,
         path: &Path,
         database: u64,
-        capacity: usize,
+        memory: u64,
         durable: Arc<dyn Fn() -> Lsn + Send + Sync>,
     ) -> Result<(Pages, Start)> {
         let (file, superblock) = DataFile::open(disk, path, database)?;
@@ -111,16 +137,8 @@ impl Pages {
             position: superblock.position,
             next_txn: superblock.next_txn,
         };
-        let store = Store {
-            map: RwLock::new(PageMap::load(&file, superblock.root)?),
-            file,
-            checkpoint: Mutex::new(Stored {
-                superblock,
-                slots: None,
-                replaced: Vec::new(),
-            }),
-        };
-        Ok((Pages::over(Some(store), capacity, durable), start))
+        let store = Store::new(file, superblock)?;
+        Ok((Pages::over(Some(store), memory, durable), start))
     }
 
     /// Takes a checkpoint, or finds that nothing has happened since the last one. `position` says
@@ -215,7 +233,7 @@ impl Pages {
         done.sync_time += started.elapsed();
         stored.superblock = superblock;
         stored.replaced.drain(..).for_each(|slot| slots.free(slot));
-        done.used_bytes = u64::from(slots.used()) * PAGE_SIZE as u64;
+        done.used_bytes = u64::from(slots.used()) * SLOT_SIZE as u64;
         Ok(Some(done))
     }
 
@@ -223,7 +241,7 @@ impl Pages {
     #[cfg(test)]
     pub(super) fn used_bytes(&self) -> Result<u64> {
         let store = self.store.as_ref().expect("a data file");
-        Ok(u64::from(store.used_slots()?.used()) * PAGE_SIZE as u64)
+        Ok(u64::from(store.used_slots()?.used()) * SLOT_SIZE as u64)
     }
 
     /// Stores the versions of some pages, durably, and has the map point to them. After an error
@@ -242,6 +260,7 @@ impl Pages {
             batch
                 .iter()
                 .try_for_each(|page| map.load_path(&store.file, *page))?;
+            store.count_map(&map);
         }
         let mut images = Images::default();
         let mut written = Vec::with_capacity(batch.len());
@@ -294,7 +313,8 @@ impl Store {
     /// The slots that the map in the file uses.
     fn used_slots(&self) -> Result<Slots> {
         let mut slots = Slots::new();
-        self.map.write().visit(&self.file, &mut |place, page| {
+        let mut map = self.map.write();
+        map.visit(&self.file, &mut |place, page| {
             if slots.mark(place.slot) {
                 return Ok(());
             }
@@ -304,6 +324,7 @@ impl Store {
             };
             Err(self.file.corrupt(place.slot, what))
         })?;
+        self.count_map(&map);
         Ok(slots)
     }
 
@@ -329,7 +350,7 @@ impl Store {
                 let mut images = Images::default();
                 nodes
                     .iter()
-                    .for_each(|(slot, bytes)| images.push(*slot, bytes));
+                    .for_each(|(slot, bytes)| images.push(*slot, &bytes[..]));
                 images.write(&self.file)
             })?;
             Ok(root)
@@ -354,18 +375,20 @@ struct Images {
 }
 
 impl Images {
-    fn push(&mut self, slot: SlotNumber, bytes: &Bytes) {
+    fn push(&mut self, slot: SlotNumber, bytes: &[u8]) {
         match self.runs.last_mut() {
             Some((first, count)) if *first as usize + *count == slot as usize => *count += 1,
             _ => self.runs.push((slot, 1)),
         }
+        let end = self.bytes.len() + SLOT_SIZE;
         self.bytes.extend_from_slice(bytes);
+        self.bytes.resize(end, 0);
     }
 
     fn write(&self, file: &DataFile) -> Result<()> {
         let mut rest = &self.bytes[..];
         for (first, count) in &self.runs {
-            let (run, later) = rest.split_at(count * PAGE_SIZE);
+            let (run, later) = rest.split_at(count * SLOT_SIZE);
             file.write(*first, run)?;
             rest = later;
         }

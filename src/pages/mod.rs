@@ -1,5 +1,5 @@
-//! The page cache: 8 KiB pages in versions, each stamped with the end lsn of the blob that made
-//! it, and the editor through which a transaction changes them.
+//! The page cache: pages in versions, each stamped with the end lsn of the blob that made it, and
+//! the editor through which a transaction changes them.
 //!
 //! The life of a change: a commit latches its trees ([`Pages::latch`]), edits private copies
 //! ([`Batch::edit`]), turns them into log records ([`Batch::finish`], [`Finished::take_edits`]),
@@ -54,6 +54,7 @@ mod batch;
 mod cache;
 mod check;
 mod checkpoint;
+mod counter;
 mod edits;
 mod file;
 mod growing;
@@ -62,6 +63,7 @@ mod page;
 mod policy;
 mod slots;
 mod snapshots;
+mod spare;
 mod versions;
 
 #[cfg(test)]
