@@ -10,7 +10,6 @@
 mod change;
 mod checkpointer;
 mod databases;
-mod replay;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -20,12 +19,11 @@ use std::time::{Duration, Instant};
 use crate::base::bytes::Reader;
 use crate::base::{Error, Lsn, Result, SqlState};
 use crate::disk::{Disk, Lock, RealDisk};
-use crate::pages::{CacheStats, FileReport, Pages, SpaceReads, Start};
+use crate::pages::{CacheStats, FileReport, Pages, SpaceChange, SpaceReads, Start};
 use crate::table;
 use crate::txn::TxnIds;
-use crate::wal::{self, Log, LogReader, Replayed};
+use crate::wal::{self, Log, LogReader, Record, Replayed};
 use checkpointer::{Checkpointer, Limits};
-use replay::Replay;
 
 use databases::Databases;
 
@@ -206,19 +204,20 @@ impl Database {
             #[cfg(test)]
             lockstep: options.wal.lockstep,
         };
-        let (opened, recovered) = std::thread::scope(|scope| {
-            let mut replay = Replay::new(scope, pages.clone());
-            let told = &mut |told: Replayed<'_>| match told {
-                Replayed::Blob { end, bytes } => replay.take(end, bytes),
-                Replayed::End => replay.wait_applied(),
+        let (opened, recovered) = Log::open(
+            disk,
+            &wal,
+            control.database,
+            options.wal,
+            &position,
+            &mut |told| match told {
+                Replayed::Blob { end, bytes } => replay(&pages, end, bytes),
                 Replayed::Read { bytes, of } => {
                     progress(Progress::Log { bytes, of });
                     Ok(())
                 }
-            };
-            let (id, options) = (control.database, options.wal);
-            Log::open(disk, &wal, id, options, &position, told)
-        })?;
+            },
+        )?;
         let opened = log.get_or_init(|| opened).clone();
         let next_txn = recovered
             .last_txn
@@ -399,6 +398,24 @@ fn unwritable(directory: &Path, error: Error) -> Error {
     let directory = directory.display();
     let what = format!("cannot use the data directory \"{directory}\": {error}");
     Error::new(SqlState::IO_ERROR, what).with_hint(hint)
+}
+
+/// Applies one committed transaction.
+fn replay(pages: &Pages, end: Lsn, blob: &[u8]) -> Result<()> {
+    for record in wal::records(blob) {
+        match record? {
+            Record::PageWrite { page, base, edits } => pages.apply(page, base, edits, end)?,
+            Record::PageRefs { first, places } => pages.recover_stored(first, places)?,
+            Record::SpaceClone { from, to } => {
+                pages.recover_space_change(SpaceChange::Clone { from, to })?;
+            }
+            Record::SpaceDrop { space } => {
+                pages.recover_space_change(SpaceChange::Drop { space })?;
+            }
+            Record::Begin { .. } | Record::Commit { .. } => {}
+        }
+    }
+    Ok(())
 }
 
 /// Whether the directory is new; then a control file in the state `Creating` is put into it.
