@@ -108,6 +108,11 @@ impl Pages {
         }
     }
 
+    /// Whether pages are evicted to load others, or will be soon.
+    pub fn is_full(&self) -> bool {
+        self.cached.load(Ordering::Relaxed) >= self.capacity / 8 * 7
+    }
+
     /// Waits while so much of the cache is dirty that there is no room for more.
     ///
     /// # Errors

@@ -39,7 +39,7 @@ pub use scan::{Reader, Scan};
 pub use write_set::Key;
 
 use crate::base::sync::{AtomicU64, Ordering};
-use crate::base::{CancelFlag, Error, Lsn, PageId, Result, SqlState, TreeId, TxnId};
+use crate::base::{CancelFlag, Error, Lsn, PageId, Result, SqlState, TreeId, TxnId, blocking};
 use crate::btree::{self, Value};
 use crate::pages::{Batch, Extent, Finished, Pages, Snapshot, SpaceChange};
 use crate::wal::{Blob, Log};
@@ -53,6 +53,15 @@ use write_set::{TreeWrites, change_bytes};
 /// limits for a whole transaction a 16th and a quarter.
 const APPEND_BYTES: u64 = 4 << 20;
 const RUN_BYTES: u64 = 64 << 20;
+
+/// How many runs a tree may have: each has a few of the allocator's pending extents.
+const RUNS_MAX: usize = 64;
+
+/// For so many keys of a tree the pages are touched before a commit: more would evict each other.
+const TOUCHES_MAX: usize = 1000;
+
+/// What a lock takes in memory, about.
+const LOCK_BYTES: u64 = 150;
 
 const ENTRIES_PER_CANCEL_CHECK: u64 = 10_000;
 
@@ -171,6 +180,7 @@ impl Transactions {
             snapshot: None,
             writes: BTreeMap::new(),
             loads: FxHashMap::default(),
+            kept_in_memory: Vec::new(),
             finished_runs: FxHashMap::default(),
             created: Vec::new(),
             dropped: Vec::new(),
@@ -187,6 +197,19 @@ impl Transactions {
         let snapshot = self.pages.snapshots().register(|| log.durable_lsn());
         transaction.snapshot = Some(Arc::new(snapshot));
         transaction
+    }
+
+    /// Has the pages on the way to keys come into the cache, so that nobody waits for the disk with
+    /// a latch held. Pointless, and not done, while all pages are in memory; only a hint, so what
+    /// fails is met again later.
+    fn touch<'k>(&self, root: PageId, keys: impl IntoIterator<Item = &'k [u8]>) {
+        if !self.pages.is_full() {
+            return;
+        }
+        let snapshot = self.pages.snapshots().register(|| self.log.durable_lsn());
+        for key in keys.into_iter().take(TOUCHES_MAX) {
+            let _ = btree::get(&self.pages, root, snapshot.lsn(), key);
+        }
     }
 
     /// Checks every tree of the newest state and that no page is used twice.
@@ -207,6 +230,8 @@ pub struct Transaction {
     writes: BTreeMap<TreeId, Arc<TreeWrites>>,
     /// The newest run of each tree that has any.
     loads: FxHashMap<TreeId, Load>,
+    /// Large ones whose keys mingle with those of others.
+    kept_in_memory: Vec<TreeId>,
     /// The only one, after [`Transaction::prepare`].
     finished_runs: FxHashMap<TreeId, FinishedRun>,
     created: Vec<TreeId>,
@@ -281,6 +306,7 @@ impl Transaction {
         let Some(root) = self.root(tree)? else {
             return Ok(None);
         };
+        self.shared.touch(root, [key]);
         let found = {
             let _latch = self.shared.pages.latch(root).read();
             btree::get(&self.shared.pages, root, Lsn::NEWEST, key)?
@@ -304,6 +330,12 @@ impl Transaction {
         let root = self.shared.trees.root(tree);
         root.map(Some)
             .ok_or_else(|| internal(format!("tree {} does not exist", tree.0)))
+    }
+
+    /// The root of a tree that is committed.
+    fn root_of(&self, tree: TreeId) -> Result<PageId> {
+        let root = self.root(tree)?;
+        root.ok_or_else(|| internal("a tree without a root"))
     }
 
     /// The entries of a range at the snapshot, own writes included. The scan stands alone: later
@@ -344,15 +376,19 @@ impl Transaction {
     /// The entry with the highest key in the newest state and the own writes together.
     pub fn last_key(&mut self, tree: TreeId) -> Result<Option<Key>> {
         let own = self.writes.get(&tree).and_then(|w| w.last_key());
+        let committed = self.last_committed_key(tree)?;
+        Ok(own.max(committed))
+    }
+
+    fn last_committed_key(&self, tree: TreeId) -> Result<Option<Key>> {
         let Some(root) = self.root(tree)? else {
-            return Ok(own);
+            return Ok(None);
         };
         let _latch = self.shared.pages.latch(root).read();
         let (low, high) = (Bound::Unbounded, Bound::Unbounded);
         let pages = self.shared.pages.clone();
         let mut cursor = btree::Cursor::new(pages, root, Lsn::NEWEST, low, high);
-        let installed = cursor.prev()?.map(|(key, _)| Key::from_slice(key));
-        Ok(own.max(installed))
+        Ok(cursor.prev()?.map(|(key, _)| Key::from_slice(key)))
     }
 
     fn writes(&mut self, tree: TreeId) -> &mut TreeWrites {
@@ -375,11 +411,12 @@ impl Transaction {
     fn change(&mut self, tree: TreeId, key: Key, value: Option<Vec<u8>>) -> Result<()> {
         let writes = self.writes(tree);
         writes.set(key, value);
-        if writes.bytes() >= self.append_bytes() {
+        if writes.bytes() >= writes.look_at_bytes.max(self.append_bytes()) {
             self.spill_if_large(tree)?;
         }
-        let bytes: u64 = self.writes.values().map(|writes| writes.bytes()).sum();
-        match bytes > self.shared.bytes_max {
+        let writes: u64 = self.writes.values().map(|writes| writes.bytes()).sum();
+        let locks = self.held.len() as u64 * LOCK_BYTES;
+        match writes + locks > self.shared.bytes_max {
             true => Err(too_large(self.shared.bytes_max)),
             false => Ok(()),
         }
@@ -388,24 +425,27 @@ impl Transaction {
     /// Moves what was put into a tree to a run, if it is much and the commit can take the run over
     /// whole. What continues the last run may go early.
     fn spill_if_large(&mut self, tree: TreeId) -> Result<()> {
-        let Some(writes) = self.writes.get(&tree) else {
+        let next_look_bytes = self.append_bytes() / 4;
+        let writes = self.writes(tree);
+        writes.look_at_bytes = writes.bytes() + next_look_bytes;
+        let (bytes, first) = (writes.bytes(), writes.first_put().cloned());
+        let Some(first) = first else {
             return Ok(());
         };
-        let continues = |first: &Key| match self.loads.get(&tree) {
-            Some(load) => load.can_append(first),
-            None => true,
-        };
-        let is_due =
-            writes.first_put().is_some_and(continues) || writes.bytes() >= self.run_bytes();
-        match is_due && self.is_loadable(tree)? {
-            true => self.spill(tree),
-            false => Ok(()),
+        let load = self.loads.get(&tree);
+        let continues = load.is_none_or(|load| load.can_append(&first));
+        let is_due = continues || bytes >= self.run_bytes();
+        if !is_due || self.kept_in_memory.contains(&tree) {
+            return Ok(());
         }
-    }
-
-    /// Whether entries can go to runs at all.
-    fn can_load(&self) -> bool {
-        self.shared.pages.is_stored()
+        if self.is_loadable(tree, &first)? {
+            return blocking(true, || {
+                self.spill(tree)?;
+                self.merge_if_many(tree, &CancelFlag::default(), &mut |_, _| Ok(()))
+            });
+        }
+        self.kept_in_memory.push(tree);
+        Ok(())
     }
 
     /// From how many bytes in memory on entries are worth a run that others may continue.
@@ -418,17 +458,14 @@ impl Transaction {
         RUN_BYTES.min(self.shared.bytes_max / 4)
     }
 
-    /// Whether a tree has no entries but this transaction's: its commit takes a run over as it is,
-    /// unless somebody else was faster.
-    fn is_loadable(&self, tree: TreeId) -> Result<bool> {
-        match self.root(tree)? {
-            _ if !self.can_load() => Ok(false),
-            None => Ok(true),
-            Some(root) => {
-                let _latch = self.shared.pages.latch(root).read();
-                btree::is_empty(&self.shared.pages, root, Lsn::NEWEST)
-            }
+    /// Whether all entries of a tree but this transaction's lie before `first`, the lowest of what
+    /// it put there: the commit takes a run over as it is then, unless somebody else is faster.
+    fn is_loadable(&mut self, tree: TreeId, first: &[u8]) -> Result<bool> {
+        if !self.shared.pages.is_stored() {
+            return Ok(false);
         }
+        let last = self.last_committed_key(tree)?;
+        Ok(last.is_none_or(|last| &last[..] < first))
     }
 
     /// Moves what was put into a tree to a run.
@@ -467,6 +504,19 @@ impl Transaction {
         runs.push(Arc::new(load.close()?));
         self.writes(tree).set_runs(runs);
         Ok(())
+    }
+
+    /// [`Transaction::merge_runs`], if it is time.
+    pub fn merge_if_many(
+        &mut self,
+        tree: TreeId,
+        cancel: &CancelFlag,
+        check: &mut dyn FnMut(&Transaction, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        match self.writes(tree).runs().len() < RUNS_MAX {
+            true => Ok(()),
+            false => self.merge_runs(tree, cancel, check),
+        }
     }
 
     /// Makes one run of all that a tree has. `check` is asked about each entry whose key several
@@ -620,14 +670,19 @@ impl Transaction {
         let runs = std::mem::take(&mut self.finished_runs);
         let changes_trees = !self.created.is_empty() || !self.dropped.is_empty();
 
+        let committed = || {
+            writes
+                .iter()
+                .filter(|(tree, _)| !self.created.contains(tree))
+        };
         let mut roots = Vec::with_capacity(writes.len());
-        for &tree in writes.keys().filter(|tree| !self.created.contains(tree)) {
-            roots.push(
-                self.root(tree)?
-                    .ok_or_else(|| internal("a tree without a root"))?,
-            );
+        for (&tree, _) in committed() {
+            roots.push(self.root_of(tree)?);
         }
         let directory = changes_trees.then(|| pages.latch(shared.trees.directory()).write());
+        for (root, writes) in roots.iter().zip(committed().map(|(_, writes)| writes)) {
+            shared.touch(*root, writes.keys());
+        }
         let latches: Vec<_> = roots
             .iter()
             .map(|&root| pages.latch(root).write())
@@ -637,17 +692,21 @@ impl Transaction {
         let mut made = Vec::with_capacity(self.created.len());
         for &tree in &self.created {
             // What is applied is freed: a large load needs the memory for its blob.
-            let (content, run) = (writes.remove(&tree), runs.get(&tree));
-            let root = shared
-                .trees
-                .build(&mut batch, tree, content.as_ref(), run)?;
+            let has_run = runs.contains_key(&tree);
+            let content = if has_run { None } else { writes.remove(&tree) };
+            let root = shared.trees.build(&mut batch, tree, content.as_ref())?;
             made.push((tree, root));
         }
-        for (root, (tree, writes)) in roots.iter().zip(writes) {
-            if let Some(run) = runs.get(&tree) {
-                apply_run(&mut batch, *root, run, &shared)?;
+        let mut kept = Vec::new();
+        for (tree, writes) in writes {
+            let made = made.iter().find(|(made, _)| *made == tree);
+            let root = made.map_or_else(|| self.root_of(tree), |(_, root)| Ok(*root))?;
+            if let Some(run) = runs.get(&tree)
+                && run.apply(&mut batch, root)?
+            {
+                kept.push(run);
             }
-            writes.apply(&mut batch, *root)?;
+            writes.apply(&mut batch, root)?;
         }
         for &tree in &self.dropped {
             shared.trees.destroy(&mut batch, tree)?;
@@ -656,14 +715,14 @@ impl Transaction {
         if finished.is_empty() {
             return Ok(self.depends_on);
         }
-        let refs = runs.values().flat_map(|run| &run.refs);
+        let refs = kept.iter().flat_map(|run| &run.refs);
         let blob = make_blob(self.id, refs, self.space_change, &mut finished);
 
         let reservation = log.reserve(blob.len());
         let lsn = reservation.end();
         finished.install(lsn);
         shared.trees.installed(&made);
-        runs.values().for_each(|run| run.run.extents.set_kept());
+        kept.iter().for_each(|run| run.run.extents.set_kept());
         drop(latches);
         drop(directory);
         if !keep_locks {
@@ -707,26 +766,6 @@ impl Drop for Transaction {
     fn drop(&mut self) {
         self.release_locks();
     }
-}
-
-/// Has a tree take over a run, or its entries if somebody has put others there meanwhile.
-fn apply_run(
-    batch: &mut Batch<'_>,
-    root: PageId,
-    run: &FinishedRun,
-    shared: &Transactions,
-) -> Result<()> {
-    if btree::adopt(batch, root, run.run.root)? {
-        return run.keep(batch);
-    }
-    if run.run.bytes > shared.bytes_max {
-        return Err(too_large(shared.bytes_max));
-    }
-    let mut entries = runs::merge(&shared.pages, std::slice::from_ref(&run.run));
-    while let Some((key, value, _)) = entries.next()? {
-        btree::put(batch, root, key, &value.bytes()?)?;
-    }
-    Ok(())
 }
 
 /// Commits what needs no transaction and shows nothing; gives its lsn.

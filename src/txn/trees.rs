@@ -11,7 +11,6 @@ use crate::base::{Error, Lsn, PageId, Result, TreeId};
 use crate::btree::{self, Cursor};
 use crate::pages::{Batch, Pages};
 use crate::txn::internal;
-use crate::txn::runs::FinishedRun;
 use crate::txn::write_set::TreeWrites;
 
 /// The directory's root: the first page the allocator gives, its own being number 0.
@@ -44,7 +43,7 @@ impl Trees {
                 "the directory's root came to be page {directory}"
             )));
         }
-        trees.build(batch, tree, Some(content), None)?;
+        trees.build(batch, tree, Some(content))?;
         Ok(())
     }
 
@@ -76,24 +75,18 @@ impl Trees {
         self.roots.read().get(&tree).copied()
     }
 
-    /// Builds a new tree from its whole content and enters it into the directory. The content may
-    /// be in a run for the most part.
+    /// Builds a new tree from its content that is in memory, or an empty one, and enters it into
+    /// the directory.
     pub(super) fn build(
         &self,
         batch: &mut Batch<'_>,
         tree: TreeId,
         content: Option<&Arc<TreeWrites>>,
-        run: Option<&FinishedRun>,
     ) -> Result<PageId> {
-        let root = match (content, run) {
-            (Some(writes), None) => btree::bulk_build(batch, self.space, writes.entries().map(Ok))?,
-            _ => btree::create(batch, self.space)?,
+        let root = match content {
+            Some(writes) => btree::bulk_build(batch, self.space, writes.entries().map(Ok))?,
+            None => btree::create(batch, self.space)?,
         };
-        if let Some(run) = run {
-            btree::adopt(batch, root, run.run.root)?;
-            run.keep(batch)?;
-            content.map_or(Ok(()), |content| content.apply(batch, root))?;
-        }
         btree::put(
             batch,
             self.directory(),
