@@ -72,7 +72,7 @@ impl Lives {
             ..Options::default()
         };
         let disk = Arc::new(self.disk.clone());
-        let (database, _) = Database::open_on(disk, Path::new("/data"), options)?;
+        let (database, _) = Database::open_on(disk, Path::new("/data"), options, &mut |_| {})?;
         let mut found = State::new();
         for def in database.databases() {
             let mut txn = database.tables_of(&def)?.begin();
