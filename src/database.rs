@@ -15,11 +15,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::base::bytes::Reader;
-use crate::base::{Error, Lsn, Result, SqlState};
+use crate::base::{CancelFlag, Error, Lsn, Result, SqlState};
 use crate::disk::{Disk, Lock, RealDisk};
 use crate::pages::{CacheStats, FileReport, PAGE_MEMORY, Pages, Start};
 use crate::table::{self, Tables, Txn};
-use crate::txn::Transactions;
+use crate::txn::{SessionLocks, Transactions};
 use crate::wal::{self, Log, LogReader, Record};
 use checkpointer::{Checkpointer, Limits};
 
@@ -268,6 +268,16 @@ impl Database {
 
     pub fn begin(&self) -> Txn {
         self.tables.begin()
+    }
+
+    /// A transaction of a session.
+    pub fn begin_in(&self, session: &SessionLocks) -> Txn {
+        self.tables.begin_in(session)
+    }
+
+    /// What a session, by its process number, locks beside its transactions; `cancel` stops it.
+    pub fn session_locks(&self, pid: i32, cancel: Arc<CancelFlag>) -> SessionLocks {
+        self.tables.session_locks(pid, cancel)
     }
 
     /// The log, to ask it for positions and counters.

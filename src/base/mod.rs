@@ -1,4 +1,5 @@
-//! What every layer may use: identifiers, errors, byte readers, and the synchronisation shim.
+//! What every layer may use: identifiers, errors, byte readers, the synchronisation shim, and
+//! what stops sessions.
 //!
 //! Nothing here knows another layer, touches a file or waits.
 
@@ -6,8 +7,10 @@ pub mod bytes;
 mod cancel;
 pub mod error;
 pub mod ids;
+mod sessions;
 pub mod sync;
 
-pub use cancel::CancelFlag;
+pub use cancel::{CancelFlag, terminated};
 pub use error::{Error, Report, Result, SqlState};
 pub use ids::{Lsn, Oid, PageId, RowId, TreeId, TxnId};
+pub use sessions::{Registration, Sessions};

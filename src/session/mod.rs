@@ -42,7 +42,7 @@ pub use definitions::{SERVER_VERSION, server_setting};
 pub use request::{Bind, Request, Target};
 
 use crate::base::error::Severity;
-use crate::base::{CancelFlag, Error, Lsn, Report, Result, SqlState};
+use crate::base::{CancelFlag, Error, Lsn, Report, Result, Sessions, SqlState};
 use crate::database::Database;
 use crate::session::block::Block;
 use crate::session::plans::PlanCache;
@@ -50,21 +50,24 @@ use crate::session::portal::Portals;
 use crate::session::settings::Settings;
 use crate::session::statement::Statements;
 use crate::session::timer::Timer;
-use crate::sql::context::{SessionInfo, StatementContext};
+use crate::sql::context::{Backend, SessionInfo, StatementContext};
 use crate::table::Txn;
 use crate::types::Datum;
 
 /// Who is connected.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Identity {
     pub user: String,
     pub database: String,
     pub backend_pid: i32,
     pub client_address: Option<String>,
+    /// The sessions it is among.
+    pub sessions: Arc<Sessions>,
 }
 
 pub struct Session {
     database: Arc<Database>,
+    backend: Arc<Backend>,
     settings: Settings,
     /// The client is to be told of changed settings before the next ReadyForQuery.
     report_due: bool,
@@ -123,6 +126,8 @@ impl Session {
         for (name, value) in options {
             settings.set_at_startup(name, value)?;
         }
+        let locks = database.session_locks(identity.backend_pid, cancel.clone());
+        let backend = Arc::new(Backend::new(locks, identity.sessions));
         let info = SessionInfo {
             user: identity.user,
             database: identity.database,
@@ -132,9 +137,11 @@ impl Session {
             server_version: SERVER_VERSION,
             settings: Vec::new(),
             server: Some(database.clone()),
+            backend: Some(backend.clone()),
         };
         let mut session = Session {
             database,
+            backend,
             cx: StatementContext {
                 session: Arc::new(info),
                 format: Arc::new(settings.format()),
@@ -200,6 +207,11 @@ impl Session {
         }
     }
 
+    /// What stops it from outside.
+    pub fn cancel_flag(&self) -> Arc<CancelFlag> {
+        self.cx.cancel.clone()
+    }
+
     /// How long the client may keep silent now, and what to tell it then.
     pub fn idle_limit(&self) -> Option<(Duration, Report)> {
         let fatal = |code, message: &str| Report::new(Severity::Fatal, code, message);
@@ -223,10 +235,8 @@ impl Session {
     /// Ends the transaction because of an error and tells the client. `text` is the statement
     /// that the error's position points into.
     async fn fail<C: Client>(&mut self, error: Error, text: Option<&str>, client: &mut C) {
-        let mut error = self
-            .timer
-            .take()
-            .map_or_else(|| error.clone(), |t| t.explain(&error));
+        let mut error = error;
+        self.timer = None;
         if let Some(txn) = &self.txn
             && let Err(worse) = txn.wait_shown().await
         {
@@ -240,6 +250,13 @@ impl Session {
             report: &report,
             text,
         });
+    }
+
+    /// Sends the warnings of functions.
+    fn warn<C: Client>(&self, client: &mut C) {
+        for warning in self.backend.take_warnings() {
+            self.notice(&warning, client);
+        }
     }
 
     fn notice<C: Client>(&self, report: &Report, client: &mut C) {
@@ -279,6 +296,9 @@ impl Session {
             plans_key,
             generation: self.quick.generation + u64::from(plans_changed),
         };
+        self.cx
+            .cancel
+            .set_lock_timeout_ms(settings.integer("lock_timeout"));
         let now = self.cx.format.now;
         let mut format = settings.format();
         format.now = now;

@@ -40,7 +40,7 @@ impl Session {
     pub(super) fn txn(&mut self) -> &mut Txn {
         self.enter();
         self.txn.get_or_insert_with(|| {
-            let mut txn = self.database.begin();
+            let mut txn = self.database.begin_in(&self.backend.locks);
             txn.depend_on(self.unawaited);
             txn
         })
@@ -125,16 +125,19 @@ impl Session {
     }
 
     /// Ends the transaction well: when this returns, it is durable, unless `synchronous_commit`
-    /// is off.
+    /// is off. Advisory locks are kept until it is: who takes them next sees what it did.
     pub(super) async fn commit(&mut self) -> Result<()> {
         self.apply_settings();
         let result = match self.leave() {
-            Some(txn) if self.quick.synchronous_commit => txn.commit().await,
+            Some(txn) if self.quick.synchronous_commit || self.backend.locks.holds_any() => {
+                txn.commit().await
+            }
             Some(txn) => txn.commit_soon().await.map(|lsn| {
                 self.unawaited = self.unawaited.max(lsn);
             }),
             None => Ok(()),
         };
+        self.backend.locks.release_from(0);
         match result {
             Ok(()) => self.settings.commit(),
             Err(_) => self.settings.rollback(),
@@ -146,6 +149,7 @@ impl Session {
         if let Some(txn) = self.leave() {
             txn.rollback();
         }
+        self.backend.locks.release_from(0);
         self.settings.rollback();
     }
 

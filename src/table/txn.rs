@@ -7,7 +7,9 @@ use std::sync::Arc;
 use crate::base::sync::{AtomicU32, Mutex, Ordering, RwLock};
 use crate::base::{CancelFlag, Error, Lsn, Oid, Result, SqlState, TreeId};
 use crate::table::{Catalog, TableDef, codec};
-use crate::txn::{Key, LockMode, LockTarget, LockWait, Transaction, Transactions};
+use crate::txn::{
+    Key, LockMode, LockTarget, LockWait, Owner, SessionLocks, Transaction, Transactions,
+};
 
 /// PostgreSQL's first OID for user objects.
 const FIRST_OID: u32 = 16384;
@@ -47,12 +49,26 @@ impl Tables {
     }
 
     pub fn begin(self: &Arc<Self>) -> Txn {
+        self.begin_with(self.transactions.begin())
+    }
+
+    /// A transaction of a session.
+    pub fn begin_in(self: &Arc<Self>, session: &SessionLocks) -> Txn {
+        self.begin_with(session.begin())
+    }
+
+    fn begin_with(self: &Arc<Self>, base: Transaction) -> Txn {
         Txn {
             tables: self.clone(),
-            base: self.transactions.begin(),
+            base,
             changes: Vec::new(),
             own: None,
         }
+    }
+
+    /// What a session, by its process number, locks beside its transactions; `cancel` stops it.
+    pub fn session_locks(&self, pid: i32, cancel: Arc<CancelFlag>) -> SessionLocks {
+        SessionLocks::new(self.transactions.clone(), Owner::session(pid), cancel)
     }
 
     /// The newest durable catalog.
@@ -135,12 +151,14 @@ impl Txn {
 
     /// Commits without waiting: what it wrote is being written to the log when this returns, and a
     /// crash before its sync takes it back. Nobody sees it sooner than that; who wrote it must
-    /// begin what follows with [`Self::depend_on`] the lsn given. A change of the catalog waits.
+    /// begin what follows with [`Self::depend_on`] the lsn given. A change of the catalog waits, and
+    /// so does who keeps others from writing a table.
     ///
     /// # Errors
     /// As [`Self::commit`].
     pub async fn commit_soon(mut self) -> Result<Lsn> {
-        if self.base.is_read_only() || !self.changes.is_empty() {
+        let waits = !self.changes.is_empty() || self.base.holds_table_strongly();
+        if self.base.is_read_only() || waits {
             self.commit().await?;
             return Ok(Lsn::ZERO);
         }

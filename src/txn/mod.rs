@@ -23,8 +23,12 @@
 //! - **T5** The newest state is read only under the tree's latch, so that half an installation is
 //!   never seen.
 
+mod deadlock;
+mod lock_list;
+mod lock_mode;
 mod locks;
 mod scan;
+mod session_locks;
 mod trees;
 mod write_set;
 
@@ -32,16 +36,22 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-pub use locks::{LockMode, LockTarget, LockWait};
+pub use lock_list::{ListedLock, LockSubject};
+pub use lock_mode::LockMode;
+pub use locks::{Level, LockTarget, LockWait, Owner};
 pub use scan::{Reader, Scan};
+pub use session_locks::SessionLocks;
 pub use write_set::Key;
 
+use smallvec::SmallVec;
+
 use crate::base::sync::{AtomicU64, Ordering};
-use crate::base::{CancelFlag, Error, Lsn, PageId, Result, SqlState, TreeId, TxnId};
+use crate::base::{CancelFlag, Error, Lsn, Oid, PageId, Result, SqlState, TreeId, TxnId};
 use crate::btree::{self, Value};
 use crate::pages::{Batch, Finished, Pages, Snapshot};
 use crate::wal::{Blob, Log};
-use locks::{Locks, TryLock};
+use lock_mode::Modes;
+use locks::{Locks, TryLock, Who};
 use trees::Trees;
 use write_set::TreeWrites;
 
@@ -87,16 +97,23 @@ impl Transactions {
     }
 
     pub fn begin(self: &Arc<Self>) -> Transaction {
+        self.begin_for(None)
+    }
+
+    /// A transaction of a session: it shares its locks.
+    fn begin_for(self: &Arc<Self>, session: Option<Owner>) -> Transaction {
         // Relaxed: ids need only differ.
         let id = TxnId(self.next_txn.fetch_add(1, Ordering::Relaxed));
         Transaction {
             shared: self.clone(),
             id,
+            owner: session.unwrap_or(Owner::transaction(id)),
             snapshot: None,
             writes: BTreeMap::new(),
             created: Vec::new(),
             dropped: Vec::new(),
             held: Vec::new(),
+            tables: SmallVec::new(),
             depends_on: Lsn::ZERO,
         }
     }
@@ -124,11 +141,16 @@ impl Transactions {
 pub struct Transaction {
     shared: Arc<Transactions>,
     id: TxnId,
+    /// Whose locks its own are.
+    owner: Owner,
     snapshot: Option<Arc<Snapshot>>,
     writes: BTreeMap<TreeId, Arc<TreeWrites>>,
     created: Vec<TreeId>,
     dropped: Vec<TreeId>,
-    held: Vec<LockTarget>,
+    /// In the order they were taken.
+    held: Vec<(LockTarget, LockMode)>,
+    /// The tables among them.
+    tables: SmallVec<[(Oid, Modes); 4]>,
     depends_on: Lsn,
 }
 
@@ -328,27 +350,57 @@ impl Transaction {
         wait: LockWait,
         cancel: &CancelFlag,
     ) -> Result<bool> {
-        let locks = &self.shared.locks;
-        let newly = match locks.try_lock(self.id, target, mode) {
-            TryLock::Granted => true,
-            TryLock::Held => false,
+        if self.holds_table(target, mode) {
+            return Ok(true);
+        }
+        let (locks, level) = (&self.shared.locks, Level::Transaction);
+        let who = Who {
+            owner: self.owner,
+            txn: self.id,
+        };
+        match locks.try_lock(who, target, mode, level) {
+            TryLock::Granted => {}
+            TryLock::Held => return Ok(true),
             TryLock::Conflict => match wait {
                 LockWait::SkipLocked => return Ok(false),
                 LockWait::Nowait => return Err(lock_not_available()),
-                LockWait::Wait => tokio::select! {
-                    biased;
-                    granted = locks.lock(self.id, target, mode) => granted?,
-                    () = cancel.cancelled() => {
-                        cancel.check()?;
-                        return Err(internal("cancelled without a reason"));
-                    }
-                },
+                LockWait::Wait => locks.wait(who, target, mode, level, cancel).await?,
             },
-        };
-        if newly {
-            self.held.push(target);
         }
+        self.note_lock(target, mode);
         Ok(true)
+    }
+
+    /// A statement asks for the locks of its tables anew: those at hand are found here.
+    fn holds_table(&self, target: LockTarget, mode: LockMode) -> bool {
+        let LockTarget::Table(oid) = target else {
+            return false;
+        };
+        let own = self.tables.iter().find(|(table, _)| *table == oid);
+        own.is_some_and(|(_, modes)| modes.contains(mode))
+    }
+
+    fn note_lock(&mut self, target: LockTarget, mode: LockMode) {
+        self.held.push((target, mode));
+        let LockTarget::Table(oid) = target else {
+            return;
+        };
+        match self.tables.iter_mut().find(|(table, _)| *table == oid) {
+            Some((_, modes)) => modes.insert(mode),
+            None => {
+                let mut modes = Modes::default();
+                modes.insert(mode);
+                self.tables.push((oid, modes));
+            }
+        }
+    }
+
+    /// A lock under which others may rely on seeing all that was done before they got theirs: it
+    /// is kept until that is durable.
+    pub fn holds_table_strongly(&self) -> bool {
+        self.tables
+            .iter()
+            .any(|(_, modes)| modes.iter().any(LockMode::excludes_writers))
     }
 
     /// Nothing to commit: no write, no tree made or dropped.
@@ -364,7 +416,7 @@ impl Transaction {
     }
 
     /// Applies the write set and publishes it to the log; gives the lsn at which it is durable.
-    /// Row locks are released unless `keep_locks`.
+    /// Locks are released unless `keep_locks` or one of them excludes the writers of a table.
     ///
     /// # Errors
     /// Nothing has been changed.
@@ -413,7 +465,7 @@ impl Transaction {
         shared.trees.installed(&made);
         drop(latches);
         drop(directory);
-        if !keep_locks {
+        if !keep_locks && !self.holds_table_strongly() {
             self.release_locks();
         }
         reservation.publish(blob);
@@ -444,9 +496,11 @@ impl Transaction {
 
     /// Gives all locks to those who wait for them.
     pub fn release_locks(&mut self) {
-        for target in self.held.drain(..) {
-            self.shared.locks.release(self.id, target);
+        for (target, _) in self.held.drain(..) {
+            let level = Level::Transaction;
+            self.shared.locks.release_all(self.owner, target, level);
         }
+        self.tables.clear();
     }
 }
 

@@ -12,11 +12,10 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 
-use crate::base::{Error, Result, SqlState};
+use crate::base::{Error, Result, Sessions, SqlState, terminated};
 use crate::database::Database;
 use crate::session::{Identity, Session};
-use crate::wire::cancel::Sessions;
-use crate::wire::connection::{Connection, shutdown};
+use crate::wire::connection::Connection;
 use crate::wire::socket::Socket;
 use crate::wire::startup::{Opening, Wish, as_fatal, open};
 
@@ -149,7 +148,7 @@ impl Server {
         accepting.abort_all();
         drop(socket_file);
         self.shared.stop.send_replace(true);
-        self.shared.sessions.cancel_all();
+        self.shared.sessions.terminate_all();
         let all_ended = async {
             while let Some(ended) = tasks.join_next().await {
                 log_panic(&ended);
@@ -248,6 +247,7 @@ async fn serve(mut socket: Socket, shared: Arc<Shared>) {
             database: wish.database,
             backend_pid: registration.pid,
             client_address: address.map(|a| a.to_string()),
+            sessions: shared.sessions.clone(),
         };
         let cancel = registration.cancel.clone();
         let database = shared.database.clone();
@@ -272,7 +272,7 @@ type Place = tokio::sync::OwnedSemaphorePermit;
 /// Decides whether a client may come in (W4), and keeps a place for it.
 fn admit(wish: Wish, address: Option<std::net::IpAddr>, shared: &Shared) -> Result<(Wish, Place)> {
     if *shared.stop.borrow() {
-        return Err(shutdown());
+        return Err(terminated());
     }
     if let Some(address) = address
         && !address.is_loopback()

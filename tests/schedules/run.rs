@@ -156,7 +156,7 @@ impl Running<'_> {
         }
         if record {
             step.stops = found
-                .first()
+                .last()
                 .filter(|f| is_unsupported(f) && found != step.outcome)
                 .cloned();
         }
@@ -165,7 +165,7 @@ impl Running<'_> {
 
     fn compare_walnut(&self, step: &Step, found: &[String], failures: &mut Vec<Failure>) -> bool {
         if let Some(stops) = &step.stops {
-            if found != [stops.clone()] {
+            if found.last() != Some(stops) {
                 let mut failure = differs(step, std::slice::from_ref(stops), found);
                 failure
                     .what
@@ -198,7 +198,11 @@ impl Running<'_> {
                 self.sessions.insert(step.session.clone(), session);
             }
         }
+        let session = &self.sessions[&step.session];
         if !step.sql.is_empty() {
+            if session.busy || session.closed {
+                return Err(format!("{} is not ready for {}", step.session, step.sql));
+            }
             let sql = self.with_pids(&step.sql);
             self.send(&step.session, &sql);
         }

@@ -14,6 +14,7 @@ static SESSION: LazyLock<SessionInfo> = LazyLock::new(|| SessionInfo {
     server_version: "15.0",
     settings: vec![("TimeZone".to_owned(), "UTC".to_owned())],
     server: None,
+    backend: None,
 });
 static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::default);
 

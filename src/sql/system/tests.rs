@@ -116,6 +116,7 @@ fn with_context<T>(f: impl FnOnce(&EvalContext<'_>) -> T) -> T {
         server_version: "15.0",
         settings: vec![("search_path".to_owned(), "public".to_owned())],
         server: None,
+        backend: None,
     };
     f(&EvalContext {
         format: &Format::default(),

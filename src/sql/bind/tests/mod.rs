@@ -125,6 +125,7 @@ fn with_context<T>(f: impl FnOnce(&BindContext<'_>) -> T) -> T {
         server_version: "15.0",
         settings: Vec::new(),
         server: None,
+        backend: None,
     };
     f(&BindContext {
         catalog: &catalog(),
