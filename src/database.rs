@@ -346,8 +346,10 @@ impl Database {
 /// Applies one committed transaction.
 fn replay(pages: &Pages, end: Lsn, blob: &[u8]) -> Result<()> {
     for record in wal::records(blob) {
-        if let Record::PageWrite { page, base, edits } = record? {
-            pages.apply(page, base, edits, end)?;
+        match record? {
+            Record::PageWrite { page, base, edits } => pages.apply(page, base, edits, end)?,
+            Record::PageRefs { first, places } => pages.recover_stored(first, places)?,
+            Record::Begin { .. } | Record::Commit { .. } => {}
         }
     }
     Ok(())
@@ -411,7 +413,7 @@ const DATA: &str = "data";
 const CONTROL_NEW: &str = "control.new";
 const MAGIC: [u8; 8] = *b"WALNUTDB";
 /// Raised with every change of a file format.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const CONTROL_BYTES: usize = 8 + 4 + 8 + 4 + 4;
 
 /// The control file, little-endian: magic, format (u32), database id (u64), state (u32), CRC-32 of

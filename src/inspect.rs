@@ -168,7 +168,7 @@ fn visit<W: Write>(
 fn edits_of<'a>(record: &Record<'a>) -> Option<Vec<Edit<'a>>> {
     match record {
         Record::PageWrite { edits: list, .. } => edits(list).collect(),
-        Record::Begin { .. } | Record::Commit { .. } => Some(Vec::new()),
+        Record::Begin { .. } | Record::PageRefs { .. } | Record::Commit { .. } => Some(Vec::new()),
     }
 }
 
@@ -176,6 +176,7 @@ fn type_name(record: &Record<'_>) -> &'static str {
     match record {
         Record::Begin { .. } => "begin",
         Record::PageWrite { .. } => "page write",
+        Record::PageRefs { .. } => "page references",
         Record::Commit { .. } => "commit",
     }
 }
@@ -201,6 +202,7 @@ struct Totals {
     blobs: u64,
     begins: u64,
     page_writes: u64,
+    page_refs: u64,
     commits: u64,
     writes: u64,
     shifts: u64,
@@ -233,6 +235,7 @@ impl Totals {
                 self.page_writes += 1;
                 self.edit_bytes += list.len() as u64;
             }
+            Record::PageRefs { .. } => self.page_refs += 1,
             Record::Commit { .. } => self.commits += 1,
         }
         for edit in edits {
@@ -368,9 +371,10 @@ impl<W: Write> Printer<'_, W> {
 
     fn record(&mut self, lsn: Lsn, record: &Record<'_>, edits: &[Edit<'_>]) -> io::Result<()> {
         let (name, bytes) = (type_name(record), record.log_bytes());
-        let write = match record {
-            Record::PageWrite { page, base, .. } => Some((page, base)),
-            Record::Begin { .. } | Record::Commit { .. } => None,
+        let (page, base) = match record {
+            Record::PageWrite { page, base, .. } => (Some(page), Some(base)),
+            Record::PageRefs { first, .. } => (Some(first), None),
+            Record::Begin { .. } | Record::Commit { .. } => (None, None),
         };
         if self.json {
             let mut fields = vec![
@@ -379,16 +383,19 @@ impl<W: Write> Printer<'_, W> {
                 ("lsn", text(lsn)),
                 ("bytes", number(bytes)),
             ];
-            if let Some((page, base)) = write {
+            if let Some(page) = page {
                 fields.push(("space", number(page.space)));
                 fields.push(("page", number(page.number)));
-                fields.push(("base", text(base)));
             }
+            fields.extend(base.map(|base| ("base", text(base))));
             self.object(&fields)?;
         } else {
             write!(self.out, "    {lsn} {name}")?;
-            if let Some((page, base)) = write {
-                write!(self.out, " of page {page} at {base}")?;
+            if let Some(page) = page {
+                write!(self.out, " of page {page}")?;
+            }
+            if let Some(base) = base {
+                write!(self.out, " at {base}")?;
             }
             writeln!(self.out, ", {bytes} bytes")?;
         }
@@ -459,6 +466,7 @@ impl<W: Write> Printer<'_, W> {
             ("blobs", totals.blobs),
             ("begin_records", totals.begins),
             ("page_write_records", totals.page_writes),
+            ("page_reference_records", totals.page_refs),
             ("commit_records", totals.commits),
             ("write_edits", totals.writes),
             ("shift_edits", totals.shifts),

@@ -252,6 +252,7 @@ async fn from_and_to_choose_transactions_and_stats_count_what_would_be_printed()
             ("blobs", count("blob", "")),
             ("begin_records", count("record", "begin")),
             ("page_write_records", count("record", "page write")),
+            ("page_reference_records", count("record", "page references")),
             ("commit_records", count("record", "commit")),
             ("write_edits", count("edit", "write")),
             ("shift_edits", count("edit", "shift")),

@@ -1,8 +1,9 @@
 //! What every layer may use: identifiers, errors, byte readers, the synchronisation shim, and
 //! what stops sessions.
 //!
-//! Nothing here knows another layer, touches a file or waits.
+//! Nothing here knows another layer or touches a file.
 
+mod blocking;
 pub mod bytes;
 mod cancel;
 pub mod error;
@@ -10,6 +11,7 @@ pub mod ids;
 mod sessions;
 pub mod sync;
 
+pub use blocking::blocking;
 pub use cancel::{CancelFlag, terminated};
 pub use error::{Error, Report, Result, SqlState};
 pub use ids::{Lsn, Oid, PageId, RowId, TreeId, TxnId};

@@ -1,9 +1,11 @@
 //! Building a tree bottom-up from sorted entries.
 
-use super::node::{Builder, CAPACITY, Cell, footprint, inner_cell, separator};
-use super::put::leaf_cell;
+use super::node::{Builder, CAPACITY, Cell, check_key, footprint, inner_cell, separator};
+use super::put::make_cell;
+use super::sink::{InBatch, Sink};
 use crate::base::{Error, PageId, Result, SqlState};
 use crate::pages::Batch;
+use smallvec::SmallVec;
 
 /// Leaves are left with a little room, so that the first inserts after do not split every one.
 const LEAF_FILL_BYTES: usize = CAPACITY / 10 * 9;
@@ -14,74 +16,81 @@ pub fn bulk_build<K: AsRef<[u8]>, V: AsRef<[u8]>>(
     space: u32,
     entries: impl IntoIterator<Item = Result<(K, V)>>,
 ) -> Result<PageId> {
-    let leaf = Level {
-        node: Builder::leaf(),
-        low: Cell::new(),
-    };
-    let mut bulk = Bulk {
-        space,
-        levels: vec![leaf],
-    };
-    let mut last: Option<K> = None;
+    let mut sink = InBatch { batch, space };
+    let mut builder = TreeBuilder::new();
     for entry in entries {
         let (key, value) = entry?;
-        bulk.add(
-            batch,
-            last.as_ref().map(AsRef::as_ref),
-            key.as_ref(),
-            value.as_ref(),
-        )?;
-        last = Some(key);
+        builder.add(&mut sink, key.as_ref(), value.as_ref())?;
     }
-    bulk.finish(batch)
+    builder.finish(&mut sink)
 }
 
-/// The nodes being filled, one on each level, leaves first.
-struct Bulk {
-    space: u32,
+/// A tree that is being built: the nodes that are not full yet, one on each level. A clone that is
+/// finished gives the tree of the entries so far, which stays as it is while more are added here.
+#[derive(Clone)]
+pub struct TreeBuilder {
+    /// Leaves first.
     levels: Vec<Level>,
+    last_key: Option<SmallVec<[u8; 32]>>,
 }
 
+#[derive(Clone)]
 struct Level {
     node: Builder,
     /// The separator on the node's left; empty for the leftmost node.
     low: Cell,
 }
 
-impl Bulk {
-    fn add(
-        &mut self,
-        batch: &mut Batch<'_>,
-        last: Option<&[u8]>,
-        key: &[u8],
-        value: &[u8],
-    ) -> Result<()> {
-        if last.is_some_and(|last| last >= key) {
+impl TreeBuilder {
+    #[expect(clippy::new_without_default, reason = "nobody wants a default one")]
+    pub fn new() -> TreeBuilder {
+        let leaf = Level {
+            node: Builder::leaf(),
+            low: Cell::new(),
+        };
+        TreeBuilder {
+            levels: vec![leaf],
+            last_key: None,
+        }
+    }
+
+    /// The key added last.
+    pub fn last_key(&self) -> Option<&[u8]> {
+        self.last_key.as_deref()
+    }
+
+    /// Adds an entry, whose key is above all others.
+    pub fn add(&mut self, sink: &mut impl Sink, key: &[u8], value: &[u8]) -> Result<()> {
+        if self.last_key().is_some_and(|last| last >= key) {
             let what = "entries to build a tree of are not sorted";
             return Err(Error::new(SqlState::INTERNAL_ERROR, what));
         }
-        let cell = leaf_cell(batch, self.space, key, value)?;
+        check_key(key)?;
+        let cell = make_cell(sink, key, value)?;
         let leaf = &mut self.levels[0].node;
         let fills = leaf.used() + footprint(&cell) > LEAF_FILL_BYTES;
-        if (!fills || leaf.used() == 0) && leaf.push(&cell) {
-            return Ok(());
+        if (fills && leaf.used() > 0) || !leaf.push(&cell) {
+            let low = Cell::from_slice(separator(self.last_key().unwrap_or_default(), key));
+            let mut node = Builder::leaf();
+            assert!(node.push(&cell), "a cell fits an empty leaf");
+            self.flush(sink, 0, Level { node, low })?;
         }
-        let low = Cell::from_slice(separator(last.unwrap_or_default(), key));
-        let mut node = Builder::leaf();
-        assert!(node.push(&cell), "a cell fits an empty leaf");
-        self.flush(batch, 0, Level { node, low })
+        let last = self.last_key.get_or_insert_default();
+        last.clear();
+        last.extend_from_slice(key);
+        Ok(())
     }
 
     /// Writes out the full node of a level; `next` takes its place.
-    fn flush(&mut self, batch: &mut Batch<'_>, level: usize, next: Level) -> Result<()> {
+    fn flush(&mut self, sink: &mut impl Sink, level: usize, next: Level) -> Result<()> {
         let full = std::mem::replace(&mut self.levels[level], next);
-        let id = write(batch, self.space, full.node)?;
-        self.add_child(batch, level + 1, full.low, id)
+        let id = write(sink, full.node)?;
+        self.add_child(sink, level + 1, full.low, id)
     }
 
     fn add_child(
         &mut self,
-        batch: &mut Batch<'_>,
+        sink: &mut impl Sink,
         level: usize,
         low: Cell,
         child: PageId,
@@ -96,13 +105,13 @@ impl Bulk {
             return Ok(());
         };
         if !parent.node.push(&inner_cell(&low, child)) {
-            self.flush(batch, level, fresh(low))?;
+            self.flush(sink, level, fresh(low))?;
         }
         Ok(())
     }
 
-    /// Writes out the last node of each level, from the leaves to the root.
-    fn finish(mut self, batch: &mut Batch<'_>) -> Result<PageId> {
+    /// Writes out the last node of each level, from the leaves to the root, which it gives.
+    pub fn finish(mut self, sink: &mut impl Sink) -> Result<PageId> {
         let mut level = 0;
         loop {
             let empty = Level {
@@ -110,18 +119,18 @@ impl Bulk {
                 low: Cell::new(),
             };
             let last = std::mem::replace(&mut self.levels[level], empty);
-            let id = write(batch, self.space, last.node)?;
+            let id = write(sink, last.node)?;
             level += 1;
             if level == self.levels.len() {
                 return Ok(id);
             }
-            self.add_child(batch, level, last.low, id)?;
+            self.add_child(sink, level, last.low, id)?;
         }
     }
 }
 
-fn write(batch: &mut Batch<'_>, space: u32, mut node: Builder) -> Result<PageId> {
-    let id = batch.allocate(space)?;
-    batch.edit(id)?.replace(node.finish());
+fn write(sink: &mut impl Sink, mut node: Builder) -> Result<PageId> {
+    let id = sink.allocate()?;
+    sink.write(id, node.finish())?;
     Ok(id)
 }

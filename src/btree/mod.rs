@@ -3,7 +3,8 @@
 //! A tree is known by its root page, which never moves: a root that splits moves its content down.
 //! Readers descend at a snapshot ([`get`], [`Cursor`]); writers edit a [`Batch`] under the
 //! exclusive latch of the root ([`put`], [`delete`]). [`bulk_build`] makes a tree from sorted
-//! entries, [`verify`] checks a whole one.
+//! entries, [`TreeBuilder`] does so step by step and in other places ([`Sink`]), [`Merge`] reads
+//! several trees as one, [`verify`] checks a whole one.
 //!
 //! # Invariants
 //! - **B1** Keys within a node strictly rise, by byte order. All keys below the child left of a
@@ -27,22 +28,26 @@
 mod bulk;
 mod cursor;
 mod delete;
+mod merge;
 mod node;
 mod overflow;
 mod put;
 mod search;
+mod sink;
 mod value;
 mod verify;
 
 #[cfg(test)]
 mod tests;
 
-pub use bulk::bulk_build;
+pub use bulk::{TreeBuilder, bulk_build};
 pub use cursor::Cursor;
 pub use delete::{delete, destroy};
+pub use merge::Merge;
 pub use node::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
-pub use put::{create, put};
-pub use search::{Lookup, Source, View, get, get_from};
+pub use put::{adopt, create, put};
+pub use search::{Lookup, Source, View, get, get_from, is_empty};
+pub use sink::Sink;
 pub use value::{Value, ValueRef};
 pub use verify::{Stats, verify};
 

@@ -526,6 +526,7 @@ impl Shape {
 }
 
 /// Builds a node cell by cell, in key order.
+#[derive(Clone)]
 pub(super) struct Builder {
     page: Box<Page>,
     count: usize,

@@ -2,6 +2,7 @@
 
 use super::node::{KIND, OVERFLOW};
 use super::search::Source;
+use super::sink::Sink;
 use crate::base::{PageId, Result};
 use crate::pages::{Batch, PAGE_SIZE, Page, PageRef, corrupt};
 
@@ -18,15 +19,17 @@ const LINK_BYTES: usize = PAGE_SIZE - BYTES;
 const TRUSTED_BYTES: usize = 1 << 20;
 
 /// Stores a value; the number of the chain's first page.
-pub(super) fn write(batch: &mut Batch<'_>, space: u32, value: &[u8]) -> Result<u32> {
+pub(super) fn write(sink: &mut impl Sink, value: &[u8]) -> Result<u32> {
     let mut next = 0;
     // From the last link to the first, since each names the one after it.
     for bytes in value.chunks(LINK_BYTES).rev() {
-        let id = batch.allocate(space)?;
-        let mut link = batch.edit(id)?;
-        link.write(KIND, &[OVERFLOW]);
-        link.write_u32(NEXT, next);
-        link.write(BYTES, bytes);
+        let id = sink.allocate()?;
+        let mut link = Page::zeroed();
+        let content = link.bytes_mut();
+        content[KIND] = OVERFLOW;
+        content[NEXT..BYTES].copy_from_slice(&u32::to_le_bytes(next));
+        content[BYTES..BYTES + bytes.len()].copy_from_slice(bytes);
+        sink.write(id, &link)?;
         next = id.number;
     }
     Ok(next)

@@ -7,6 +7,7 @@ use super::node::{
 };
 use super::overflow;
 use super::search::{Path, descend};
+use super::sink::{InBatch, Sink};
 use crate::base::{PageId, Result};
 use crate::pages::{Batch, corrupt};
 
@@ -17,10 +18,28 @@ pub fn create(batch: &mut Batch<'_>, space: u32) -> Result<PageId> {
     Ok(root)
 }
 
+/// Has the root of an empty tree take over the content of another tree's root, whose page is not
+/// used any more. `false`, and nothing is done, if the tree is not empty.
+pub fn adopt(batch: &mut Batch<'_>, root: PageId, other: PageId) -> Result<bool> {
+    let page = batch.read(root)?;
+    let node = Node::open(root, &page)?;
+    if !node.is_leaf() || node.count() > 0 {
+        return Ok(false);
+    }
+    drop(page);
+    let content = batch.read(other)?;
+    batch.edit(root)?.replace(&content);
+    Ok(true)
+}
+
 /// Inserts a key or replaces its value.
 pub fn put(batch: &mut Batch<'_>, root: PageId, key: &[u8], value: &[u8]) -> Result<()> {
     check_key(key)?;
-    let cell = make_cell(batch, root.space, key, value)?;
+    let mut sink = InBatch {
+        space: root.space,
+        batch,
+    };
+    let cell = make_cell(&mut sink, key, value)?;
     let (path, id, page) = descend(batch, root, key)?;
     let node = Node::open(id, &page)?;
     match node.search(key)? {
@@ -53,27 +72,13 @@ pub fn put(batch: &mut Batch<'_>, root: PageId, key: &[u8], value: &[u8]) -> Res
     }
 }
 
-fn make_cell(batch: &mut Batch<'_>, space: u32, key: &[u8], value: &[u8]) -> Result<Cell> {
+/// The cell of a leaf. A long value goes to pages of its own.
+pub(super) fn make_cell(sink: &mut impl Sink, key: &[u8], value: &[u8]) -> Result<Cell> {
     if is_inline(value)? {
         return Ok(inline_cell(key, value));
     }
     let len = u32::try_from(value.len()).expect("a length that was checked");
-    Ok(overflow_cell(
-        key,
-        len,
-        overflow::write(batch, space, value)?,
-    ))
-}
-
-/// The cell of a leaf for [`super::bulk_build`].
-pub(super) fn leaf_cell(
-    batch: &mut Batch<'_>,
-    space: u32,
-    key: &[u8],
-    value: &[u8],
-) -> Result<Cell> {
-    check_key(key)?;
-    make_cell(batch, space, key, value)
+    Ok(overflow_cell(key, len, overflow::write(sink, value)?))
 }
 
 /// Inserts a cell into a node, at the end of the path, and splits upwards as far as need be.

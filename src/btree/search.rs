@@ -65,6 +65,13 @@ pub fn get_from(source: &impl Source, root: PageId, key: &[u8]) -> Result<Lookup
     Ok(Lookup { value, lsn })
 }
 
+/// Whether a tree has no entries at a snapshot.
+pub fn is_empty(pages: &Pages, root: PageId, snapshot: Lsn) -> Result<bool> {
+    let page = pages.read(root, snapshot)?;
+    let node = Node::open(root, &page)?;
+    Ok(node.is_leaf() && node.count() == 0)
+}
+
 /// Opens a child of a node at `level` (B2). So a descent ends even in a damaged tree.
 pub(super) fn open_child(id: PageId, page: &PageRef, level: u8) -> Result<Node<'_>> {
     let node = Node::open(id, page)?;

@@ -3,12 +3,17 @@
 //! Page 0 of a space holds a high-water mark and the head of a list of trunk pages, as in SQLite's
 //! file format: a trunk page lists free pages and is free itself. Freeing and reusing a page edits
 //! page 0 and a trunk page and never the page itself, so old versions of it stay readable.
+//!
+//! A transaction that stores pages before it commits ([`Pages::store_new`]) sets an extent aside
+//! for them, in a blob of its own: page 0 lists it as pending until the transaction keeps it or
+//! gives it back. What is still pending at a start belongs to nobody.
 
 use super::batch::{Batch, PageEditor};
 use super::cache::Pages;
 use super::map::{NUMBERS, SPACES};
 use super::page::{PAGE_CONTENT, PAGE_SIZE, Page, corrupt};
 use crate::base::{Error, Lsn, PageId, Result, SqlState};
+use std::ops::Range;
 
 // Page 0.
 // | offset | bytes | what |
@@ -16,10 +21,17 @@ use crate::base::{Error, Lsn, PageId, Result, SqlState};
 // |     20 |     4 | high-water mark: the lowest page number never used |
 // |     24 |     4 | free pages, trunk pages among them |
 // |     28 |     4 | first trunk page, 0 if none |
+// |     32 |     4 | pending extents |
+// |     36 |   8 n | first page and count of each |
 const MAGIC: usize = PAGE_CONTENT;
 const HIGH_WATER: usize = MAGIC + 4;
 const FREE_COUNT: usize = HIGH_WATER + 4;
 const FIRST_TRUNK: usize = FREE_COUNT + 4;
+const PENDING_COUNT: usize = FIRST_TRUNK + 4;
+const PENDING: usize = PENDING_COUNT + 4;
+const PENDING_BYTES: usize = 8;
+const PENDING_CAPACITY: u32 = 1019;
+const _: () = assert!(PENDING + PENDING_BYTES * PENDING_CAPACITY as usize <= PAGE_SIZE);
 const SPACE_MAGIC: u32 = u32::from_le_bytes(*b"WNsp");
 
 // A trunk page.
@@ -106,7 +118,129 @@ fn entry(index: u32) -> usize {
     ENTRIES + 4 * index as usize
 }
 
+/// Pages side by side, set aside for one transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    pub space: u32,
+    pub first: u32,
+    pub count: u32,
+}
+
+impl Extent {
+    /// The page at a place in it.
+    pub fn page(&self, at: u32) -> PageId {
+        PageId {
+            space: self.space,
+            number: self.first + at,
+        }
+    }
+
+    fn end(&self) -> u32 {
+        self.first + self.count
+    }
+}
+
+/// The extents that page 0 lists.
+fn pending(id: PageId, page: &Page) -> Result<Vec<Extent>> {
+    let count = page.u32_at(PENDING_COUNT).unwrap_or(u32::MAX);
+    if count > PENDING_CAPACITY {
+        return Err(corrupt(id, "more pending extents than fit"));
+    }
+    let extent = |index: u32| {
+        let at = pending_entry(index);
+        let (first, count) = (page.u32_at(at)?, page.u32_at(at + 4)?);
+        first.checked_add(count).map(|_| Extent {
+            space: id.space,
+            first,
+            count,
+        })
+    };
+    let extents = (0..count).map(extent).collect::<Option<_>>();
+    extents.ok_or_else(|| corrupt(id, "a bad pending extent"))
+}
+
+fn pending_entry(index: u32) -> usize {
+    PENDING + PENDING_BYTES * index as usize
+}
+
 impl<'a> Batch<'a> {
+    /// Sets pages aside that were never used.
+    pub fn reserve_extent(&mut self, space: u32, count: u32) -> Result<Extent> {
+        let (mut state, _) = self.space(space)?;
+        let id = allocator(space);
+        let first = state.high_water;
+        let end = first.checked_add(count).filter(|&end| end <= NUMBERS);
+        state.high_water = end.ok_or_else(|| space_full(space))?;
+        let listed = pending(id, &*self.read(id)?)?.len();
+        let listed = u32::try_from(listed)
+            .ok()
+            .filter(|&listed| listed < PENDING_CAPACITY)
+            .ok_or_else(|| too_many_extents(space))?;
+        let mut editor = self.edit(id)?;
+        state.write(&mut editor);
+        editor.write_u32(pending_entry(listed), first);
+        editor.write_u32(pending_entry(listed) + 4, count);
+        editor.write_u32(PENDING_COUNT, listed + 1);
+        Ok(Extent {
+            space,
+            first,
+            count,
+        })
+    }
+
+    /// Takes the first `used` pages of an extent as allocated, and frees the others.
+    pub fn keep_extent(&mut self, extent: Extent, used: u32) -> Result<()> {
+        let (mut state, _) = self.space(extent.space)?;
+        let id = allocator(extent.space);
+        let extents = pending(id, &*self.read(id)?)?;
+        let (Some(place), Some(last)) = (
+            extents.iter().position(|listed| *listed == extent),
+            extents.last(),
+        ) else {
+            return Err(corrupt(id, "an extent is not pending"));
+        };
+        let mut editor = self.edit(id)?;
+        let place = u32::try_from(place).expect("a place in page 0");
+        editor.write_u32(pending_entry(place), last.first);
+        editor.write_u32(pending_entry(place) + 4, last.count);
+        let left = u32::try_from(extents.len() - 1).expect("a count in page 0");
+        editor.write_u32(PENDING_COUNT, left);
+        let unused = extent.first + used..extent.end();
+        if unused.end == state.high_water {
+            state.high_water = unused.start;
+        } else {
+            self.free_range(extent.space, &mut state, unused)?;
+        }
+        state.write(&mut self.edit(id)?);
+        Ok(())
+    }
+
+    /// Frees an extent.
+    pub fn free_extent(&mut self, extent: Extent) -> Result<()> {
+        self.keep_extent(extent, 0)
+    }
+
+    /// Lists pages that nobody reads as free, on trunk pages of their own.
+    fn free_range(&mut self, space: u32, state: &mut Space, pages: Range<u32>) -> Result<()> {
+        let mut first = pages.start;
+        while first < pages.end {
+            let listed = (pages.end - first - 1).min(TRUNK_CAPACITY);
+            let mut trunk = self.edit_fresh(PageId {
+                space,
+                number: first,
+            })?;
+            let entries = (first + 1..=first + listed).flat_map(u32::to_le_bytes);
+            trunk.write_u32(MAGIC, TRUNK_MAGIC);
+            trunk.write_u32(NEXT, state.first_trunk);
+            trunk.write_u32(COUNT, listed);
+            trunk.write(ENTRIES, &entries.collect::<Vec<u8>>());
+            state.first_trunk = first;
+            state.free_count += listed + 1;
+            first += listed + 1;
+        }
+        Ok(())
+    }
+
     /// Makes the allocator of a new space. Spaces may also be made by the first `allocate`.
     pub fn create_space(&mut self, space: u32) -> Result<()> {
         let (_, fresh) = self.space(space)?;
@@ -242,6 +376,15 @@ fn internal(what: String) -> Error {
 }
 
 #[cold]
+fn too_many_extents(space: u32) -> Error {
+    Error::new(
+        SqlState::PROGRAM_LIMIT_EXCEEDED,
+        format!("too many transactions are loading data into space {space} at once"),
+    )
+    .with_hint("Wait for some of them to end.")
+}
+
+#[cold]
 fn space_full(space: u32) -> Error {
     Error::new(
         SqlState::DISK_FULL,
@@ -260,6 +403,12 @@ pub struct FreeList {
 }
 
 impl Pages {
+    /// The extents of a space that are set aside for transactions.
+    pub fn pending_extents(&self, space: u32, snapshot: Lsn) -> Result<Vec<Extent>> {
+        let id = allocator(space);
+        pending(id, &*self.read(id, snapshot)?)
+    }
+
     /// Reads and checks a space's whole free list.
     pub fn free_list(&self, space: u32, snapshot: Lsn) -> Result<FreeList> {
         let id = allocator(space);

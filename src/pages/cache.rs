@@ -24,7 +24,7 @@ pub struct Pages {
     pub(super) dirty: SegQueue<PageId>,
     pub(super) dirty_count: AtomicUsize,
     /// Versions in memory, and how many there should be at most.
-    cached: AtomicUsize,
+    pub(super) cached: AtomicUsize,
     capacity: usize,
     policy: Mutex<Policy>,
     pub(super) room: Mutex<Room>,
@@ -139,8 +139,7 @@ impl Pages {
 
     /// The same, or `None` if the page has no such version.
     pub(super) fn try_read(&self, page: PageId, snapshot: Lsn) -> Result<Option<PageRef>> {
-        let space = self.spaces.get(page.space).and_then(|space| space.get());
-        match space.and_then(|space| space.get(page.number)) {
+        match self.known_chain(page) {
             Some(chain) => match chain.read(snapshot) {
                 Found::Version(version) => Ok(Some(version)),
                 Found::NoVersion => Ok(None),
@@ -183,10 +182,7 @@ impl Pages {
             && let Some(mut policy) = self.policy.try_lock()
         {
             let went = policy.evict(|page| {
-                let Some(space) = self.spaces.get(page.space).and_then(|space| space.get()) else {
-                    return Verdict::Gone;
-                };
-                space.get(page.number).map_or(Verdict::Gone, |chain| {
+                self.known_chain(page).map_or(Verdict::Gone, |chain| {
                     let (verdict, dropped) = chain.evict(|| {
                         let now = || self.snapshots.new_horizon((self.durable)());
                         Arc::clone(horizon.get_or_insert_with(now))
@@ -206,6 +202,11 @@ impl Pages {
     /// has installed, shared by readers of the newest state (P2, P3). Snapshot readers take none.
     pub fn latch(&self, root: PageId) -> &RwLock<()> {
         &self.chain(root).latch
+    }
+
+    /// The chain of a page, if it was ever made.
+    pub(super) fn known_chain(&self, page: PageId) -> Option<&Chain> {
+        self.spaces.get(page.space)?.get()?.get(page.number)
     }
 
     pub(super) fn chain(&self, page: PageId) -> &Chain {

@@ -44,25 +44,30 @@ impl Pages {
 
 impl Store {
     fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<FileReport> {
-        // While it is held no slot is given out or back.
-        let stored = self.checkpoint.lock();
+        // While it is held what is stored stays where it is.
+        let _checkpoint = self.checkpoint.lock();
         let mut report = FileReport {
             slots: self.file.bytes()? / PAGE_SIZE as u64,
             ..FileReport::default()
         };
         let mut places: Vec<(Place, PageId)> = Vec::new();
         let mut used = Slots::new();
-        let visited = self.map.write().visit(&self.file, &mut |place, page| {
-            match page {
-                Some(page) => places.push((place, page)),
-                None => report.nodes += 1,
-            }
-            if !used.mark(place.slot) {
-                let what = "the slot is used twice";
-                report.damage.push(self.file.corrupt(place.slot, what));
-            }
-            Ok(())
-        });
+        let visited = {
+            let mut map = self.map.write();
+            let visited = map.visit(&self.file, &mut |place, page| {
+                match page {
+                    Some(page) => places.push((place, page)),
+                    None => report.nodes += 1,
+                }
+                if !used.mark(place.slot) {
+                    let what = "the slot is used twice";
+                    report.damage.push(self.file.corrupt(place.slot, what));
+                }
+                Ok(())
+            });
+            report.damage.extend(self.check_slots(&used));
+            visited
+        };
         report.pages = places.len() as u64;
         if let Err(error) = visited {
             report.damage.push(error);
@@ -79,15 +84,19 @@ impl Store {
             progress(done, report.pages);
         }
         report.free_slots = report.slots.saturating_sub(u64::from(used.used()));
-        if let Some(slots) = &stored.slots {
-            stored.replaced.iter().for_each(|slot| {
-                used.mark(*slot);
-            });
-            if used != *slots {
-                let what = "the free slots are not those that nobody uses";
-                report.damage.push(self.file.corrupt(0, what));
-            }
-        }
         Ok(report)
+    }
+
+    /// Compares the free slots with those that the map, which does not change meanwhile, uses.
+    fn check_slots(&self, used: &Slots) -> Option<Error> {
+        let state = self.slots.lock();
+        let slots = state.slots.as_ref()?;
+        let mut used = used.clone();
+        state.replaced.iter().for_each(|slot| {
+            used.mark(*slot);
+        });
+        let is_right = slots.contains(&used) && slots.used() == used.used() + state.pending;
+        let what = "the free slots are not those that nobody uses";
+        (!is_right).then(|| self.file.corrupt(0, what))
     }
 }

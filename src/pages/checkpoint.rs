@@ -27,16 +27,32 @@ const BATCH: usize = 256;
 pub(super) struct Store {
     pub(super) file: DataFile,
     pub(super) map: RwLock<PageMap>,
-    /// Held by whoever takes a checkpoint.
-    pub(super) checkpoint: Mutex<Stored>,
+    /// The superblock in the file. Held by whoever takes a checkpoint.
+    pub(super) checkpoint: Mutex<Superblock>,
+    /// Taken after `checkpoint` and `map`, and not held while anything is written.
+    pub(super) slots: Mutex<SlotState>,
 }
 
-pub(super) struct Stored {
-    superblock: Superblock,
+#[derive(Default)]
+pub(super) struct SlotState {
     /// Made when the first slot is wanted.
     pub(super) slots: Option<Slots>,
     /// What the superblock in the file needs and the map in memory does not.
     pub(super) replaced: Vec<SlotNumber>,
+    /// How many were given out and are not in the map yet.
+    pub(super) pending: u32,
+}
+
+impl SlotState {
+    fn slots(&mut self) -> &mut Slots {
+        self.slots.as_mut().expect("made before a slot is wanted")
+    }
+
+    /// The map in memory does without a place that it had.
+    pub(super) fn replace(&mut self, before: Place) {
+        self.replaced
+            .extend(Some(before.slot).filter(|slot| *slot != 0));
+    }
 }
 
 /// What a checkpoint did.
@@ -67,7 +83,7 @@ impl Store {
         Ok(self.place(page)? != Place::NONE)
     }
 
-    fn place(&self, page: PageId) -> Result<Place> {
+    pub(super) fn place(&self, page: PageId) -> Result<Place> {
         if let Some(place) = self.map.read().get(page) {
             return Ok(place);
         }
@@ -114,11 +130,8 @@ impl Pages {
         let store = Store {
             map: RwLock::new(PageMap::load(&file, superblock.root)?),
             file,
-            checkpoint: Mutex::new(Stored {
-                superblock,
-                slots: None,
-                replaced: Vec::new(),
-            }),
+            checkpoint: Mutex::new(superblock),
+            slots: Mutex::default(),
         };
         Ok((Pages::over(Some(store), capacity, durable), start))
     }
@@ -157,7 +170,7 @@ impl Pages {
             let what = "a checkpoint without a data file";
             return Err(Error::new(SqlState::INTERNAL_ERROR, what));
         };
-        let mut stored = store.checkpoint.lock();
+        let mut superblock = store.checkpoint.lock();
         let (position, _snapshot) = loop {
             let position = position()?;
             // Else the collector has gone beyond it in the meantime.
@@ -165,7 +178,7 @@ impl Pages {
                 break (position, snapshot);
             }
         };
-        if position == stored.superblock.position {
+        if position == superblock.position {
             return Ok(None);
         }
         let next_txn = next_txn();
@@ -177,11 +190,7 @@ impl Pages {
             sync_time: Duration::ZERO,
             used_bytes: 0,
         };
-        let stored = &mut *stored;
-        let slots = match &mut stored.slots {
-            Some(slots) => slots,
-            slots => slots.insert(store.used_slots()?),
-        };
+        store.make_slots()?;
 
         // What is durable at C was installed, and its pages marked, before.
         let mut dirty: Vec<PageId> = (0..self.dirty.len())
@@ -192,7 +201,7 @@ impl Pages {
         while !rest.is_empty() {
             let (batch, later) = rest.split_at(rest.len().min(BATCH));
             let started = Instant::now();
-            let wrote = self.store_batch(store, slots, &mut stored.replaced, batch, &mut done);
+            let wrote = self.store_batch(store, batch, &mut done);
             if let Err(error) = wrote {
                 rest.iter().for_each(|page| self.dirty.push(*page));
                 return Err(error);
@@ -203,18 +212,23 @@ impl Pages {
             pause(started.elapsed());
         }
 
-        let root = store.write_map(slots, &mut stored.replaced, &mut done)?;
+        let (root, replaced) = store.write_map(&mut done)?;
         let started = Instant::now();
-        let superblock = Superblock {
-            sequence: stored.superblock.sequence + 1,
+        let next = Superblock {
+            sequence: superblock.sequence + 1,
             position,
             next_txn,
             root,
         };
-        store.file.write_superblock(&superblock)?;
+        if let Err(error) = store.file.write_superblock(&next) {
+            store.slots.lock().replaced.extend(replaced);
+            return Err(error);
+        }
         done.sync_time += started.elapsed();
-        stored.superblock = superblock;
-        stored.replaced.drain(..).for_each(|slot| slots.free(slot));
+        *superblock = next;
+        let mut state = store.slots.lock();
+        let slots = state.slots();
+        replaced.into_iter().for_each(|slot| slots.free(slot));
         done.used_bytes = u64::from(slots.used()) * PAGE_SIZE as u64;
         Ok(Some(done))
     }
@@ -223,19 +237,13 @@ impl Pages {
     #[cfg(test)]
     pub(super) fn used_bytes(&self) -> Result<u64> {
         let store = self.store.as_ref().expect("a data file");
-        Ok(u64::from(store.used_slots()?.used()) * PAGE_SIZE as u64)
+        let used = store.used_slots(&mut store.map.write())?;
+        Ok(u64::from(used.used()) * PAGE_SIZE as u64)
     }
 
     /// Stores the versions of some pages, durably, and has the map point to them. After an error
     /// all of them are as they were.
-    fn store_batch(
-        &self,
-        store: &Store,
-        slots: &mut Slots,
-        replaced: &mut Vec<SlotNumber>,
-        batch: &[PageId],
-        done: &mut Checkpointed,
-    ) -> Result<()> {
+    fn store_batch(&self, store: &Store, batch: &[PageId], done: &mut Checkpointed) -> Result<()> {
         let started = Instant::now();
         {
             let mut map = store.map.write();
@@ -251,7 +259,7 @@ impl Pages {
                     written.push((page, None));
                     continue;
                 };
-                let place = Place::of(slots.allocate()?, version.bytes());
+                let place = Place::of(store.allocate_slot()?, version.bytes());
                 written.push((page, Some((version.lsn(), place))));
                 images.push(place.slot, version.bytes());
             }
@@ -264,19 +272,12 @@ impl Pages {
         })();
         if result.is_err() {
             let places = written.iter().filter_map(|(_, version)| *version);
-            places.for_each(|(_, place)| slots.free(place.slot));
+            store.give_back(places.map(|(_, place)| place.slot));
             return result;
         }
-        {
-            let mut map = store.map.write();
-            for (page, version) in &written {
-                if let Some((_, place)) = version {
-                    let before = map.set(*page, *place);
-                    replaced.extend(Some(before.slot).filter(|slot| *slot != 0));
-                    done.pages += 1;
-                }
-            }
-        }
+        let stored = written.iter();
+        let stored = stored.filter_map(|(page, version)| Some((*page, version.as_ref()?.1)));
+        done.pages += store.enter(stored);
         for (page, version) in written {
             match version {
                 Some((lsn, _)) if self.chain(page).stored(lsn) => {
@@ -291,10 +292,25 @@ impl Pages {
 }
 
 impl Store {
-    /// The slots that the map in the file uses.
-    fn used_slots(&self) -> Result<Slots> {
+    /// Finds out which slots are free, if that is not known yet.
+    pub(super) fn make_slots(&self) -> Result<()> {
+        let mut map = self.map.write();
+        let mut state = self.slots.lock();
+        if state.slots.is_none() {
+            let mut slots = self.used_slots(&mut map)?;
+            // Recovery has replaced them in the map; the superblock needs them.
+            state.replaced.iter().for_each(|slot| {
+                slots.mark(*slot);
+            });
+            state.slots = Some(slots);
+        }
+        Ok(())
+    }
+
+    /// The slots that the map uses.
+    fn used_slots(&self, map: &mut PageMap) -> Result<Slots> {
         let mut slots = Slots::new();
-        self.map.write().visit(&self.file, &mut |place, page| {
+        map.visit(&self.file, &mut |place, page| {
             if slots.mark(place.slot) {
                 return Ok(());
             }
@@ -307,21 +323,56 @@ impl Store {
         Ok(slots)
     }
 
-    /// Writes the changed nodes of the map, durably; gives the place of the root.
-    fn write_map(
-        &self,
-        slots: &mut Slots,
-        replaced: &mut Vec<SlotNumber>,
-        done: &mut Checkpointed,
-    ) -> Result<Place> {
-        let mut changes = Changes {
-            slots,
-            nodes: Vec::new(),
-            freed: Vec::new(),
+    /// A slot for a page that is not in the map yet.
+    pub(super) fn allocate_slot(&self) -> Result<SlotNumber> {
+        let mut state = self.slots.lock();
+        let slot = state.slots().allocate()?;
+        state.pending += 1;
+        Ok(slot)
+    }
+
+    /// Frees slots that came from [`Store::allocate_slot`] and did not get into the map.
+    pub(super) fn give_back(&self, slots: impl Iterator<Item = SlotNumber>) {
+        let mut state = self.slots.lock();
+        for slot in slots {
+            state.slots().free(slot);
+            state.pending -= 1;
+        }
+    }
+
+    /// Has the map point to what was written to slots from [`Store::allocate_slot`]; says how many
+    /// there were. The paths of the pages are loaded.
+    pub(super) fn enter(&self, stored: impl Iterator<Item = (PageId, Place)>) -> u64 {
+        let mut map = self.map.write();
+        let mut state = self.slots.lock();
+        let mut count = 0;
+        for (page, place) in stored {
+            let before = map.set(page, place);
+            state.replace(before);
+            state.pending -= 1;
+            count += 1;
+        }
+        count
+    }
+
+    /// Writes the changed nodes of the map, durably; gives the place of the root, and the slots
+    /// that nobody needs once a superblock with it is durable.
+    fn write_map(&self, done: &mut Checkpointed) -> Result<(Place, Vec<SlotNumber>)> {
+        let mut nodes = Vec::new();
+        let (root, replaced) = {
+            let mut map = self.map.write();
+            let mut state = self.slots.lock();
+            let mut changes = Changes {
+                slots: state.slots(),
+                nodes: &mut nodes,
+                freed: Vec::new(),
+            };
+            let root = map.place(&mut changes);
+            let freed = changes.freed;
+            state.replaced.extend(freed);
+            // What is replaced from now on this map still needs.
+            (root, std::mem::take(&mut state.replaced))
         };
-        let root = self.map.write().place(&mut changes);
-        let Changes { nodes, freed, .. } = changes;
-        replaced.extend(freed);
         done.nodes = nodes.len() as u64;
         let started = Instant::now();
         let wrote = root.and_then(|root| {
@@ -338,23 +389,27 @@ impl Store {
         let started = Instant::now();
         let wrote = wrote.and_then(|root| self.file.sync().map(|()| root));
         done.sync_time += started.elapsed();
-        if wrote.is_err() {
-            self.map.write().mark_changed();
+        match wrote {
+            Ok(root) => Ok((root, replaced)),
+            Err(error) => {
+                self.map.write().mark_changed();
+                self.slots.lock().replaced.extend(replaced);
+                Err(error)
+            }
         }
-        wrote
     }
 }
 
 /// What goes to slots, those that are side by side in one write.
 #[derive(Default)]
-struct Images {
+pub(super) struct Images {
     /// First slots and how many, in the order of `bytes`.
     runs: Vec<(SlotNumber, usize)>,
     bytes: Vec<u8>,
 }
 
 impl Images {
-    fn push(&mut self, slot: SlotNumber, bytes: &Bytes) {
+    pub(super) fn push(&mut self, slot: SlotNumber, bytes: &Bytes) {
         match self.runs.last_mut() {
             Some((first, count)) if *first as usize + *count == slot as usize => *count += 1,
             _ => self.runs.push((slot, 1)),
@@ -362,7 +417,7 @@ impl Images {
         self.bytes.extend_from_slice(bytes);
     }
 
-    fn write(&self, file: &DataFile) -> Result<()> {
+    pub(super) fn write(&self, file: &DataFile) -> Result<()> {
         let mut rest = &self.bytes[..];
         for (first, count) in &self.runs {
             let (run, later) = rest.split_at(count * PAGE_SIZE);

@@ -115,7 +115,7 @@ impl Node {
 pub(super) struct Changes<'a> {
     pub(super) slots: &'a mut Slots,
     /// The nodes, each with its slot.
-    pub(super) nodes: Vec<(SlotNumber, Box<Bytes>)>,
+    pub(super) nodes: &'a mut Vec<(SlotNumber, Box<Bytes>)>,
     /// The slots that hold what these nodes were.
     pub(super) freed: Vec<SlotNumber>,
 }

@@ -48,9 +48,14 @@
 //!   a page that is rotten, misplaced or older than it should be is never served, and never stored
 //!   again by a checkpoint, which writes only what it finds in memory.
 //!   `damaged_and_swapped_pages_are_found_and_never_served`.
+//! - **P13** A page that is stored before it is committed lies in a pending extent, is written once
+//!   and never changed before the commit, and is synced before its blob is published. A durable map
+//!   names no slot that is not synced, for each of its syncs comes after the writes it tells of.
+//!   `stored_pages_come_with_their_commit_or_not_at_all`.
 
 mod allocator;
 mod batch;
+mod bulk;
 mod cache;
 mod check;
 mod checkpoint;
@@ -69,8 +74,9 @@ pub(crate) mod harness;
 #[cfg(test)]
 mod tests;
 
-pub use allocator::FreeList;
+pub use allocator::{Extent, FreeList};
 pub use batch::{Batch, Finished, PageEditor};
+pub use bulk::STORED_LSN;
 pub use cache::{CacheStats, Pages};
 pub use check::FileReport;
 pub use checkpoint::{Checkpointed, Start};

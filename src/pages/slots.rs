@@ -4,7 +4,7 @@ use super::file::{FIRST_SLOT, SlotNumber};
 use crate::base::{Error, Result, SqlState};
 
 /// One bit per slot. Not stored: made from the page map when the first slot is wanted.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Slots {
     /// Set for a slot in use.
     words: Vec<u64>,
@@ -61,17 +61,15 @@ impl Slots {
         self.from = self.from.min(word);
     }
 
+    /// Whether all that are in use in `other` are in use here.
+    pub(super) fn contains(&self, other: &Slots) -> bool {
+        let here = self.words.iter().chain(std::iter::repeat(&0));
+        other.words.iter().zip(here).all(|(o, h)| o & !h == 0)
+    }
+
     /// How many are in use.
     pub(super) fn used(&self) -> u32 {
         self.used
-    }
-}
-
-impl PartialEq for Slots {
-    /// Whether the same slots are in use.
-    fn eq(&self, other: &Slots) -> bool {
-        let word = |slots: &Slots, at| slots.words.get(at).copied().unwrap_or(0);
-        (0..self.words.len().max(other.words.len())).all(|at| word(self, at) == word(other, at))
     }
 }
 

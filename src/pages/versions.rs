@@ -203,6 +203,17 @@ impl Chain {
         (Verdict::Evicted, dropped + 1)
     }
 
+    /// Empties the chain of a clean page, whoever needs it; says how many versions were dropped.
+    /// `None`: it is not clean.
+    pub(super) fn forget(&self) -> Option<usize> {
+        let mut state = self.state.write();
+        let dropped = state.versions.len();
+        (!state.dirty).then(|| {
+            state.versions.clear();
+            dropped
+        })
+    }
+
     #[cfg(test)]
     pub(super) fn lsns(&self) -> Vec<Lsn> {
         self.state.read().versions.iter().map(|v| v.lsn).collect()

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::base::blocking;
 use crate::base::{Error, Result, SqlState};
 use crate::session::Session;
 use crate::session::block::{Block, not_in_blocks, only_in_blocks_warning};
@@ -14,7 +15,6 @@ use crate::session::statement::{Statement, text_field};
 use crate::sql::ast;
 use crate::sql::ast::{Isolation, SetValue, TransactionModes};
 use crate::sql::bind::{bind_expr, resolve_type};
-use crate::sql::exec::blocking;
 use crate::sql::expr::{ExprContext, eval};
 use crate::sql::func::EvalContext;
 use crate::sql::ir::{BindContext, Field};

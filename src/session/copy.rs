@@ -1,10 +1,10 @@
 //! The message flow of COPY, the same in both protocols.
 
+use crate::base::blocking;
 use crate::base::{Error, Result, SqlState};
 use crate::session::Session;
 use crate::session::client::{Client, CopyInput, Reply};
 use crate::session::run::while_connected;
-use crate::sql::exec::blocking;
 use crate::sql::{CopyIn, CopyOut};
 
 /// How many lines are sent between looks at the cancel flag and at other tasks.

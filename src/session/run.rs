@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use crate::base::CancelFlag;
+use crate::base::blocking;
 use crate::base::{Error, Result, SqlState};
 use crate::session::Session;
 use crate::session::block::{Block, not_in_blocks, only_in_blocks};
@@ -14,7 +15,6 @@ use crate::session::portal::Source;
 use crate::session::statement::{Class, Statement, writes};
 use crate::session::timer::Timer;
 use crate::sql::ast;
-use crate::sql::exec::blocking;
 use crate::sql::func::EvalContext;
 use crate::sql::func::catalog::with_names;
 use crate::sql::ir::Field;

@@ -129,12 +129,7 @@ impl Session {
     pub(super) async fn commit(&mut self) -> Result<()> {
         self.apply_settings();
         let result = match self.leave() {
-            Some(txn) if self.quick.synchronous_commit || self.backend.locks.holds_any() => {
-                txn.commit().await
-            }
-            Some(txn) => txn.commit_soon().await.map(|lsn| {
-                self.unawaited = self.unawaited.max(lsn);
-            }),
+            Some(txn) => self.commit_txn(txn).await,
             None => Ok(()),
         };
         self.backend.locks.release_from(0);
@@ -143,6 +138,16 @@ impl Session {
             Err(_) => self.settings.rollback(),
         }
         result
+    }
+
+    async fn commit_txn(&mut self, mut txn: Txn) -> Result<()> {
+        txn.prepare(&self.cx.cancel)?;
+        if self.quick.synchronous_commit || self.backend.locks.holds_any() {
+            return txn.commit().await;
+        }
+        let lsn = txn.commit_soon().await?;
+        self.unawaited = self.unawaited.max(lsn);
+        Ok(())
     }
 
     pub(super) fn rollback(&mut self) {

@@ -8,7 +8,7 @@ use crate::table::access::{describe_key, scan};
 use crate::table::def::IndexColumn;
 use crate::table::key::{IndexKey, is_indexable};
 use crate::table::{CheckDef, ColumnDef, IndexDef, Layout, TableDef, TableState, Txn, lock_table};
-use crate::txn::{LockMode, LockTarget, LockWait};
+use crate::txn::{Key, LockMode, LockTarget, LockWait, Transaction};
 use crate::types::Datum;
 
 /// A table to be made.
@@ -144,7 +144,11 @@ pub async fn create_index(
     replace(txn, table)
 }
 
-/// Fills an index that this transaction made from the rows of its table.
+/// An index entry in memory: its key, and the row id as the tree has it.
+type IndexEntry = (Key, [u8; 8]);
+
+/// Fills an index that this transaction made from the rows of its table: entries are sorted as
+/// many at a time as memory allows, and the sorted runs merged.
 fn build(
     txn: &mut Txn,
     table: &Arc<TableDef>,
@@ -156,31 +160,73 @@ fn build(
     columns.sort_unstable();
     let mut row = vec![Datum::Null; table.columns.len()];
     let mut rows = scan(txn, table)?;
+    let mut entries: Vec<IndexEntry> = Vec::new();
+    let mut bytes_in_memory = 0;
     let mut count = 0;
     while let Some((id, bytes)) = rows.next()? {
         table.layout.decode(bytes, &columns, &mut row)?;
-        let key = IndexKey::of(table, index, &row)?;
-        if index.unique && !key.has_null && txn.base.get(index.tree, &key.key)?.is_some() {
-            let message = format!("could not create unique index \"{}\"", index.name);
-            return Err(Error::new(SqlState::UNIQUE_VIOLATION, message)
-                .with_detail(format!(
-                    "{} is duplicated.",
-                    describe_key(table, index, &row)
-                ))
-                .with_table(&table.schema, &table.name)
-                .with_constraint(&index.name));
+        let key = IndexKey::of(table, index, &row)?.entry(index, id);
+        let key_bytes = if key.spilled() { key.len() } else { 0 };
+        bytes_in_memory += (size_of::<IndexEntry>() + key_bytes) as u64;
+        entries.push((key, id.0.to_be_bytes()));
+        if bytes_in_memory >= txn.base.run_bytes() {
+            load(txn, table, index, &mut entries)?;
+            bytes_in_memory = 0;
         }
-        txn.base.put(
-            index.tree,
-            key.entry(index, id),
-            id.0.to_be_bytes().to_vec(),
-        )?;
         count += 1;
         if count % ROWS_PER_CANCEL_CHECK == 0 {
             cancel.check()?;
         }
     }
-    Ok(())
+    load(txn, table, index, &mut entries)?;
+    let check = &mut |base: &Transaction, row: &[u8]| match index.unique {
+        true => Err(duplicated(base, table, index, row)),
+        false => Ok(()),
+    };
+    txn.base.merge_runs(index.tree, cancel, check)
+}
+
+/// Adds entries to a new index, in a run of their own if they are many. In a unique one only those
+/// with nulls carry their row id, so entries with the same key are duplicates.
+fn load(
+    txn: &mut Txn,
+    table: &TableDef,
+    index: &IndexDef,
+    entries: &mut Vec<IndexEntry>,
+) -> Result<()> {
+    entries.sort_unstable();
+    let mut pairs = entries.windows(2);
+    if let Some(pair) = pairs.find(|pair| index.unique && pair[0].0 == pair[1].0) {
+        return Err(duplicated(&txn.base, table, index, &pair[0].1));
+    }
+    let is_large = (entries.len() * size_of::<IndexEntry>()) as u64 >= txn.base.append_bytes();
+    let mut entries = entries.drain(..);
+    if is_large {
+        return txn.base.load(index.tree, entries);
+    }
+    entries.try_for_each(|(key, row)| txn.base.put(index.tree, key, row.to_vec()))
+}
+
+/// The error about a key that two rows have, given the id of one of them.
+fn duplicated(base: &Transaction, table: &TableDef, index: &IndexDef, row: &[u8]) -> Error {
+    let mut values = vec![Datum::Null; table.columns.len()];
+    let columns: Vec<usize> = index.columns.iter().map(|c| c.column).collect();
+    let described = base.get(table.tree, row).and_then(|bytes| {
+        let bytes = bytes.as_deref().unwrap_or_default();
+        let mut columns = columns.iter();
+        columns.try_for_each(|column| table.layout.decode(bytes, &[*column], &mut values))
+    });
+    if let Err(error) = described {
+        return error;
+    }
+    let message = format!("could not create unique index \"{}\"", index.name);
+    Error::new(SqlState::UNIQUE_VIOLATION, message)
+        .with_detail(format!(
+            "{} is duplicated.",
+            describe_key(table, index, &values)
+        ))
+        .with_table(&table.schema, &table.name)
+        .with_constraint(&index.name)
 }
 
 /// Drops one index of a table; gives the table's new definition.

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::base::sync::{AtomicU32, Mutex, Ordering, RwLock};
-use crate::base::{CancelFlag, Error, Lsn, Oid, Result, SqlState, TreeId};
+use crate::base::{CancelFlag, Error, Lsn, Oid, Result, SqlState, TreeId, blocking};
 use crate::table::{Catalog, TableDef, codec};
 use crate::txn::{
     Key, LockMode, LockTarget, LockWait, Owner, SessionLocks, Transaction, Transactions,
@@ -132,6 +132,7 @@ impl Txn {
             self.base.release_locks();
             return self.base.wait_shown().await;
         }
+        self.prepare(&CancelFlag::default())?;
         self.base.wait_room().await?;
         if self.changes.is_empty() {
             let lsn = self.base.install(false)?;
@@ -149,6 +150,15 @@ impl Txn {
             .map_err(|e| Error::new(SqlState::INTERNAL_ERROR, e.to_string()))?
     }
 
+    /// Makes durable what a large transaction has stored already. A commit does it if it was not
+    /// done, and cannot be cancelled then.
+    pub fn prepare(&mut self, cancel: &CancelFlag) -> Result<()> {
+        match self.base.needs_prepare() {
+            true => blocking(true, || self.base.prepare(cancel)),
+            false => Ok(()),
+        }
+    }
+
     /// Commits without waiting: what it wrote is being written to the log when this returns, and a
     /// crash before its sync takes it back. Nobody sees it sooner than that; who wrote it must
     /// begin what follows with [`Self::depend_on`] the lsn given. A change of the catalog waits, and
@@ -162,6 +172,7 @@ impl Txn {
             self.commit().await?;
             return Ok(Lsn::ZERO);
         }
+        self.prepare(&CancelFlag::default())?;
         self.base.wait_room().await?;
         let lsn = self.base.install(false)?;
         self.base.write_soon();

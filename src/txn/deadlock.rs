@@ -138,7 +138,7 @@ fn describe_target(target: LockTarget, holder: TxnId) -> String {
     match target {
         LockTarget::Table(table) => format!("relation {} of database {database}", table.0),
         LockTarget::Advisory(_) | LockTarget::AdvisoryPair(..) => {
-            let [a, b, c] = advisory_parts(target);
+            let (a, b, c) = advisory_parts(target);
             format!("advisory lock [{database},{a},{b},{c}]")
         }
         _ => format!("transaction {}", holder.0),
@@ -146,14 +146,14 @@ fn describe_target(target: LockTarget, holder: TxnId) -> String {
 }
 
 /// PostgreSQL's classid, objid and objsubid of an advisory lock.
-pub(super) fn advisory_parts(target: LockTarget) -> [u32; 3] {
+pub(super) fn advisory_parts(target: LockTarget) -> (u32, u32, i16) {
     match target {
         LockTarget::Advisory(key) => {
             let [a, b, c, d, e, f, g, h] = key.to_be_bytes();
             let half = |bytes| u32::from_be_bytes(bytes);
-            [half([a, b, c, d]), half([e, f, g, h]), 1]
+            (half([a, b, c, d]), half([e, f, g, h]), 1)
         }
-        LockTarget::AdvisoryPair(a, b) => [a.cast_unsigned(), b.cast_unsigned(), 2],
-        _ => [0; 3],
+        LockTarget::AdvisoryPair(a, b) => (a.cast_unsigned(), b.cast_unsigned(), 2),
+        _ => (0, 0, 0),
     }
 }

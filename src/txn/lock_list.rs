@@ -28,7 +28,7 @@ pub enum LockSubject {
     Relation(Oid),
     Transaction(TxnId),
     /// classid, objid and objsubid.
-    Advisory([u32; 3]),
+    Advisory(u32, u32, i16),
 }
 
 impl Locks {
@@ -60,7 +60,8 @@ fn subject(target: LockTarget) -> Option<LockSubject> {
     match target {
         LockTarget::Table(table) => Some(LockSubject::Relation(table)),
         LockTarget::Advisory(_) | LockTarget::AdvisoryPair(..) => {
-            Some(LockSubject::Advisory(advisory_parts(target)))
+            let (class, object, sub) = advisory_parts(target);
+            Some(LockSubject::Advisory(class, object, sub))
         }
         _ => None,
     }

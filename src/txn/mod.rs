@@ -3,8 +3,8 @@
 //! A [`Transaction`] reads committed data at its snapshot (an lsn), overlaid with its own write
 //! set; it changes nothing shared until it commits. [`Transaction::install`] is the commit:
 //!
-//! 1. everything that can fail was done before: constraints by the callers, room in the log's
-//!    queue by [`Transaction::wait_room`];
+//! 1. everything that can fail was done before: constraints by the callers, runs by
+//!    [`Transaction::prepare`], room in the log's queue by [`Transaction::wait_room`];
 //! 2. the trees written are latched, in tree order;
 //! 3. the write set is applied to private copies of their pages, which records the edits;
 //! 4. the blob's place in the log is reserved, the pages are stamped with its end and installed:
@@ -14,7 +14,8 @@
 //! 7. the caller waits for durability and only then acknowledges.
 //!
 //! # Invariants
-//! - **T1** Uncommitted data is in write sets and nowhere else: rolling back is dropping one.
+//! - **T1** Uncommitted data is in write sets and nowhere else: rolling back is dropping one. What
+//!   a write set does not hold in memory is in stored pages that nothing committed names (`runs.rs`).
 //! - **T2** Nothing that depends on data not yet durable is shown: `depends_on` is the highest lsn
 //!   seen beyond the snapshot, and [`Transaction::wait_shown`] waits for it.
 //! - **T3** A transaction never looks back behind what it has seen: a new snapshot is taken only
@@ -27,6 +28,7 @@ mod deadlock;
 mod lock_list;
 mod lock_mode;
 mod locks;
+mod runs;
 mod scan;
 mod session_locks;
 mod trees;
@@ -48,12 +50,21 @@ use smallvec::SmallVec;
 use crate::base::sync::{AtomicU64, Ordering};
 use crate::base::{CancelFlag, Error, Lsn, Oid, PageId, Result, SqlState, TreeId, TxnId};
 use crate::btree::{self, Value};
-use crate::pages::{Batch, Finished, Pages, Snapshot};
+use crate::pages::{Batch, Extent, Finished, Pages, Snapshot};
 use crate::wal::{Blob, Log};
 use lock_mode::Modes;
 use locks::{Locks, TryLock, Who};
-use trees::Trees;
-use write_set::TreeWrites;
+use runs::{FinishedRun, Load};
+use rustc_hash::FxHashMap;
+use trees::{SPACE, Trees};
+use write_set::{TreeWrites, change_bytes};
+
+/// How much of a tree goes to a run that it continues, and what goes to one of its own; of smaller
+/// limits for a whole transaction a 16th and a quarter.
+const APPEND_BYTES: u64 = 4 << 20;
+const RUN_BYTES: u64 = 64 << 20;
+
+const ENTRIES_PER_CANCEL_CHECK: u64 = 10_000;
 
 /// What the transactions of one database share.
 pub struct Transactions {
@@ -81,14 +92,46 @@ impl Transactions {
             true => Trees::create(&pages, &log)?,
             false => Trees::load(&pages)?,
         };
-        Ok(Arc::new(Transactions {
+        let shared = Arc::new(Transactions {
             pages,
             log,
             locks: Locks::default(),
             trees,
             next_txn,
             bytes_max,
-        }))
+        });
+        // Of transactions that a crash has ended.
+        let pending = shared.pages.pending_extents(SPACE, Lsn::NEWEST)?;
+        shared.free_extents(pending)?;
+        Ok(shared)
+    }
+
+    /// Sets pages aside for a transaction, in a blob of its own.
+    fn reserve_extent(&self, count: u32) -> Result<Extent> {
+        self.log.check_room()?;
+        let mut batch = Batch::new(&self.pages);
+        let extent = batch.reserve_extent(SPACE, count)?;
+        commit_alone(&self.log, batch);
+        Ok(extent)
+    }
+
+    /// Gives back extents whose pages nobody reads any more.
+    fn free_extents(&self, mut extents: Vec<Extent>) -> Result<()> {
+        if extents.is_empty() {
+            return Ok(());
+        }
+        self.log.check_room()?;
+        extents
+            .iter()
+            .try_for_each(|extent| self.pages.drop_stored(*extent))?;
+        // The last one first: where it ends the space, the space shrinks.
+        extents.sort_unstable_by_key(|extent| std::cmp::Reverse(extent.first));
+        let mut batch = Batch::new(&self.pages);
+        extents
+            .into_iter()
+            .try_for_each(|extent| batch.free_extent(extent))?;
+        commit_alone(&self.log, batch);
+        Ok(())
     }
 
     /// Above all ids given out so far.
@@ -110,6 +153,8 @@ impl Transactions {
             owner: session.unwrap_or(Owner::transaction(id)),
             snapshot: None,
             writes: BTreeMap::new(),
+            loads: FxHashMap::default(),
+            finished_runs: FxHashMap::default(),
             created: Vec::new(),
             dropped: Vec::new(),
             held: Vec::new(),
@@ -145,6 +190,10 @@ pub struct Transaction {
     owner: Owner,
     snapshot: Option<Arc<Snapshot>>,
     writes: BTreeMap<TreeId, Arc<TreeWrites>>,
+    /// The newest run of each tree that has any.
+    loads: FxHashMap<TreeId, Load>,
+    /// The only one, after [`Transaction::prepare`].
+    finished_runs: FxHashMap<TreeId, FinishedRun>,
     created: Vec<TreeId>,
     dropped: Vec<TreeId>,
     /// In the order they were taken.
@@ -201,8 +250,8 @@ impl Transaction {
 
     /// The value of a key: this transaction's own, or the one at the snapshot.
     pub fn get(&self, tree: TreeId, key: &[u8]) -> Result<Option<Value>> {
-        if let Some(own) = self.own(tree, key) {
-            return Ok(own.map(|v| Value::Owned(v.to_vec())));
+        if let Some(own) = self.own(tree, key)? {
+            return Ok(own);
         }
         let Some(root) = self.root(tree)? else {
             return Ok(None);
@@ -213,8 +262,8 @@ impl Transaction {
     /// The value of a key: this transaction's own, or the newest installed (T5). What it shows may
     /// not be durable yet; the transaction depends on it.
     pub fn get_newest(&mut self, tree: TreeId, key: &[u8]) -> Result<Option<Value>> {
-        if let Some(own) = self.own(tree, key) {
-            return Ok(own.map(|v| Value::Owned(v.to_vec())));
+        if let Some(own) = self.own(tree, key)? {
+            return Ok(own);
         }
         let Some(root) = self.root(tree)? else {
             return Ok(None);
@@ -227,9 +276,11 @@ impl Transaction {
         Ok(found.value)
     }
 
-    fn own(&self, tree: TreeId, key: &[u8]) -> Option<Option<&[u8]>> {
-        let writes = self.writes.get(&tree)?;
-        writes.get(key)
+    fn own(&self, tree: TreeId, key: &[u8]) -> Result<Option<Option<Value>>> {
+        match self.writes.get(&tree) {
+            Some(writes) => writes.get(&self.shared.pages, key),
+            None => Ok(None),
+        }
     }
 
     /// `None` for a tree that this transaction made: all of it is in the write set.
@@ -309,11 +360,159 @@ impl Transaction {
     }
 
     fn change(&mut self, tree: TreeId, key: Key, value: Option<Vec<u8>>) -> Result<()> {
-        self.writes(tree).set(key, value);
+        let writes = self.writes(tree);
+        writes.set(key, value);
+        if writes.bytes() >= self.append_bytes() {
+            self.spill_if_large(tree)?;
+        }
         let bytes: u64 = self.writes.values().map(|writes| writes.bytes()).sum();
         match bytes > self.shared.bytes_max {
             true => Err(too_large(self.shared.bytes_max)),
             false => Ok(()),
+        }
+    }
+
+    /// Moves what was put into a tree to a run, if it is much and the commit can take the run over
+    /// whole. What continues the last run may go early.
+    fn spill_if_large(&mut self, tree: TreeId) -> Result<()> {
+        let Some(writes) = self.writes.get(&tree) else {
+            return Ok(());
+        };
+        let continues = |first: &Key| match self.loads.get(&tree) {
+            Some(load) => load.can_append(first),
+            None => true,
+        };
+        let is_due =
+            writes.first_put().is_some_and(continues) || writes.bytes() >= self.run_bytes();
+        match is_due && self.is_loadable(tree)? {
+            true => self.spill(tree),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether entries can go to runs at all.
+    fn can_load(&self) -> bool {
+        self.shared.pages.is_stored()
+    }
+
+    /// From how many bytes in memory on entries are worth a run that others may continue.
+    pub fn append_bytes(&self) -> u64 {
+        APPEND_BYTES.min(self.shared.bytes_max / 16)
+    }
+
+    /// How many bytes in memory make a run of their own.
+    pub fn run_bytes(&self) -> u64 {
+        RUN_BYTES.min(self.shared.bytes_max / 4)
+    }
+
+    /// Whether a tree has no entries but this transaction's: its commit takes a run over as it is,
+    /// unless somebody else was faster.
+    fn is_loadable(&self, tree: TreeId) -> Result<bool> {
+        match self.root(tree)? {
+            _ if !self.can_load() => Ok(false),
+            None => Ok(true),
+            Some(root) => {
+                let _latch = self.shared.pages.latch(root).read();
+                btree::is_empty(&self.shared.pages, root, Lsn::NEWEST)
+            }
+        }
+    }
+
+    /// Moves what was put into a tree to a run.
+    fn spill(&mut self, tree: TreeId) -> Result<()> {
+        let puts = self.writes(tree).take_puts();
+        self.load(tree, puts)
+    }
+
+    /// Adds a run of sorted entries, newer than all that was written to a tree before, which this
+    /// transaction made.
+    ///
+    /// # Errors
+    /// As [`Transaction::put`], and those of the data file.
+    pub fn load(
+        &mut self,
+        tree: TreeId,
+        entries: impl IntoIterator<Item = (Key, impl AsRef<[u8]>)>,
+    ) -> Result<()> {
+        let mut entries = entries.into_iter().peekable();
+        let Some((first, _)) = entries.peek() else {
+            return Ok(());
+        };
+        let mut runs = self.writes(tree).runs().to_vec();
+        let load = match self.loads.remove(&tree) {
+            Some(load) if load.can_append(first) => {
+                runs.pop();
+                load
+            }
+            _ => Load::new(&self.shared),
+        };
+        let load = self.loads.entry(tree).or_insert(load);
+        for (key, value) in entries {
+            let value = value.as_ref();
+            load.add(&key, value, change_bytes(&key, Some(value)))?;
+        }
+        runs.push(Arc::new(load.close()?));
+        self.writes(tree).set_runs(runs);
+        Ok(())
+    }
+
+    /// Makes one run of all that a tree has. `check` is asked about each entry whose key several
+    /// runs have, of which the newest counts.
+    pub fn merge_runs(
+        &mut self,
+        tree: TreeId,
+        cancel: &CancelFlag,
+        check: &mut dyn FnMut(&Transaction, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let runs = self.writes(tree).runs().to_vec();
+        if runs.len() < 2 {
+            return Ok(());
+        }
+        let mut load = Load::new(&self.shared);
+        let mut entries = runs::merge(&self.shared.pages, &runs);
+        let mut count = 0_u64;
+        while let Some((key, value, is_repeated)) = entries.next()? {
+            let value = value.bytes()?;
+            if is_repeated {
+                check(self, &value)?;
+            }
+            load.add(key, &value, change_bytes(key, Some(&value)))?;
+            count += 1;
+            if count.is_multiple_of(ENTRIES_PER_CANCEL_CHECK) {
+                cancel.check()?;
+            }
+        }
+        let run = Arc::new(load.close()?);
+        self.loads.insert(tree, load);
+        self.writes(tree).set_runs(vec![run]);
+        Ok(())
+    }
+
+    /// Whether [`Transaction::prepare`] has anything to do, which may take long.
+    pub fn needs_prepare(&self) -> bool {
+        !self.loads.is_empty()
+    }
+
+    /// Before the commit of a large transaction: all that went to runs is made durable, one run
+    /// for each tree.
+    ///
+    /// # Errors
+    /// Nothing has been changed; the transaction can only roll back.
+    pub fn prepare(&mut self, cancel: &CancelFlag) -> Result<()> {
+        let trees: Vec<TreeId> = self.loads.keys().copied().collect();
+        for tree in trees {
+            self.spill(tree)?;
+            self.merge_runs(tree, cancel, &mut |_, _| Ok(()))?;
+            let runs = self.writes(tree).runs().to_vec();
+            let (Some(load), Some(run)) = (self.loads.remove(&tree), runs.into_iter().next())
+            else {
+                return Err(internal("a load without a run"));
+            };
+            self.finished_runs.insert(tree, load.finish(run)?);
+        }
+        match self.finished_runs.is_empty() {
+            true => Ok(()),
+            false => self.shared.pages.sync_stored(),
         }
     }
 
@@ -327,6 +526,7 @@ impl Transaction {
     /// Drops a tree when the transaction commits. The caller holds its table's exclusive lock.
     pub fn drop_tree(&mut self, tree: TreeId) {
         self.writes.remove(&tree);
+        self.loads.remove(&tree);
         match self.created.iter().position(|&t| t == tree) {
             Some(own) => drop(self.created.remove(own)),
             None => self.dropped.push(tree),
@@ -423,7 +623,12 @@ impl Transaction {
     pub fn install(&mut self, keep_locks: bool) -> Result<Lsn> {
         let shared = self.shared.clone();
         let (pages, log) = (&shared.pages, &shared.log);
+        if self.needs_prepare() {
+            return Err(internal("the runs of a transaction were not finished"));
+        }
         let mut writes = std::mem::take(&mut self.writes);
+        // To be dropped when no latch is held: what was not kept goes back to the allocator.
+        let runs = std::mem::take(&mut self.finished_runs);
         let changes_trees = !self.created.is_empty() || !self.dropped.is_empty();
 
         let mut roots = Vec::with_capacity(writes.len());
@@ -443,11 +648,16 @@ impl Transaction {
         let mut made = Vec::with_capacity(self.created.len());
         for &tree in &self.created {
             // What is applied is freed: a large load needs the memory for its blob.
-            let content = writes.remove(&tree);
-            let root = shared.trees.build(&mut batch, tree, content.as_ref())?;
+            let (content, run) = (writes.remove(&tree), runs.get(&tree));
+            let root = shared
+                .trees
+                .build(&mut batch, tree, content.as_ref(), run)?;
             made.push((tree, root));
         }
-        for (root, writes) in roots.iter().zip(writes.into_values()) {
+        for (root, (tree, writes)) in roots.iter().zip(writes) {
+            if let Some(run) = runs.get(&tree) {
+                apply_run(&mut batch, *root, run, &shared)?;
+            }
             writes.apply(&mut batch, *root)?;
         }
         for &tree in &self.dropped {
@@ -457,12 +667,14 @@ impl Transaction {
         if finished.is_empty() {
             return Ok(self.depends_on);
         }
-        let blob = make_blob(self.id, &mut finished);
+        let refs = runs.values().flat_map(|run| &run.refs);
+        let blob = make_blob(self.id, refs, &mut finished);
 
         let reservation = log.reserve(blob.len());
         let lsn = reservation.end();
         finished.install(lsn);
         shared.trees.installed(&made);
+        runs.values().for_each(|run| run.run.extents.set_kept());
         drop(latches);
         drop(directory);
         if !keep_locks && !self.holds_table_strongly() {
@@ -510,8 +722,46 @@ impl Drop for Transaction {
     }
 }
 
-fn make_blob(txn: TxnId, finished: &mut Finished<'_>) -> Blob {
+/// Has a tree take over a run, or its entries if somebody has put others there meanwhile.
+fn apply_run(
+    batch: &mut Batch<'_>,
+    root: PageId,
+    run: &FinishedRun,
+    shared: &Transactions,
+) -> Result<()> {
+    if btree::adopt(batch, root, run.run.root)? {
+        return run.keep(batch);
+    }
+    if run.run.bytes > shared.bytes_max {
+        return Err(too_large(shared.bytes_max));
+    }
+    let mut entries = runs::merge(&shared.pages, std::slice::from_ref(&run.run));
+    while let Some((key, value, _)) = entries.next()? {
+        btree::put(batch, root, key, &value.bytes()?)?;
+    }
+    Ok(())
+}
+
+/// Commits what needs no transaction and shows nothing; gives its lsn.
+fn commit_alone(log: &Log, batch: Batch<'_>) -> Lsn {
+    let mut finished = batch.finish();
+    let blob = make_blob(TxnId(0), [], &mut finished);
+    let reservation = log.reserve(blob.len());
+    let lsn = reservation.end();
+    finished.install(lsn);
+    reservation.publish(blob);
+    lsn
+}
+
+fn make_blob<'r>(
+    txn: TxnId,
+    refs: impl IntoIterator<Item = &'r (PageId, Vec<u8>)>,
+    finished: &mut Finished<'_>,
+) -> Blob {
     let mut blob = Blob::begin(txn, finished.edits_bytes_max());
+    for (first, places) in refs {
+        blob.page_refs(*first, places);
+    }
     finished.take_edits(|page, base, edits| blob.page_write(page, base, edits));
     blob.commit(unix_micros());
     blob

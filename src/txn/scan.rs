@@ -5,20 +5,27 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::base::{PageId, Result};
-use crate::btree::{self, Cursor, Value};
+use crate::btree::{self, Cursor, Merge, Value};
 use crate::pages::{Pages, Snapshot};
 use crate::txn::write_set::{Key, TreeWrites};
 
 /// Walks a range in key order, or against it. It keeps its snapshot and the writes it started
 /// with, so it can outlive the statement that opened it.
 pub struct Scan {
-    cursor: Option<Cursor>,
+    cursor: Option<Entries>,
     own: Option<Own>,
     backward: bool,
     /// Own writes need the next committed entry at hand to be merged with.
     pending: Option<(Key, Vec<u8>)>,
     current: (Key, Vec<u8>),
     _snapshot: Arc<Snapshot>,
+}
+
+/// What is not in memory: committed entries, runs, or both.
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
+enum Entries {
+    One(Cursor),
+    Several(Merge),
 }
 
 struct Own {
@@ -38,14 +45,28 @@ impl Scan {
         upper: Bound<&[u8]>,
         backward: bool,
     ) -> Scan {
+        let runs = own.as_ref().map_or(&[][..], |own| own.runs());
+        let runs = runs
+            .iter()
+            .rev()
+            .map(|run| run.cursor(&pages, lower, upper));
+        let runs: Vec<Cursor> = runs.collect();
+        let lsn = snapshot.lsn();
+        let committed = root.map(|root| Cursor::new(pages, root, lsn, lower, upper));
+        let cursor = match runs.is_empty() {
+            true => committed.map(Entries::One),
+            false => {
+                let all = runs.into_iter().chain(committed);
+                Some(Entries::Several(Merge::new(all.collect(), backward)))
+            }
+        };
         let own = own.map(|writes| Own {
             writes,
             lower: lower.map(Key::from_slice),
             upper: upper.map(Key::from_slice),
         });
-        let lsn = snapshot.lsn();
         Scan {
-            cursor: root.map(|root| Cursor::new(pages, root, lsn, lower, upper)),
+            cursor,
             own,
             backward,
             pending: None,
@@ -70,10 +91,10 @@ impl Scan {
         let Some(cursor) = &mut self.cursor else {
             return Ok(None);
         };
-        let entry = if self.backward {
-            cursor.prev()?
-        } else {
-            cursor.next()?
+        let entry = match (cursor, self.backward) {
+            (Entries::One(cursor), false) => cursor.next()?,
+            (Entries::One(cursor), true) => cursor.prev()?,
+            (Entries::Several(merge), _) => merge.next()?.map(|(key, value, _)| (key, value)),
         };
         let Some((key, value)) = entry else {
             return Ok(None);
@@ -197,8 +218,10 @@ impl Reader {
     }
 
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>> {
-        if let Some(own) = self.own.as_ref().and_then(|own| own.get(key)) {
-            return Ok(own.map(|value| Value::Owned(value.to_vec())));
+        if let Some(own) = &self.own
+            && let Some(change) = own.get(&self.pages, key)?
+        {
+            return Ok(change);
         }
         let Some(root) = self.root else {
             return Ok(None);

@@ -7,15 +7,16 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::base::sync::{AtomicU32, Ordering, RwLock};
-use crate::base::{Error, Lsn, PageId, Result, TreeId, TxnId};
+use crate::base::{Error, Lsn, PageId, Result, TreeId};
 use crate::btree::{self, Cursor};
 use crate::pages::{Batch, Pages};
 use crate::txn::internal;
+use crate::txn::runs::FinishedRun;
 use crate::txn::write_set::TreeWrites;
 use crate::wal::Log;
 
 /// The space of the one database.
-const SPACE: u32 = 1;
+pub(super) const SPACE: u32 = 1;
 /// The directory's root: the first page the allocator gives, its own being number 0.
 const DIRECTORY: PageId = PageId {
     space: SPACE,
@@ -43,13 +44,8 @@ impl Trees {
                 "the directory's root came to be page {directory}"
             )));
         }
-        let catalog = trees.build(&mut batch, TreeId::CATALOG, None)?;
-        let mut finished = batch.finish();
-        let blob = super::make_blob(TxnId(0), &mut finished);
-        let reservation = log.reserve(blob.len());
-        let lsn = reservation.end();
-        finished.install(lsn);
-        reservation.publish(blob);
+        let catalog = trees.build(&mut batch, TreeId::CATALOG, None, None)?;
+        let lsn = super::commit_alone(log, batch);
         trees.installed(&[(TreeId::CATALOG, catalog)]);
         log.wait_commit_at_least(lsn)?;
         Ok(trees)
@@ -78,17 +74,24 @@ impl Trees {
         self.roots.read().get(&tree).copied()
     }
 
-    /// Builds a new tree from its whole content and enters it into the directory.
+    /// Builds a new tree from its whole content and enters it into the directory. The content may
+    /// be in a run for the most part.
     pub(super) fn build(
         &self,
         batch: &mut Batch<'_>,
         tree: TreeId,
         content: Option<&Arc<TreeWrites>>,
+        run: Option<&FinishedRun>,
     ) -> Result<PageId> {
-        let root = match content {
-            Some(writes) => btree::bulk_build(batch, SPACE, writes.entries().map(Ok))?,
-            None => btree::create(batch, SPACE)?,
+        let root = match (content, run) {
+            (Some(writes), None) => btree::bulk_build(batch, SPACE, writes.entries().map(Ok))?,
+            _ => btree::create(batch, SPACE)?,
         };
+        if let Some(run) = run {
+            btree::adopt(batch, root, run.run.root)?;
+            run.keep(batch)?;
+            content.map_or(Ok(()), |content| content.apply(batch, root))?;
+        }
         btree::put(
             batch,
             DIRECTORY,
@@ -155,6 +158,9 @@ pub(super) fn verify(pages: &Arc<Pages>, snapshot: Lsn) -> Result<()> {
         if !used.insert(page) {
             return Err(used_twice(page));
         }
+    }
+    for extent in pages.pending_extents(SPACE, snapshot)? {
+        used.extend((0..extent.count).map(|at| extent.page(at)));
     }
     let allocated = free.high_water as usize;
     if used.len() + 1 != allocated {

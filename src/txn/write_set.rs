@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::base::{PageId, Result};
-use crate::btree;
-use crate::pages::Batch;
+use crate::base::{Lsn, PageId, Result};
+use crate::btree::{self, Value};
+use crate::pages::{Batch, Pages};
+use crate::txn::runs::Run;
 
 /// A key; row ids and small index keys take no allocation.
 pub type Key = SmallVec<[u8; 24]>;
@@ -15,29 +17,41 @@ pub type Key = SmallVec<[u8; 24]>;
 /// Keys with their new values; `None` is a deletion.
 #[derive(Clone, Default)]
 pub(super) struct TreeWrites {
+    /// Newer than all runs.
     changes: BTreeMap<Key, Option<Vec<u8>>>,
     /// What the changes take in memory, about.
     bytes: u64,
+    /// Oldest first. No deletions are in them.
+    runs: Vec<Arc<Run>>,
 }
 
 /// Of a change without key and value: its place in the map and the allocation of its value.
 const CHANGE_BYTES: usize = 80;
 
-fn value_bytes(value: Option<&Vec<u8>>) -> u64 {
-    value.map_or(0, Vec::len) as u64
+/// What a change takes in memory, about.
+pub(super) fn change_bytes(key: &[u8], value: Option<&[u8]>) -> u64 {
+    (key.len() + CHANGE_BYTES + value.map_or(0, <[u8]>::len)) as u64
 }
 
 impl TreeWrites {
-    pub(super) fn get(&self, key: &[u8]) -> Option<Option<&[u8]>> {
-        self.changes.get(key).map(Option::as_deref)
+    pub(super) fn get(&self, pages: &Pages, key: &[u8]) -> Result<Option<Option<Value>>> {
+        if let Some(change) = self.changes.get(key) {
+            return Ok(Some(change.clone().map(Value::Owned)));
+        }
+        for run in self.runs.iter().rev().filter(|run| run.spans(key)) {
+            let found = btree::get(pages, run.root, Lsn::NEWEST, key)?.value;
+            if found.is_some() {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     pub(super) fn set(&mut self, key: Key, value: Option<Vec<u8>>) {
-        self.bytes += value_bytes(value.as_ref());
-        let key_bytes = (key.len() + CHANGE_BYTES) as u64;
-        match self.changes.insert(key, value) {
-            Some(old) => self.bytes -= value_bytes(old.as_ref()),
-            None => self.bytes += key_bytes,
+        self.bytes += change_bytes(&key, value.as_deref());
+        let key_len = key.len();
+        if let Some(old) = self.changes.insert(key, value) {
+            self.bytes -= (key_len + CHANGE_BYTES + old.map_or(0, |old| old.len())) as u64;
         }
     }
 
@@ -45,11 +59,41 @@ impl TreeWrites {
         self.bytes
     }
 
-    pub(super) fn last_key(&self) -> Option<Key> {
-        self.changes.keys().next_back().cloned()
+    pub(super) fn runs(&self) -> &[Arc<Run>] {
+        &self.runs
     }
 
-    /// The first change in a range, or the last when going backward.
+    pub(super) fn set_runs(&mut self, runs: Vec<Arc<Run>>) {
+        self.runs = runs;
+    }
+
+    /// Takes the changes out that are no deletions, in key order, for a run.
+    pub(super) fn take_puts(&mut self) -> Vec<(Key, Vec<u8>)> {
+        let mut puts = Vec::with_capacity(self.changes.len());
+        for (key, value) in std::mem::take(&mut self.changes) {
+            match value {
+                Some(value) => puts.push((key, value)),
+                None => drop(self.changes.insert(key, None)),
+            }
+        }
+        let left = self.changes.keys();
+        self.bytes = left.map(|key| change_bytes(key, None)).sum();
+        puts
+    }
+
+    /// The lowest key that was put and is in memory.
+    pub(super) fn first_put(&self) -> Option<&Key> {
+        let mut changes = self.changes.iter();
+        changes.find_map(|(key, value)| value.is_some().then_some(key))
+    }
+
+    pub(super) fn last_key(&self) -> Option<Key> {
+        let last = self.changes.keys().next_back();
+        let runs = self.runs.iter().map(|run| run.high());
+        runs.chain(last).max().cloned()
+    }
+
+    /// The first change in a range that is in memory, or the last when going backward.
     pub(super) fn first_in(
         &self,
         lower: Bound<&[u8]>,
@@ -65,12 +109,13 @@ impl TreeWrites {
         entry.map(|(key, value)| (key, value.as_deref()))
     }
 
-    /// The entries of a tree that has no others.
+    /// The entries of a tree that has no others and no runs.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let changes = self.changes.iter();
         changes.filter_map(|(key, value)| Some((key.as_slice(), value.as_deref()?)))
     }
 
+    /// Applies the changes that are in memory.
     pub(super) fn apply(&self, batch: &mut Batch<'_>, root: PageId) -> Result<()> {
         for (key, value) in &self.changes {
             match value {

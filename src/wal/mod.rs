@@ -11,8 +11,8 @@
 //! |---|---|---|
 //! | length | u32 | of the whole record |
 //! | checksum | u32 | CRC-32 of all but itself |
-//! | type | u8 | 1 begin, 2 page write, 3 commit |
-//! | body | | begin: transaction u64; page write: space u32, number u32, base lsn u64, edits; commit: transaction u64, microseconds since 1970 i64 |
+//! | type | u8 | 1 begin, 2 page write, 3 commit, 4 page references |
+//! | body | | begin: transaction u64; page write: space u32, number u32, base lsn u64, edits; page references: space u32, first number u32, places; commit: transaction u64, microseconds since 1970 i64 |
 //!
 //! | group | bytes | |
 //! |---|---|---|
@@ -341,13 +341,23 @@ impl Log {
     /// `Poisoned` when the log has failed or is shut down; `Io` (a full disk above all) while no
     /// further segment can be made, which each call tries again.
     pub async fn wait_room(&self) -> Result<()> {
+        self.check_room()?;
+        self.coordinator.wait_room(self.queued_bytes_max).await
+    }
+
+    /// The same for a small blob that comes beside a large transaction: without the wait for what
+    /// is queued. Blocks while a further segment is tried.
+    ///
+    /// # Errors
+    /// As [`Log::wait_room`].
+    pub fn check_room(&self) -> Result<()> {
         if let Some(error) = self.coordinator.end() {
             return Err(error);
         }
-        if self.preparer.is_failing() {
-            self.preparer.wait_retry()?;
+        match self.preparer.is_failing() {
+            true => self.preparer.wait_retry(),
+            false => Ok(()),
         }
-        self.coordinator.wait_room(self.queued_bytes_max).await
     }
 
     /// Waits until `durable_lsn ≥ lsn`. May lead, that is write and sync, on the first poll.

@@ -18,11 +18,13 @@ const _: () = assert!(RECORD_HEADER == TYPE_AT + 1);
 // The bytes of the bodies; those of a page write before its edits.
 const BEGIN_BODY: usize = 8;
 const PAGE_WRITE_BODY: usize = 4 + 4 + 8;
+const PAGE_REFS_BODY: usize = 4 + 4;
 const COMMIT_BODY: usize = 8 + 8;
 
 const BEGIN: u8 = 1;
 const PAGE_WRITE: u8 = 2;
 const COMMIT: u8 = 3;
+const PAGE_REFS: u8 = 4;
 
 /// One record, its bytes still in the blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,11 @@ pub enum Record<'a> {
         base: Lsn,
         edits: &'a [u8],
     },
+    /// Whole pages that were stored before: the places of those from `first` on.
+    PageRefs {
+        first: PageId,
+        places: &'a [u8],
+    },
     Commit {
         txn: TxnId,
         unix_micros: i64,
@@ -48,6 +55,7 @@ impl Record<'_> {
         let body = match self {
             Record::Begin { .. } => BEGIN_BODY,
             Record::PageWrite { edits, .. } => PAGE_WRITE_BODY + edits.len(),
+            Record::PageRefs { places, .. } => PAGE_REFS_BODY + places.len(),
             Record::Commit { .. } => COMMIT_BODY,
         };
         (RECORD_HEADER + body) as u64
@@ -81,6 +89,13 @@ impl Blob {
         let space = page.space.to_le_bytes();
         let number = page.number.to_le_bytes();
         self.record(PAGE_WRITE, &[&space, &number, &base.0.to_le_bytes(), edits]);
+    }
+
+    /// Adds places of stored pages; what they mean is the page layer's business.
+    pub fn page_refs(&mut self, first: PageId, places: &[u8]) {
+        let space = first.space.to_le_bytes();
+        let number = first.number.to_le_bytes();
+        self.record(PAGE_REFS, &[&space, &number, places]);
     }
 
     /// Ends the blob; its length is fixed from here on.
@@ -224,6 +239,13 @@ fn parse_body<'a>(kind: u8, mut body: Reader<'a>) -> Option<Record<'a>> {
             base: Lsn(body.u64()?),
             edits: body.take(body.remaining())?,
         },
+        PAGE_REFS => Record::PageRefs {
+            first: PageId {
+                space: body.u32()?,
+                number: body.u32()?,
+            },
+            places: body.take(body.remaining())?,
+        },
         COMMIT => Record::Commit {
             txn: TxnId(body.u64()?),
             unix_micros: body.u64()?.cast_signed(),
@@ -284,6 +306,7 @@ mod tests {
         };
         blob.page_write(page, Lsn(30), b"edits");
         blob.page_write(page, Lsn::ZERO, b"");
+        blob.page_refs(page, b"places");
         blob.commit(-5);
         blob.seal()
     }
@@ -306,6 +329,10 @@ mod tests {
                 page,
                 base: Lsn::ZERO,
                 edits: b"",
+            },
+            Record::PageRefs {
+                first: page,
+                places: b"places",
             },
             Record::Commit {
                 txn: TxnId(7),

@@ -9,10 +9,11 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::{CANCEL, begin, exclusive, ints, rows, set, two_columns};
-use crate::base::{Error, Result};
+use crate::base::{Error, Lsn, Result};
 use crate::database::{Database, Options};
 use crate::disk::sim::{SimDisk, for_each_seed};
-use crate::table::{TableDef, Txn, delete, insert, lock_unique};
+use crate::table::{TableDef, Txn, ddl, delete, insert, lock_table, lock_unique};
+use crate::txn::{LockMode, LockWait};
 use crate::wal;
 
 /// The rows of the table, or no table.
@@ -22,7 +23,13 @@ type State = Option<BTreeMap<i32, i32>>;
 const COUNTER: i32 = 0;
 
 /// Few enough for most reads to load and evict.
-const CACHE_PAGES: u64 = 24;
+const CACHE_PAGES: u64 = 48;
+/// Checkpoints come by request only: from so many on there is one before each transaction, so that
+/// none waits for room.
+const DIRTY_PAGES_MAX: usize = 12;
+
+/// Little enough for the largest transactions to store pages before they commit.
+const TRANSACTION_BYTES: u64 = 1 << 20;
 
 /// One database through several lives of its process.
 struct Lives {
@@ -61,8 +68,7 @@ impl Lives {
             match self.open().await {
                 Ok(database) => self.live(&database).await,
                 Err(error) => {
-                    let is_failure = matches!(error, Error::Io { .. } | Error::Poisoned(_));
-                    assert!(fails && is_failure, "{error}");
+                    assert!(fails && is_failure(&error), "{error}");
                 }
             }
             self.crash();
@@ -78,6 +84,7 @@ impl Lives {
                 ..wal::Options::default()
             },
             shared_buffers: CACHE_PAGES * crate::pages::PAGE_MEMORY,
+            max_transaction_memory: TRANSACTION_BYTES,
             ..Options::default()
         };
         let disk = Arc::new(self.disk.clone());
@@ -91,6 +98,8 @@ impl Lives {
         assert!(index >= durable, "state {index}, not {durable} or later");
         let count = found.map_or(0, |rows| rows.len() as u64);
         assert_eq!(database.verify().await.unwrap(), count);
+        let pending = database.pages.pending_extents(1, Lsn::NEWEST).unwrap();
+        assert_eq!(pending, [], "nobody has begun anything");
         self.states_before = self.states.clone();
         self.states.truncate(index + 1);
         self.opened_at = self.disk.operations();
@@ -108,27 +117,23 @@ impl Lives {
     async fn live(&mut self, database: &Arc<Database>) {
         self.disk.heal();
         let (newest, from) = (self.newest(), self.disk.operations() + 1);
-        let table = match newest {
-            Some(_) => database.begin().catalog().table("public", "t").cloned(),
-            None => {
-                self.states.push((Some(BTreeMap::new()), from));
-                let table = two_columns(database).await;
-                self.acknowledge();
-                Some(table)
-            }
-        };
-        let table = table.expect("the table just seen or made");
+        if newest.is_none() {
+            self.states.push((Some(BTreeMap::new()), from));
+            two_columns(database).await;
+            self.acknowledge();
+        }
         if self.rng.random_bool(0.3) {
             let after = self.rng.random_range(0..20);
             self.disk.fail_after(after);
         }
         for _ in 0..self.rng.random_range(0..15) {
-            let dirty = database.cache_stats().dirty as u64;
-            if dirty > CACHE_PAGES / 2 || self.rng.random_bool(0.2) {
+            let dirty = database.cache_stats().dirty;
+            if dirty > DIRTY_PAGES_MAX || self.rng.random_bool(0.2) {
                 // The log goes on after a checkpoint that failed, unless it is the log that did.
                 let _ = database.checkpoint();
             }
-            if self.transaction(database, &table).await.is_err() {
+            if let Err(error) = self.transaction(database).await {
+                assert!(is_failure(&error), "{error}");
                 return;
             }
         }
@@ -142,19 +147,28 @@ impl Lives {
         self.states.last().and_then(|(state, _)| state.clone())
     }
 
-    async fn transaction(&mut self, database: &Arc<Database>, table: &Arc<TableDef>) -> Result<()> {
+    async fn transaction(&mut self, database: &Arc<Database>) -> Result<()> {
         let mut state = self.newest().expect("the table is there");
         let mut txn = database.begin();
         txn.begin_statement().await?;
+        let mut table = txn.catalog().table("public", "t").cloned().expect("it is");
+        let (writes, ids) = match self.rng.random_range(0..60) {
+            0..3 => (1500, 3000),
+            3..10 => (200, 500),
+            _ => (self.rng.random_range(1..6), 500),
+        };
+        if writes > 1000 && self.rng.random_bool(0.5) {
+            let (mode, wait) = (LockMode::AccessExclusive, LockWait::Wait);
+            lock_table(&mut txn, table.oid, mode, wait, &CANCEL()).await?;
+            table = ddl::truncate(&mut txn, &table)?;
+            state.clear();
+        }
+        let table = &table;
         self.transactions += 1;
         let counter = (COUNTER, self.transactions);
         write(&mut txn, table, &mut state, counter).await?;
-        let writes = match self.rng.random_range(0..10) {
-            0 => 200,
-            _ => self.rng.random_range(1..6),
-        };
         for _ in 0..writes {
-            let id = self.rng.random_range(1..500);
+            let id = self.rng.random_range(1..ids);
             match self.rng.random_bool(0.3) {
                 true => remove(&mut txn, table, &mut state, id).await?,
                 false => {
@@ -194,6 +208,11 @@ impl Lives {
             _ => moment.image(seed),
         };
     }
+}
+
+/// What the disk did, and not what the database made of it.
+fn is_failure(error: &Error) -> bool {
+    matches!(error, Error::Io { .. } | Error::Poisoned(_))
 }
 
 async fn write(

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::base::blocking;
 use crate::base::{Error, Result, SqlState};
 use crate::sql::ast::{self, ConstraintKind, CreateTable, Ident, Name};
 use crate::sql::bind::{bind_default, resolve_type};
 use crate::sql::ddl::names::{self, new_name};
 use crate::sql::ddl::{Ddl, constraint};
-use crate::sql::exec::blocking;
 use crate::sql::prepared::{bind_context, prepare_inner, start_inner};
 use crate::table::ddl::{NewTable, create_table};
 use crate::table::{ColumnDef, TableDef, insert};

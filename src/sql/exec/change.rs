@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
-use crate::base::{Result, RowId};
+use crate::base::{Result, RowId, blocking};
 use crate::sql::exec::insert::{Changed, breathe, returned};
 use crate::sql::exec::lock::lock_mode;
 use crate::sql::exec::lookup::unique_key;
-use crate::sql::exec::{Run, blocking, check_row, nulls, open};
+use crate::sql::exec::{Run, check_row, nulls, open};
 use crate::sql::expr::{eval, is_true};
 use crate::sql::ir::Expr;
 use crate::sql::plan::{ChangePlan, Target};

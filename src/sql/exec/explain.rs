@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::base::{Error, Oid, Result, SqlState};
+use crate::base::{Error, Oid, Result, SqlState, blocking};
 use crate::sql::context::StatementContext;
-use crate::sql::exec::{blocking, nulls, open};
+use crate::sql::exec::{nulls, open};
 use crate::sql::ir::Field;
 use crate::sql::plan::{Line, describe, describe_change, describe_insert};
 use crate::sql::prepared::{Kind, Prepared, run_change, start};

@@ -1,7 +1,7 @@
 //! INSERT.
 
-use crate::base::Result;
-use crate::sql::exec::{Run, blocking, check_row, nulls, open};
+use crate::base::{Result, blocking};
+use crate::sql::exec::{Run, check_row, nulls, open};
 use crate::sql::expr::{assign, eval};
 use crate::sql::plan::node::OwnedRow;
 use crate::sql::plan::{InsertPlan, ReturningPlan};

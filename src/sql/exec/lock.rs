@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::base::{Result, RowId};
+use crate::base::{Result, RowId, blocking};
 use crate::sql::ast::{LockStrength, LockWait};
 use crate::sql::exec::limit::{count, offset};
-use crate::sql::exec::{Operator, Run, blocking, nulls, open};
+use crate::sql::exec::{Operator, Run, nulls, open};
 use crate::sql::expr::ExprContext;
 use crate::sql::plan::node::{self, OwnedRow};
 use crate::table::{self, RowLock, Txn};

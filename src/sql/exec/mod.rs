@@ -106,17 +106,3 @@ pub(crate) fn copy_row(from: &[Datum], to: &mut [Datum]) {
         crate::sql::expr::assign(slot, std::borrow::Cow::Borrowed(value));
     }
 }
-
-/// Runs long synchronous work without holding up the other tasks of this worker thread.
-pub(crate) fn blocking<T>(heavy: bool, work: impl FnOnce() -> T) -> T {
-    use tokio::runtime::{Handle, RuntimeFlavor};
-    let multi = || {
-        let handle = Handle::try_current();
-        handle.is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread)
-    };
-    if heavy && multi() {
-        tokio::task::block_in_place(work)
-    } else {
-        work()
-    }
-}

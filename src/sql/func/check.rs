@@ -1,7 +1,7 @@
 //! walnut_check(): verifies the database beside running sessions.
 
 use crate::base::Result;
-use crate::sql::exec::blocking;
+use crate::base::blocking;
 use crate::sql::func::define::function;
 use crate::sql::func::{Eval, EvalContext, Function};
 use crate::types::Datum;

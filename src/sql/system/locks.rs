@@ -23,19 +23,19 @@ fn row(lock: &ListedLock) -> Vec<Datum> {
     let (kind, database) = match lock.subject {
         LockSubject::Relation(_) => ("relation", oid(DATABASE_OID)),
         LockSubject::Transaction(_) => ("transactionid", NULL),
-        LockSubject::Advisory(_) => ("advisory", oid(DATABASE_OID)),
+        LockSubject::Advisory(..) => ("advisory", oid(DATABASE_OID)),
     };
     let relation = match lock.subject {
         LockSubject::Relation(table) => oid(table.0),
         _ => NULL,
     };
     let transaction = match lock.subject {
-        // PostgreSQL's transaction ids have 32 bits, too.
-        LockSubject::Transaction(txn) => oid(txn.0 as u32),
+        // PostgreSQL shows 32 bits of its transaction ids.
+        LockSubject::Transaction(txn) => oid(u32::try_from(txn.0 % (1 << 32)).unwrap_or(0)),
         _ => NULL,
     };
     let [class, object, sub] = match lock.subject {
-        LockSubject::Advisory([class, object, sub]) => [oid(class), oid(object), int2(sub as i16)],
+        LockSubject::Advisory(class, object, sub) => [oid(class), oid(object), int2(sub)],
         _ => [NULL; 3],
     };
     vec![
