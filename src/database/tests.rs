@@ -1,6 +1,7 @@
 //! The parts together: tables, transactions and the log over a restart.
 
 mod power;
+mod savepoints;
 
 use std::fs;
 use std::path::Path;

@@ -68,6 +68,7 @@ impl Session {
             state: State::Running(source),
             scroll: cursor.scroll,
             position: 0,
+            savepoints: self.savepoints.len(),
         };
         self.portals.put(cursor.name, portal);
         Ok(Progress::Done("DECLARE CURSOR".into()))

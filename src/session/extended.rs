@@ -133,6 +133,7 @@ impl Session {
             state: State::Ready,
             scroll: false,
             position: 0,
+            savepoints: self.savepoints.len(),
         };
         self.portals.put(bind.portal, portal);
         client.send(Reply::BindComplete);

@@ -7,7 +7,7 @@
 //!
 //! Invariants:
 //! - S1: a transaction exists only in the states Implicit and InBlock (see `block`).
-//! - S2: a portal never outlives the transaction it was made in.
+//! - S2: a portal never outlives the transaction it was made in, nor the undoing of the savepoint.
 //! - S3: the tag of COMMIT, and ReadyForQuery after an implicit transaction, are buffered only
 //!   after the transaction is durable.
 //! - S4: after an error in the extended protocol nothing is done until Sync.
@@ -28,6 +28,7 @@ mod plans;
 mod portal;
 mod request;
 mod run;
+mod savepoints;
 mod settings;
 mod simple;
 mod statement;
@@ -47,6 +48,7 @@ use crate::database::Database;
 use crate::session::block::Block;
 use crate::session::plans::PlanCache;
 use crate::session::portal::Portals;
+use crate::session::savepoints::Savepoint;
 use crate::session::settings::Settings;
 use crate::session::statement::Statements;
 use crate::session::timer::Timer;
@@ -78,6 +80,8 @@ pub struct Session {
     txn: Option<Txn>,
     /// What the session has committed without waiting ends here in the log.
     unawaited: Lsn,
+    /// Of the transaction block, outermost first.
+    savepoints: Vec<Savepoint>,
     /// The transaction has run a statement: too late to make it READ WRITE.
     has_queried: bool,
     /// How many transactions have ended: tells whether one ended during a statement.
@@ -153,6 +157,7 @@ impl Session {
             block: Block::Idle,
             txn: None,
             unawaited: Lsn::ZERO,
+            savepoints: Vec::new(),
             has_queried: false,
             ended: 0,
             statements: Statements::default(),
@@ -232,7 +237,8 @@ impl Session {
         }
     }
 
-    /// Ends the transaction because of an error and tells the client. `text` is the statement
+    /// Ends the transaction, or what was done since the newest savepoint, because of an error and
+    /// tells the client. `text` is the statement
     /// that the error's position points into.
     async fn fail<C: Client>(&mut self, error: Error, text: Option<&str>, client: &mut C) {
         let mut error = error;
@@ -243,7 +249,11 @@ impl Session {
             error = worse;
         }
         let next = self.block.after_error();
-        self.end_now();
+        match self.savepoints.len().checked_sub(1) {
+            // The block may go on from there; the locks taken since go at once.
+            Some(newest) => self.undo_to_savepoint(newest),
+            None => self.end_now(),
+        }
         self.block = next;
         let report = error.report();
         client.send(Reply::Error {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::{Error, Result, SqlState};
 use crate::session::Session;
-use crate::session::block::{Block, Command, Step, only_in_blocks, only_in_blocks_warning};
+use crate::session::block::{Block, Command, Step, only_in_blocks_warning};
 use crate::session::client::Client;
 use crate::sql::ast;
 use crate::sql::ast::{Isolation, TransactionModes};
@@ -71,16 +71,9 @@ impl Session {
                 self.set_transaction(*session, modes, client)?;
                 Ok("SET".into())
             }
-            T::Savepoint(_) => Err(self.no_savepoints("SAVEPOINT")),
-            T::Release(_) => Err(self.no_savepoints("RELEASE SAVEPOINT")),
-            T::RollbackTo(_) => Err(self.no_savepoints("ROLLBACK TO SAVEPOINT")),
-        }
-    }
-
-    fn no_savepoints(&self, what: &str) -> Error {
-        match self.block {
-            Block::Idle | Block::Implicit => only_in_blocks(what),
-            Block::InBlock | Block::Failed => Error::unsupported("savepoints are"),
+            T::Savepoint(name) => self.savepoint(name).map(|()| "SAVEPOINT".into()),
+            T::Release(name) => self.release_savepoint(name).map(|()| "RELEASE".into()),
+            T::RollbackTo(name) => self.roll_back_to(name).map(|()| "ROLLBACK".into()),
         }
     }
 
@@ -168,6 +161,7 @@ impl Session {
         if !self.portals.is_empty() {
             self.portals.clear();
         }
+        self.savepoints.clear();
         self.has_queried = false;
         self.ended += 1;
         self.block = Block::Idle;

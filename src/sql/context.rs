@@ -57,10 +57,11 @@ impl Backend {
 
     /// The warnings since this was last asked.
     pub fn take_warnings(&self) -> Vec<Report> {
-        match self.has_warnings.swap(false, Ordering::Relaxed) {
-            true => std::mem::take(&mut *self.warnings.lock()),
-            false => Vec::new(),
+        if !self.has_warnings.load(Ordering::Relaxed) {
+            return Vec::new();
         }
+        self.has_warnings.store(false, Ordering::Relaxed);
+        std::mem::take(&mut *self.warnings.lock())
     }
 }
 

@@ -63,6 +63,7 @@ impl Tables {
             base,
             changes: Vec::new(),
             own: None,
+            savepoints: Vec::new(),
         }
     }
 
@@ -93,6 +94,8 @@ pub struct Txn {
     changes: Vec<Change>,
     /// The catalog with `changes`, made when first asked for.
     own: Option<Arc<Catalog>>,
+    /// `changes` and `own` as they were at each open savepoint.
+    savepoints: Vec<(usize, Option<Arc<Catalog>>)>,
 }
 
 impl Txn {
@@ -186,6 +189,28 @@ impl Txn {
 
     pub fn rollback(self) {
         drop(self);
+    }
+
+    /// Opens a savepoint within those that are open; its number is how many those are.
+    pub fn savepoint(&mut self) {
+        self.base.savepoint();
+        self.savepoints.push((self.changes.len(), self.own.clone()));
+    }
+
+    /// Forgets a savepoint and those within it.
+    pub fn release_savepoint(&mut self, number: usize) {
+        self.base.release_savepoint(number);
+        self.savepoints.truncate(number);
+    }
+
+    /// Undoes all that was done since a savepoint, which stays open.
+    pub fn roll_back_to_savepoint(&mut self, number: usize) {
+        self.base.roll_back_to_savepoint(number);
+        self.savepoints.truncate(number + 1);
+        if let Some((changes, own)) = self.savepoints.last() {
+            self.changes.truncate(*changes);
+            self.own = own.clone();
+        }
     }
 
     pub(super) fn next_oid(&self) -> Oid {

@@ -1,5 +1,9 @@
 //! The modes of locks, and which of them go together.
 
+use smallvec::SmallVec;
+
+use crate::base::Oid;
+
 /// PostgreSQL's eight table lock modes (its documentation, table 13.2). They serve rows, keys and
 /// numbers, too: its four strengths of row locks (table 13.3) conflict as four of these do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,6 +95,14 @@ impl Modes {
 
     pub(super) fn remove(&mut self, mode: LockMode) {
         self.0 &= !(1 << mode as u8);
+    }
+
+    /// Adds a mode to those of a table.
+    pub(super) fn note(tables: &mut SmallVec<[(Oid, Modes); 4]>, table: Oid, mode: LockMode) {
+        match tables.iter_mut().find(|(known, _)| *known == table) {
+            Some((_, modes)) => modes.insert(mode),
+            None => tables.push((table, Modes(1 << mode as u8))),
+        }
     }
 
     pub(super) fn union(self, other: Modes) -> Modes {

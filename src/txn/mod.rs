@@ -14,7 +14,8 @@
 //! 7. the caller waits for durability and only then acknowledges.
 //!
 //! # Invariants
-//! - **T1** Uncommitted data is in write sets and nowhere else: rolling back is dropping one. What
+//! - **T1** Uncommitted data is in write sets and nowhere else: rolling back is dropping one, or
+//!   taking back what it was given since a savepoint (`savepoints`). What
 //!   a write set does not hold in memory is in stored pages that nothing committed names (`runs.rs`).
 //! - **T2** Nothing that depends on data not yet durable is shown: `depends_on` is the highest lsn
 //!   seen beyond the snapshot, and [`Transaction::wait_shown`] waits for it.
@@ -29,6 +30,7 @@ mod lock_list;
 mod lock_mode;
 mod locks;
 mod runs;
+mod savepoints;
 mod scan;
 mod session_locks;
 mod trees;
@@ -56,6 +58,7 @@ use lock_mode::Modes;
 use locks::{Locks, TryLock, Who};
 use runs::{FinishedRun, Load};
 use rustc_hash::FxHashMap;
+use savepoints::Savepoints;
 use trees::{SPACE, Trees};
 use write_set::{TreeWrites, change_bytes};
 
@@ -154,11 +157,13 @@ impl Transactions {
             snapshot: None,
             writes: BTreeMap::new(),
             loads: FxHashMap::default(),
+            has_closed_runs: false,
             finished_runs: FxHashMap::default(),
             created: Vec::new(),
             dropped: Vec::new(),
             held: Vec::new(),
             tables: SmallVec::new(),
+            savepoints: Savepoints::default(),
             depends_on: Lsn::ZERO,
         }
     }
@@ -190,8 +195,10 @@ pub struct Transaction {
     owner: Owner,
     snapshot: Option<Arc<Snapshot>>,
     writes: BTreeMap<TreeId, Arc<TreeWrites>>,
-    /// The newest run of each tree that has any.
+    /// The newest run of each tree that has any, if it may grow.
     loads: FxHashMap<TreeId, Load>,
+    /// Some runs may not: a savepoint was rolled back to.
+    has_closed_runs: bool,
     /// The only one, after [`Transaction::prepare`].
     finished_runs: FxHashMap<TreeId, FinishedRun>,
     created: Vec<TreeId>,
@@ -200,6 +207,7 @@ pub struct Transaction {
     held: Vec<(LockTarget, LockMode)>,
     /// The tables among them.
     tables: SmallVec<[(Oid, Modes); 4]>,
+    savepoints: Savepoints,
     depends_on: Lsn,
 }
 
@@ -360,12 +368,18 @@ impl Transaction {
     }
 
     fn change(&mut self, tree: TreeId, key: Key, value: Option<Vec<u8>>) -> Result<()> {
+        let noted = self.notes(tree).then(|| key.clone());
         let writes = self.writes(tree);
-        writes.set(key, value);
-        if writes.bytes() >= self.append_bytes() {
+        let before = writes.set(key, value);
+        let tree_bytes = writes.bytes();
+        if let Some(key) = noted {
+            self.note_change(tree, key, before);
+        }
+        if tree_bytes >= self.append_bytes() {
             self.spill_if_large(tree)?;
         }
         let bytes: u64 = self.writes.values().map(|writes| writes.bytes()).sum();
+        let bytes = bytes + self.savepoints.bytes();
         match bytes > self.shared.bytes_max {
             true => Err(too_large(self.shared.bytes_max)),
             false => Ok(()),
@@ -420,6 +434,7 @@ impl Transaction {
 
     /// Moves what was put into a tree to a run.
     fn spill(&mut self, tree: TreeId) -> Result<()> {
+        self.note_writes(tree);
         let puts = self.writes(tree).take_puts();
         self.load(tree, puts)
     }
@@ -438,6 +453,7 @@ impl Transaction {
         let Some((first, _)) = entries.peek() else {
             return Ok(());
         };
+        self.note_writes(tree);
         let mut runs = self.writes(tree).runs().to_vec();
         let load = match self.loads.remove(&tree) {
             Some(load) if load.can_append(first) => {
@@ -465,9 +481,10 @@ impl Transaction {
         check: &mut dyn FnMut(&Transaction, &[u8]) -> Result<()>,
     ) -> Result<()> {
         let runs = self.writes(tree).runs().to_vec();
-        if runs.len() < 2 {
+        if runs.len() < 2 && self.loads.contains_key(&tree) {
             return Ok(());
         }
+        self.note_writes(tree);
         let mut load = Load::new(&self.shared);
         let mut entries = runs::merge(&self.shared.pages, &runs);
         let mut count = 0_u64;
@@ -490,7 +507,7 @@ impl Transaction {
 
     /// Whether [`Transaction::prepare`] has anything to do, which may take long.
     pub fn needs_prepare(&self) -> bool {
-        !self.loads.is_empty()
+        !self.loads.is_empty() || self.has_closed_runs
     }
 
     /// Before the commit of a large transaction: all that went to runs is made durable, one run
@@ -499,7 +516,10 @@ impl Transaction {
     /// # Errors
     /// Nothing has been changed; the transaction can only roll back.
     pub fn prepare(&mut self, cancel: &CancelFlag) -> Result<()> {
-        let trees: Vec<TreeId> = self.loads.keys().copied().collect();
+        self.savepoints = Savepoints::default();
+        self.has_closed_runs = false;
+        let with_runs = self.writes.iter().filter(|(_, w)| !w.runs().is_empty());
+        let trees: Vec<TreeId> = with_runs.map(|(tree, _)| *tree).collect();
         for tree in trees {
             self.spill(tree)?;
             self.merge_runs(tree, cancel, &mut |_, _| Ok(()))?;
@@ -520,11 +540,13 @@ impl Transaction {
     pub fn create_tree(&mut self) -> TreeId {
         let tree = self.shared.trees.next_id();
         self.created.push(tree);
+        self.note_created(tree);
         tree
     }
 
     /// Drops a tree when the transaction commits. The caller holds its table's exclusive lock.
     pub fn drop_tree(&mut self, tree: TreeId) {
+        self.note_dropped(tree, self.created.contains(&tree));
         self.writes.remove(&tree);
         self.loads.remove(&tree);
         match self.created.iter().position(|&t| t == tree) {
@@ -582,16 +604,8 @@ impl Transaction {
 
     fn note_lock(&mut self, target: LockTarget, mode: LockMode) {
         self.held.push((target, mode));
-        let LockTarget::Table(oid) = target else {
-            return;
-        };
-        match self.tables.iter_mut().find(|(table, _)| *table == oid) {
-            Some((_, modes)) => modes.insert(mode),
-            None => {
-                let mut modes = Modes::default();
-                modes.insert(mode);
-                self.tables.push((oid, modes));
-            }
+        if let LockTarget::Table(oid) = target {
+            Modes::note(&mut self.tables, oid, mode);
         }
     }
 

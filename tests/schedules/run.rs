@@ -87,7 +87,8 @@ pub fn run(
         early: Vec::new(),
     };
     let mut failures = Vec::new();
-    for line in head.iter_mut().chain(&mut schedule.lines) {
+    let mut lines = head.iter_mut().chain(&mut schedule.lines);
+    for line in lines.by_ref() {
         let goes_on = match line {
             Line::Text(_) => true,
             Line::Setup(setup) => running.set_up(setup, record, &mut failures),
@@ -97,7 +98,26 @@ pub fn run(
             break;
         }
     }
+    // Behind the step at which it stopped.
+    for line in lines {
+        if let Line::Step(step) = line {
+            never_reached(step, record, &mut failures);
+        }
+    }
     failures
+}
+
+fn never_reached(step: &mut Step, record: bool, failures: &mut Vec<Failure>) {
+    if record {
+        step.stops = None;
+    }
+    if step.stops.is_some() || !step.walnut.is_empty() {
+        let what = "a mark that is never reached".to_owned();
+        failures.push(Failure {
+            number: step.number,
+            what,
+        });
+    }
 }
 
 struct Running<'a> {
