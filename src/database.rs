@@ -1,4 +1,4 @@
-//! Opens a data directory and owns its parts.
+//! Opens a data directory, owns what its databases share, and opens them ([`Database::connect`]).
 //!
 //! | name in the directory | what it is |
 //! |---|---|
@@ -7,7 +7,9 @@
 //! | `data` | the pages, as of the last checkpoint |
 //! | `wal/` | the log since then |
 
+mod change;
 mod checkpointer;
+mod databases;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,21 +17,28 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::base::bytes::Reader;
-use crate::base::{CancelFlag, Error, Lsn, Result, SqlState};
+use crate::base::{Error, Lsn, Result, SqlState};
 use crate::disk::{Disk, Lock, RealDisk};
-use crate::pages::{CacheStats, FileReport, PAGE_MEMORY, Pages, Start};
-use crate::table::{self, Tables, Txn};
-use crate::txn::{SessionLocks, Transactions};
+use crate::pages::{CacheStats, FileReport, PAGE_MEMORY, Pages, SpaceChange, Start};
+use crate::table;
+use crate::txn::TxnIds;
 use crate::wal::{self, Log, LogReader, Record};
 use checkpointer::{Checkpointer, Limits};
 
-pub use checkpointer::CheckpointStats;
+use databases::Databases;
 
-/// An open database.
+pub use change::{DatabaseChange, NewDatabase};
+pub use checkpointer::CheckpointStats;
+pub use databases::{Connected, DatabaseDef};
+
+/// An open data directory, with all its databases.
 pub struct Database {
-    tables: Arc<Tables>,
+    databases: Databases,
     pages: Arc<Pages>,
     log: Arc<Log>,
+    ids: Arc<TxnIds>,
+    /// What a transaction may hold in memory.
+    bytes_max: u64,
     checkpointer: Checkpointer,
     _lock: Box<dyn Lock>,
 }
@@ -180,23 +189,19 @@ impl Database {
         let next_txn = recovered
             .last_txn
             .map_or(next_txn, |last| next_txn.max(last.0 + 1));
-        let transactions = Transactions::open(
-            pages.clone(),
-            opened.clone(),
-            next_txn,
-            options.max_transaction_memory,
-        )?;
-        let tables = Tables::open(transactions.clone())?;
-        let checkpointer = Checkpointer::start(
-            pages.clone(),
-            opened.clone(),
-            transactions,
-            limits,
-            position,
-        )?;
+        let ids = Arc::new(TxnIds::from(next_txn));
+        if opened.next_lsn() == Lsn::ZERO {
+            databases::create(&pages, &opened)?;
+        }
+        let bytes_max = options.max_transaction_memory;
+        let list = databases::open_list(&pages, &opened, &ids, bytes_max)?;
+        let checkpointer =
+            Checkpointer::start(pages.clone(), opened.clone(), ids.clone(), limits, position)?;
         let database = Arc::new(Database {
-            tables,
+            databases: Databases::open(list)?,
             pages,
+            ids,
+            bytes_max,
             log: opened,
             checkpointer,
             _lock: lock,
@@ -266,31 +271,24 @@ impl Database {
         Ok(checked)
     }
 
-    pub fn begin(&self) -> Txn {
-        self.tables.begin()
-    }
-
-    /// A transaction of a session.
-    pub fn begin_in(&self, session: &SessionLocks) -> Txn {
-        self.tables.begin_in(session)
-    }
-
-    /// What a session, by its process number, locks beside its transactions; `cancel` stops it.
-    pub fn session_locks(&self, pid: i32, cancel: Arc<CancelFlag>) -> SessionLocks {
-        self.tables.session_locks(pid, cancel)
-    }
-
     /// The log, to ask it for positions and counters.
     pub fn log(&self) -> &Arc<Log> {
         &self.log
     }
 
-    /// Checks every page, tree, index and row; gives the number of rows.
+    /// Checks every page, tree, index and row of every database; gives the number of rows. No
+    /// database is made or dropped meanwhile.
     ///
     /// # Errors
     /// Names the first damage found.
     pub async fn verify(&self) -> Result<u64> {
-        table::verify(&self.tables).await
+        let _changing = self.databases.changing.lock().await;
+        self.databases.list.verify()?;
+        let mut rows = 0;
+        for def in self.databases.all() {
+            rows += table::verify(&self.tables_of(&def)?).await?;
+        }
+        Ok(rows)
     }
 
     /// Checks the data file, then what [`Database::verify`] checks, beside readers and writers.
@@ -349,6 +347,12 @@ fn replay(pages: &Pages, end: Lsn, blob: &[u8]) -> Result<()> {
         match record? {
             Record::PageWrite { page, base, edits } => pages.apply(page, base, edits, end)?,
             Record::PageRefs { first, places } => pages.recover_stored(first, places)?,
+            Record::SpaceClone { from, to } => {
+                pages.recover_space_change(SpaceChange::Clone { from, to })?;
+            }
+            Record::SpaceDrop { space } => {
+                pages.recover_space_change(SpaceChange::Drop { space })?;
+            }
             Record::Begin { .. } | Record::Commit { .. } => {}
         }
     }
@@ -413,7 +417,7 @@ const DATA: &str = "data";
 const CONTROL_NEW: &str = "control.new";
 const MAGIC: [u8; 8] = *b"WALNUTDB";
 /// Raised with every change of a file format.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 const CONTROL_BYTES: usize = 8 + 4 + 8 + 4 + 4;
 
 /// The control file, little-endian: magic, format (u32), database id (u64), state (u32), CRC-32 of

@@ -168,7 +168,16 @@ fn visit<W: Write>(
 fn edits_of<'a>(record: &Record<'a>) -> Option<Vec<Edit<'a>>> {
     match record {
         Record::PageWrite { edits: list, .. } => edits(list).collect(),
-        Record::Begin { .. } | Record::PageRefs { .. } | Record::Commit { .. } => Some(Vec::new()),
+        _ => Some(Vec::new()),
+    }
+}
+
+/// The spaces that a record makes or drops, each with its part in it.
+fn spaces_of(record: &Record<'_>) -> Vec<(&'static str, u32)> {
+    match *record {
+        Record::SpaceClone { from, to } => vec![("from", from), ("to", to)],
+        Record::SpaceDrop { space } => vec![("space", space)],
+        _ => Vec::new(),
     }
 }
 
@@ -177,6 +186,8 @@ fn type_name(record: &Record<'_>) -> &'static str {
         Record::Begin { .. } => "begin",
         Record::PageWrite { .. } => "page write",
         Record::PageRefs { .. } => "page references",
+        Record::SpaceClone { .. } => "space clone",
+        Record::SpaceDrop { .. } => "space drop",
         Record::Commit { .. } => "commit",
     }
 }
@@ -203,6 +214,7 @@ struct Totals {
     begins: u64,
     page_writes: u64,
     page_refs: u64,
+    space_changes: u64,
     commits: u64,
     writes: u64,
     shifts: u64,
@@ -236,6 +248,7 @@ impl Totals {
                 self.edit_bytes += list.len() as u64;
             }
             Record::PageRefs { .. } => self.page_refs += 1,
+            Record::SpaceClone { .. } | Record::SpaceDrop { .. } => self.space_changes += 1,
             Record::Commit { .. } => self.commits += 1,
         }
         for edit in edits {
@@ -374,8 +387,9 @@ impl<W: Write> Printer<'_, W> {
         let (page, base) = match record {
             Record::PageWrite { page, base, .. } => (Some(page), Some(base)),
             Record::PageRefs { first, .. } => (Some(first), None),
-            Record::Begin { .. } | Record::Commit { .. } => (None, None),
+            _ => (None, None),
         };
+        let spaces = spaces_of(record);
         if self.json {
             let mut fields = vec![
                 ("kind", text("record")),
@@ -388,6 +402,11 @@ impl<W: Write> Printer<'_, W> {
                 fields.push(("page", number(page.number)));
             }
             fields.extend(base.map(|base| ("base", text(base))));
+            fields.extend(
+                spaces
+                    .into_iter()
+                    .map(|(part, space)| (part, number(space))),
+            );
             self.object(&fields)?;
         } else {
             write!(self.out, "    {lsn} {name}")?;
@@ -396,6 +415,9 @@ impl<W: Write> Printer<'_, W> {
             }
             if let Some(base) = base {
                 write!(self.out, " at {base}")?;
+            }
+            for (part, space) in spaces {
+                write!(self.out, " {part} {space}")?;
             }
             writeln!(self.out, ", {bytes} bytes")?;
         }
@@ -467,6 +489,7 @@ impl<W: Write> Printer<'_, W> {
             ("begin_records", totals.begins),
             ("page_write_records", totals.page_writes),
             ("page_reference_records", totals.page_refs),
+            ("space_change_records", totals.space_changes),
             ("commit_records", totals.commits),
             ("write_edits", totals.writes),
             ("shift_edits", totals.shifts),

@@ -75,6 +75,8 @@ pub struct TreeId(pub u32);
 impl TreeId {
     /// The tree of the catalog's rows, made with the database.
     pub const CATALOG: TreeId = TreeId(1);
+    /// The tree of the databases, in the space that belongs to none of them.
+    pub const DATABASES: TreeId = TreeId(2);
 }
 
 /// A PostgreSQL object identifier.

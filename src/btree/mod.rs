@@ -4,7 +4,7 @@
 //! Readers descend at a snapshot ([`get`], [`Cursor`]); writers edit a [`Batch`] under the
 //! exclusive latch of the root ([`put`], [`delete`]). [`bulk_build`] makes a tree from sorted
 //! entries, [`TreeBuilder`] does so step by step and in other places ([`Sink`]), [`Merge`] reads
-//! several trees as one, [`verify`] checks a whole one.
+//! several trees as one, [`adopt`] makes one of two, [`verify`] checks a whole one.
 //!
 //! # Invariants
 //! - **B1** Keys within a node strictly rise, by byte order. All keys below the child left of a
@@ -25,6 +25,7 @@
 //! A tree must not be read at a snapshot older than its creation: its root's page then is missing
 //! or belongs to something else.
 
+mod adopt;
 mod bulk;
 mod cursor;
 mod delete;
@@ -40,13 +41,14 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+pub use adopt::{Adopted, adopt};
 pub use bulk::{TreeBuilder, bulk_build};
 pub use cursor::Cursor;
 pub use delete::{delete, destroy};
 pub use merge::Merge;
 pub use node::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
-pub use put::{adopt, create, put};
-pub use search::{Lookup, Source, View, get, get_from, is_empty};
+pub use put::{create, put};
+pub use search::{Lookup, Source, View, get, get_from};
 pub use sink::Sink;
 pub use value::{Value, ValueRef};
 pub use verify::{Stats, verify};

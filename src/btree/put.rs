@@ -18,20 +18,6 @@ pub fn create(batch: &mut Batch<'_>, space: u32) -> Result<PageId> {
     Ok(root)
 }
 
-/// Has the root of an empty tree take over the content of another tree's root, whose page is not
-/// used any more. `false`, and nothing is done, if the tree is not empty.
-pub fn adopt(batch: &mut Batch<'_>, root: PageId, other: PageId) -> Result<bool> {
-    let page = batch.read(root)?;
-    let node = Node::open(root, &page)?;
-    if !node.is_leaf() || node.count() > 0 {
-        return Ok(false);
-    }
-    drop(page);
-    let content = batch.read(other)?;
-    batch.edit(root)?.replace(&content);
-    Ok(true)
-}
-
 /// Inserts a key or replaces its value.
 pub fn put(batch: &mut Batch<'_>, root: PageId, key: &[u8], value: &[u8]) -> Result<()> {
     check_key(key)?;
@@ -82,7 +68,7 @@ pub(super) fn make_cell(sink: &mut impl Sink, key: &[u8], value: &[u8]) -> Resul
 }
 
 /// Inserts a cell into a node, at the end of the path, and splits upwards as far as need be.
-fn insert(
+pub(super) fn insert(
     batch: &mut Batch<'_>,
     mut path: Path,
     mut id: PageId,

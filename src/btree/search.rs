@@ -65,13 +65,6 @@ pub fn get_from(source: &impl Source, root: PageId, key: &[u8]) -> Result<Lookup
     Ok(Lookup { value, lsn })
 }
 
-/// Whether a tree has no entries at a snapshot.
-pub fn is_empty(pages: &Pages, root: PageId, snapshot: Lsn) -> Result<bool> {
-    let page = pages.read(root, snapshot)?;
-    let node = Node::open(root, &page)?;
-    Ok(node.is_leaf() && node.count() == 0)
-}
-
 /// Opens a child of a node at `level` (B2). So a descent ends even in a damaged tree.
 pub(super) fn open_child(id: PageId, page: &PageRef, level: u8) -> Result<Node<'_>> {
     let node = Node::open(id, page)?;
@@ -104,6 +97,26 @@ pub(super) fn descend(
         id = node.child(place)?;
         page = source.page(id)?;
         node = open_child(id, &page, level)?;
+    }
+    Ok((path, id, page))
+}
+
+/// The path to the last node of a level, and that node; to the root if the tree is lower.
+pub(super) fn descend_right(
+    source: &impl Source,
+    root: PageId,
+    level: u8,
+) -> Result<(Path, PageId, PageRef)> {
+    let mut path = Path::new();
+    let mut id = root;
+    let mut page = source.page(id)?;
+    let mut node = Node::open(id, &page)?;
+    while node.level() > level {
+        let above = node.level();
+        path.push((id, node.count()));
+        id = node.child(node.count())?;
+        page = source.page(id)?;
+        node = open_child(id, &page, above)?;
     }
     Ok((path, id, page))
 }

@@ -1,5 +1,8 @@
 use super::node::CAPACITY;
-use super::{Cursor, Stats, bulk_build, create, delete, destroy, get, get_from, put, verify};
+use super::{
+    Adopted, Cursor, Merge, Stats, adopt, bulk_build, create, delete, destroy, get, get_from, put,
+    verify,
+};
 use crate::base::sync::{AtomicBool, Ordering};
 use crate::base::{Error, Lsn, PageId, Result, SqlState};
 use crate::pages::harness::{Store, seed};
@@ -622,4 +625,99 @@ fn readers_beside_a_writer_always_see_a_consistent_tree() {
         }
     });
     check_allocator(&store, &[&verify(&store.pages, root, Lsn::NEWEST).unwrap()]);
+}
+
+#[test]
+fn a_tree_takes_over_another_of_any_height_if_its_keys_lie_behind() {
+    let mut rng = StdRng::seed_from_u64(seed());
+    for (own, others) in [
+        (0, 0),
+        (0, 1),
+        (0, 40_000),
+        (1, 1),
+        (1, 40_000),
+        (40_000, 1),
+        (9000, 9000),
+    ] {
+        let store = Store::new();
+        let root = tree(&store);
+        let value = |i: u64| vec![7; (i % 40) as usize];
+        let mut model: Model = (0..own).map(|i| (row(i).to_vec(), value(i))).collect();
+        let other: Model = (own..own + others)
+            .map(|i| (row(i).to_vec(), value(i)))
+            .collect();
+        store.commit(|b| model.iter().try_for_each(|(k, v)| put(b, root, k, v)));
+        let run = store.commit(|b| bulk_build(b, 0, other.iter().map(Ok)));
+        if own > 0 {
+            let adopted = store.commit(|b| adopt(b, root, run, &row(own - 1)));
+            assert_eq!(adopted, Adopted::No);
+        }
+        let adopted = store.commit(|b| {
+            let adopted = adopt(b, root, run, &row(own))?;
+            if adopted == Adopted::AllButRoot {
+                b.free(run)?;
+            }
+            Ok(adopted)
+        });
+        assert_eq!(adopted == Adopted::AllButRoot, own == 0);
+        model.extend(other);
+        let stats = check_model(&store, root, store.durable(), &model);
+        check_allocator(&store, &[&stats]);
+        let mut keys: Vec<Vec<u8>> = model.keys().cloned().collect();
+        keys.shuffle(&mut rng);
+        for keys in keys.chunks(5000) {
+            store.commit(|b| {
+                keys.iter()
+                    .try_for_each(|key| delete(b, root, key).map(drop))
+            });
+            keys.iter().for_each(|key| drop(model.remove(key)));
+            let stats = check_model(&store, root, store.durable(), &model);
+            check_allocator(&store, &[&stats]);
+        }
+        store.check_recovery();
+    }
+}
+
+#[test]
+fn several_trees_read_as_one_give_the_first_ones_entries() {
+    let mut rng = StdRng::seed_from_u64(seed());
+    let store = Store::new();
+    for _ in 0..20 {
+        let mut model = std::collections::BTreeMap::new();
+        let mut roots = Vec::new();
+        for n in 0..rng.random_range(1..6_u8) {
+            let count = rng.random_range(0..800);
+            let entries: Model = (0..count)
+                .map(|_| (row(rng.random_range(0..2000)).to_vec(), vec![n; 30]))
+                .collect();
+            roots.push(store.commit(|b| bulk_build(b, 0, entries.iter().map(Ok))));
+            for (key, value) in entries {
+                model.entry(key).or_insert((value, 0)).1 += 1;
+            }
+        }
+        let (low, high) = (
+            row(rng.random_range(0..1000)),
+            row(rng.random_range(900..2100)),
+        );
+        for backward in [false, true] {
+            let cursors = roots.iter().map(|root| {
+                let (pages, lsn) = (store.pages.clone(), store.durable());
+                let (low, high) = (Bound::Included(&low[..]), Bound::Excluded(&high[..]));
+                Cursor::new(pages, *root, lsn, low, high)
+            });
+            let mut merge = Merge::new(cursors.collect(), backward);
+            let in_range = |key: &[u8]| key >= &low[..] && key < &high[..];
+            let mut expected: Vec<_> = model.iter().filter(|(key, _)| in_range(key)).collect();
+            if backward {
+                expected.reverse();
+            }
+            for (key, (value, count)) in expected {
+                let (k, v, is_repeated) = merge.next().unwrap().unwrap();
+                assert_eq!((k, &*v.bytes().unwrap()), (&key[..], &value[..]));
+                assert_eq!(is_repeated, *count > 1);
+            }
+            assert!(merge.next().unwrap().is_none());
+            assert!(merge.next().unwrap().is_none(), "the end stays the end");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::base::sync::{Condvar, Mutex};
 use crate::base::{Error, Result};
 use crate::pages::{Checkpointed, Pages};
-use crate::txn::Transactions;
+use crate::txn::TxnIds;
 use crate::wal::{Log, Position};
 
 /// How often the reasons are looked at.
@@ -47,7 +47,7 @@ pub(super) struct Checkpointer {
 struct Shared {
     pages: Arc<Pages>,
     log: Arc<Log>,
-    transactions: Arc<Transactions>,
+    ids: Arc<TxnIds>,
     limits: Limits,
     state: Mutex<State>,
     changed: Condvar,
@@ -76,14 +76,14 @@ impl Checkpointer {
     pub(super) fn start(
         pages: Arc<Pages>,
         log: Arc<Log>,
-        transactions: Arc<Transactions>,
+        ids: Arc<TxnIds>,
         limits: Limits,
         position: Position,
     ) -> Result<Checkpointer> {
         let shared = Arc::new(Shared {
             pages,
             log,
-            transactions,
+            ids,
             limits,
             state: Mutex::new(State {
                 requested: 0,
@@ -232,11 +232,11 @@ impl Shared {
 
     fn checkpoint(&self, reason: Reason) -> Result<Option<Checkpointed>> {
         let started = Instant::now();
-        let done = self.pages.checkpoint(
-            &|| self.log.position(),
-            &|| self.transactions.next_txn(),
-            &|took| self.pause(reason, took),
-        )?;
+        let done =
+            self.pages
+                .checkpoint(&|| self.log.position(), &|| self.ids.next(), &|took| {
+                    self.pause(reason, took)
+                })?;
         if let Some(done) = &done {
             self.log.recycle(done.position.segment);
             tracing::info!(

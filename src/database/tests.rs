@@ -18,6 +18,14 @@ use crate::table::{
 use crate::txn::{LockMode, LockWait};
 use crate::types::{Datum, Type};
 
+impl Database {
+    /// A transaction in the database `postgres`.
+    pub(crate) fn begin(&self) -> Txn {
+        let postgres = self.databases.find("postgres").unwrap();
+        self.tables_of(&postgres).unwrap().begin()
+    }
+}
+
 #[test]
 fn a_new_directory_becomes_a_database_that_opens_again() {
     let dir = tempfile::tempdir().unwrap();

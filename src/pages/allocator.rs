@@ -403,6 +403,13 @@ pub struct FreeList {
 }
 
 impl Pages {
+    /// The bytes of all pages that a space has used so far.
+    pub fn space_bytes(&self, space: u32, snapshot: Lsn) -> Result<u64> {
+        let id = allocator(space);
+        let state = Space::read(id, &*self.read(id, snapshot)?)?;
+        Ok(u64::from(state.high_water) * PAGE_SIZE as u64)
+    }
+
     /// The extents of a space that are set aside for transactions.
     pub fn pending_extents(&self, space: u32, snapshot: Lsn) -> Result<Vec<Extent>> {
         let id = allocator(space);

@@ -232,7 +232,12 @@ impl Finished<'_> {
     /// Stamps the versions with the end lsn of their blob and installs them; then the allocators'
     /// latches drop. The caller still holds the trees' latches and drops them after.
     pub fn install(self, lsn: Lsn) {
+        let mut noted = None;
         for mut write in self.writes {
+            // A batch changes one space, but for that which makes the first ones.
+            if noted.replace(write.page.space) != Some(write.page.space) {
+                self.pages.note_newest(write.page.space, lsn);
+            }
             Arc::make_mut(&mut write.copy).set_lsn(lsn);
             self.pages.install(write.page, write.copy);
         }

@@ -83,6 +83,8 @@ impl Pages {
         if !places.len().is_multiple_of(PLACE_BYTES) {
             return Err(corrupt(first, "a bad list of places in the log"));
         }
+        // What clones share must be known before the map changes.
+        store.make_slots()?;
         for (number, bytes) in (first.number..).zip(places.chunks_exact(PLACE_BYTES)) {
             let word = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().expect("four bytes"));
             let place = Place {
@@ -91,10 +93,11 @@ impl Pages {
             };
             let page = PageId { number, ..first };
             self.forget(page)?;
-            let mut map = store.map.write();
-            map.load_path(&store.file, page)?;
-            let before = map.set(page, place);
-            store.slots.lock().replace(before);
+            if store.place(page)? != place {
+                let (mut map, mut state) = (store.map.write(), store.slots.lock());
+                state.mark(place.slot);
+                map.set(page, place, &mut state);
+            }
         }
         Ok(())
     }
@@ -103,12 +106,13 @@ impl Pages {
     /// after the next checkpoint.
     pub fn drop_stored(&self, extent: Extent) -> Result<()> {
         let store = self.stored()?;
+        store.make_slots()?;
         for at in 0..extent.count {
             let page = extent.page(at);
             self.forget(page)?;
             if store.holds(page)? {
-                let before = store.map.write().set(page, Place::NONE);
-                store.slots.lock().replace(before);
+                let mut map = store.map.write();
+                map.set(page, Place::NONE, &mut store.slots.lock());
             }
         }
         Ok(())

@@ -15,7 +15,7 @@ use std::task::{Poll, Waker};
 
 /// All pages of all spaces.
 pub struct Pages {
-    spaces: Growing<OnceLock<Box<Growing<Chain>>>>,
+    pub(super) spaces: Growing<OnceLock<Box<Space>>>,
     durable: Arc<dyn Fn() -> Lsn + Send + Sync>,
     snapshots: Arc<Snapshots>,
     /// Where pages are stored; without it all stay in memory.
@@ -31,6 +31,14 @@ pub struct Pages {
     half_dirty: OnceLock<Box<dyn Fn() + Send + Sync>>,
     loads: AtomicU64,
     evictions: AtomicU64,
+}
+
+/// The pages of a space.
+#[derive(Default)]
+pub(super) struct Space {
+    chains: Growing<Chain>,
+    /// The end of the newest blob that has changed one of them.
+    pub(super) newest: AtomicU64,
 }
 
 /// Who waits for pages to become clean.
@@ -98,6 +106,11 @@ impl Pages {
             loads: self.loads.load(Ordering::Relaxed),
             evictions: self.evictions.load(Ordering::Relaxed),
         }
+    }
+
+    /// Whether pages are evicted to load others, or will be soon.
+    pub fn is_full(&self) -> bool {
+        self.cached.load(Ordering::Relaxed) >= self.capacity / 8 * 7
     }
 
     /// Waits while so much of the cache is dirty that there is no room for more.
@@ -206,12 +219,33 @@ impl Pages {
 
     /// The chain of a page, if it was ever made.
     pub(super) fn known_chain(&self, page: PageId) -> Option<&Chain> {
-        self.spaces.get(page.space)?.get()?.get(page.number)
+        self.spaces.get(page.space)?.get()?.chains.get(page.number)
     }
 
     pub(super) fn chain(&self, page: PageId) -> &Chain {
         let space = self.spaces.get_or_grow(page.space);
-        space.get_or_init(Box::default).get_or_grow(page.number)
+        space
+            .get_or_init(Box::default)
+            .chains
+            .get_or_grow(page.number)
+    }
+
+    /// A blob that ends at `lsn` has changed a space, or is about to.
+    pub(super) fn note_newest(&self, space: u32, lsn: Lsn) {
+        let space = self.spaces.get_or_grow(space).get_or_init(Box::default);
+        // Release: pairs with the Acquire in `newest_lsn`.
+        space.newest.fetch_max(lsn.0, Ordering::Release);
+    }
+
+    /// Empties all chains of a space that nobody uses.
+    pub(super) fn forget_space(&self, space: u32) {
+        let space = self.spaces.get(space).and_then(|space| space.get());
+        for chain in space.into_iter().flat_map(|space| space.chains.iter()) {
+            let (versions, was_dirty) = chain.clear();
+            self.cached.fetch_sub(versions, Ordering::Relaxed);
+            self.dirty_count
+                .fetch_sub(usize::from(was_dirty), Ordering::Relaxed);
+        }
     }
 
     /// Adds a stamped version, and drops those nobody needs if they have become many.
@@ -276,6 +310,7 @@ impl Pages {
             changed.set_lsn(lsn);
             Ok(copy)
         })?;
+        self.note_newest(page.space, lsn);
         if recovered.made_dirty {
             self.mark_dirty(page);
         }

@@ -1,11 +1,13 @@
 //! Checks the data file: both superblocks, every node of the page map, every page it points to,
-//! that no slot is used twice, and that the free slots are those that nobody points to.
+//! that no slot is used twice but by clones, and that the free slots are those that nobody points
+//! to.
 
 use super::cache::Pages;
 use super::checkpoint::Store;
 use super::file::{Bytes, DataFile, Place};
+use super::map::Held;
 use super::page::PAGE_SIZE;
-use super::slots::Slots;
+use super::slots::{Census, Slots};
 use crate::base::{Error, PageId, Result};
 use crate::disk::Disk;
 use std::path::Path;
@@ -13,6 +15,7 @@ use std::path::Path;
 /// What was found in a data file.
 #[derive(Debug, Default)]
 pub struct FileReport {
+    /// Those that clones share are counted once, nodes as well.
     pub pages: u64,
     /// Nodes of the page map.
     pub nodes: u64,
@@ -51,29 +54,31 @@ impl Store {
             ..FileReport::default()
         };
         let mut places: Vec<(Place, PageId)> = Vec::new();
-        let mut used = Slots::new();
+        let mut census = Census::new();
         let visited = {
             let mut map = self.map.write();
-            let visited = map.visit(&self.file, &mut |place, page| {
-                match page {
-                    Some(page) => places.push((place, page)),
-                    None => report.nodes += 1,
+            let visited = map.visit(&self.file, &mut |place, held| {
+                let is_first = census.count(place.slot, held);
+                match held {
+                    Held::Page(page) => places.push((place, page)),
+                    Held::Node { .. } => report.nodes += u64::from(is_first == Some(true)),
                 }
-                if !used.mark(place.slot) {
+                if is_first.is_none() {
                     let what = "the slot is used twice";
                     report.damage.push(self.file.corrupt(place.slot, what));
                 }
-                Ok(())
+                Ok(is_first == Some(true))
             });
-            report.damage.extend(self.check_slots(&used));
+            report.damage.extend(self.check_slots(&census.slots));
             visited
         };
-        report.pages = places.len() as u64;
         if let Err(error) = visited {
             report.damage.push(error);
         }
-        // In the order of the file.
-        places.sort_unstable_by_key(|(place, _)| place.slot);
+        // In the order of the file; what clones share is read once, if they agree on what it is.
+        places.sort_unstable_by_key(|(place, _)| (place.slot, place.crc));
+        places.dedup_by_key(|(place, _)| *place);
+        report.pages = places.len() as u64;
         let mut bytes: Box<Bytes> = Box::new([0; PAGE_SIZE]);
         for (done, (place, page)) in (1..).zip(&places) {
             let what = format_args!("page {page}");
@@ -83,7 +88,7 @@ impl Store {
             }
             progress(done, report.pages);
         }
-        report.free_slots = report.slots.saturating_sub(u64::from(used.used()));
+        report.free_slots = report.slots.saturating_sub(u64::from(census.slots.used()));
         Ok(report)
     }
 

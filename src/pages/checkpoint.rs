@@ -9,10 +9,11 @@
 
 use super::cache::Pages;
 use super::file::{Bytes, DataFile, Place, SlotNumber, Superblock};
-use super::map::{Changes, PageMap};
+use super::map::{Changes, Held, PageMap};
 use super::page::{PAGE_SIZE, Page, PageRef};
-use super::slots::Slots;
-use crate::base::sync::{Mutex, Ordering, RwLock};
+use super::slots::{Census, Slots};
+use super::spaces::DroppedSpaces;
+use crate::base::sync::{AtomicU64, Mutex, Ordering, RwLock};
 use crate::base::{Error, Lsn, PageId, Result, SqlState};
 use crate::disk::Disk;
 use crate::wal::Position;
@@ -31,6 +32,10 @@ pub(super) struct Store {
     pub(super) checkpoint: Mutex<Superblock>,
     /// Taken after `checkpoint` and `map`, and not held while anything is written.
     pub(super) slots: Mutex<SlotState>,
+    /// What the superblock in the file holds: everything at or below this lsn.
+    pub(super) stored_lsn: AtomicU64,
+    /// Held while a checkpoint chooses its lsn, and while a space is made or dropped.
+    pub(super) spaces: Mutex<DroppedSpaces>,
 }
 
 #[derive(Default)]
@@ -48,10 +53,35 @@ impl SlotState {
         self.slots.as_mut().expect("made before a slot is wanted")
     }
 
-    /// The map in memory does without a place that it had.
-    pub(super) fn replace(&mut self, before: Place) {
-        self.replaced
-            .extend(Some(before.slot).filter(|slot| *slot != 0));
+    /// Recovery: a slot is in use that the superblock's map does not know.
+    pub(super) fn mark(&mut self, slot: SlotNumber) {
+        self.slots().mark(slot);
+    }
+
+    /// Whether it is known which slots clones share.
+    pub(super) fn are_made(&self) -> bool {
+        self.slots.is_some()
+    }
+
+    pub(super) fn is_shared(&self, slot: SlotNumber) -> bool {
+        self.slots
+            .as_ref()
+            .is_some_and(|slots| slots.is_shared(slot))
+    }
+
+    /// One more node points to a slot that the map uses. Counted anew when the slots are made.
+    pub(super) fn share(&mut self, slot: SlotNumber) {
+        if let Some(slots) = &mut self.slots {
+            slots.share(slot);
+        }
+    }
+
+    /// The map in memory has one pointer less to a slot; `true` if it has none left. Before the
+    /// slots are made only the nodes above all spaces change, to which there is one.
+    pub(super) fn release(&mut self, slot: SlotNumber) -> bool {
+        let is_last = self.slots.as_mut().is_none_or(|slots| slots.release(slot));
+        self.replaced.extend(is_last.then_some(slot));
+        is_last
     }
 }
 
@@ -132,6 +162,8 @@ impl Pages {
             file,
             checkpoint: Mutex::new(superblock),
             slots: Mutex::default(),
+            stored_lsn: AtomicU64::new(start.position.lsn.0),
+            spaces: Mutex::default(),
         };
         Ok((Pages::over(Some(store), capacity, durable), start))
     }
@@ -171,6 +203,7 @@ impl Pages {
             return Err(Error::new(SqlState::INTERNAL_ERROR, what));
         };
         let mut superblock = store.checkpoint.lock();
+        let spaces = store.spaces.lock();
         let (position, _snapshot) = loop {
             let position = position()?;
             // Else the collector has gone beyond it in the meantime.
@@ -178,6 +211,8 @@ impl Pages {
                 break (position, snapshot);
             }
         };
+        let dropped = spaces.numbers.clone();
+        drop(spaces);
         if position == superblock.position {
             return Ok(None);
         }
@@ -196,6 +231,9 @@ impl Pages {
         let mut dirty: Vec<PageId> = (0..self.dirty.len())
             .map_while(|_| self.dirty.pop())
             .collect();
+        self.drop_spaces(store, &dropped)
+            .inspect_err(|_| dirty.iter().for_each(|page| self.dirty.push(*page)))?;
+        dirty.retain(|page| !dropped.contains(&page.space));
         dirty.sort_unstable();
         let mut rest = &dirty[..];
         while !rest.is_empty() {
@@ -226,6 +264,9 @@ impl Pages {
         }
         done.sync_time += started.elapsed();
         *superblock = next;
+        // Release: pairs with the Acquire in `is_clean`.
+        store.stored_lsn.store(position.lsn.0, Ordering::Release);
+        store.spaces.lock().forget(&dropped);
         let mut state = store.slots.lock();
         let slots = state.slots();
         replaced.into_iter().for_each(|slot| slots.free(slot));
@@ -309,18 +350,17 @@ impl Store {
 
     /// The slots that the map uses.
     fn used_slots(&self, map: &mut PageMap) -> Result<Slots> {
-        let mut slots = Slots::new();
-        map.visit(&self.file, &mut |place, page| {
-            if slots.mark(place.slot) {
-                return Ok(());
-            }
-            let what = match page {
-                Some(page) => format!("the slot of page {page} is used twice"),
-                None => "the slot of a node of the page map is used twice".to_owned(),
-            };
-            Err(self.file.corrupt(place.slot, what))
+        let mut census = Census::new();
+        map.visit(&self.file, &mut |place, held| {
+            census.count(place.slot, held).ok_or_else(|| {
+                let what = match held {
+                    Held::Page(page) => format!("the slot of page {page} is used twice"),
+                    Held::Node { .. } => "the slot of a node of the page map is used twice".into(),
+                };
+                self.file.corrupt(place.slot, what)
+            })
         })?;
-        Ok(slots)
+        Ok(census.slots)
     }
 
     /// A slot for a page that is not in the map yet.
@@ -347,8 +387,7 @@ impl Store {
         let mut state = self.slots.lock();
         let mut count = 0;
         for (page, place) in stored {
-            let before = map.set(page, place);
-            state.replace(before);
+            map.set(page, place, &mut state);
             state.pending -= 1;
             count += 1;
         }
@@ -365,11 +404,8 @@ impl Store {
             let mut changes = Changes {
                 slots: state.slots(),
                 nodes: &mut nodes,
-                freed: Vec::new(),
             };
             let root = map.place(&mut changes);
-            let freed = changes.freed;
-            state.replaced.extend(freed);
             // What is replaced from now on this map still needs.
             (root, std::mem::take(&mut state.replaced))
         };
@@ -389,11 +425,13 @@ impl Store {
         let started = Instant::now();
         let wrote = wrote.and_then(|root| self.file.sync().map(|()| root));
         done.sync_time += started.elapsed();
+        let mut map = self.map.write();
+        let mut state = self.slots.lock();
+        map.settle(wrote.is_ok(), &mut state);
         match wrote {
             Ok(root) => Ok((root, replaced)),
             Err(error) => {
-                self.map.write().mark_changed();
-                self.slots.lock().replaced.extend(replaced);
+                state.replaced.extend(replaced);
                 Err(error)
             }
         }

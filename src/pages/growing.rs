@@ -33,6 +33,13 @@ impl<T: Default> Growing<T> {
         segment.get()?.get(place.entry)
     }
 
+    /// All entries whose segments were ever made.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        let buckets = self.buckets.iter().filter_map(OnceLock::get);
+        let segments = buckets.flat_map(|bucket| bucket.iter().filter_map(OnceLock::get));
+        segments.flat_map(|segment| segment.iter())
+    }
+
     /// The entry, made now if need be.
     pub(super) fn get_or_grow(&self, index: u32) -> &T {
         let place = Place::of(index);

@@ -7,7 +7,16 @@
 //!
 //! Nodes are changed in memory and written copy-on-write by a checkpoint: those that changed go to
 //! new slots, and with them all on the way to the root, whose place the superblock holds.
+//!
+//! # Clones
+//! A space is one subtree, so a clone of it is one entry that points to the same node
+//! ([`PageMap::share_space`]). [`Slots`] counts who points to a slot: entries of nodes, each node
+//! counted once however many nodes point to it in turn. When a node changes that others point to,
+//! its space gets one of its own, whose entries point to what is below in addition; the old one
+//! has one pointer less. So the nodes above a page that changes become the clone's own one by one,
+//! from the top, and what has no pointer left is free once the superblock does without it.
 
+use super::checkpoint::SlotState;
 use super::file::{Bytes, DataFile, Place, SlotNumber};
 use super::page::PAGE_SIZE;
 use super::slots::Slots;
@@ -42,12 +51,67 @@ fn path(page: PageId) -> Option<[usize; DEPTH]> {
     Some(path)
 }
 
+/// The level of the nodes each of which is a space's own.
+const SPACE_LEVEL: usize = 2;
+const _: () = assert!(LEVEL_BITS as usize * SPACE_LEVEL == SPACE_BITS as usize);
+
+/// A node in memory, compared with what its place holds.
+///
+/// ```text
+///            set                place                written
+///   Stored ───────► Changed ───────────► Placed ───────────────► Stored
+///                    ▲   ▲      set        │ │ not written
+///                    │   └─────────────────┘ │
+///                    └───────────────────────┘
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The same.
+    Stored,
+    /// It has no place, and the entry above it is empty.
+    Changed,
+    /// The same, as soon as it is written.
+    Placed,
+}
+
 struct Node {
     entries: Box<[Place; FANOUT]>,
     /// The nodes below that are in memory. None in the lowest level.
     below: Vec<Option<Box<Node>>>,
-    /// Whether this node or one below it differs from what is stored.
-    changed: bool,
+    state: State,
+}
+
+/// What a slot that is in use holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    /// A node; `path` are the entries that lead to it, those above its space left out.
+    Node {
+        level: usize,
+        path: u32,
+    },
+    Page(PageId),
+}
+
+impl Held {
+    /// Whether clones may share the slot.
+    pub(super) fn is_of_space(&self) -> bool {
+        match self {
+            Held::Node { level, .. } => *level >= SPACE_LEVEL,
+            Held::Page(_) => true,
+        }
+    }
+
+    /// Differs for any two things that one space has slots for.
+    pub(super) fn within_space(&self) -> u32 {
+        const _: () = assert!(DEPTH < 8 && NUMBER_BITS == 30, "30 + 2 bits");
+        match self {
+            Held::Page(page) => page.number,
+            Held::Node { level, path } => {
+                let level = u32::try_from(*level).unwrap_or(LEVELS);
+                1 << NUMBER_BITS | level << (NUMBER_BITS - 3) | path
+            }
+        }
+    }
 }
 
 impl Node {
@@ -58,7 +122,7 @@ impl Node {
         Node {
             entries: Box::new([Place::NONE; FANOUT]),
             below,
-            changed: false,
+            state: State::Changed,
         }
     }
 
@@ -73,6 +137,7 @@ impl Node {
                 crc: word(&bytes[4..]),
             };
         }
+        node.state = State::Stored;
         Ok(node)
     }
 
@@ -85,29 +150,81 @@ impl Node {
         bytes
     }
 
-    /// Gives every changed node below, and this one, a new slot. What they held before is `freed`.
-    fn place(&mut self, before: SlotNumber, changes: &mut Changes<'_>) -> Result<Place> {
+    /// Before it is changed: gives up its place, the entry above. A node that clones share stays
+    /// there for them, and this one's pointers are new ones.
+    fn change(&mut self, place: &mut Place, slots: &mut SlotState) {
+        if self.state == State::Changed {
+            return;
+        }
+        if slots.is_shared(place.slot) {
+            let pointed = self.entries.iter().filter(|entry| **entry != Place::NONE);
+            pointed.for_each(|entry| slots.share(entry.slot));
+        }
+        slots.release(std::mem::take(place).slot);
+        self.state = State::Changed;
+    }
+
+    /// Gives every changed node below, and this one, a slot.
+    fn place(&mut self, changes: &mut Changes<'_>) -> Result<Place> {
         for (entry, below) in self.entries.iter_mut().zip(&mut self.below) {
-            if let Some(node) = below.as_mut().filter(|node| node.changed) {
-                *entry = node.place(entry.slot, changes)?;
+            if let Some(node) = below.as_mut().filter(|node| node.state == State::Changed) {
+                *entry = node.place(changes)?;
             }
         }
         let bytes = self.encode();
         let place = Place::of(changes.slots.allocate()?, &bytes);
-        self.changed = false;
-        if before != 0 {
-            changes.freed.push(before);
-        }
+        self.state = State::Placed;
         changes.nodes.push((place.slot, bytes));
         Ok(place)
     }
 
-    fn mark_changed(&mut self) {
-        self.changed = true;
-        self.below
-            .iter_mut()
-            .flatten()
-            .for_each(|node| node.mark_changed());
+    /// What was placed is written, or is not and has to be placed again.
+    fn settle(&mut self, place: &mut Place, is_written: bool, slots: &mut SlotState) {
+        for (entry, below) in self.entries.iter_mut().zip(&mut self.below) {
+            // There is nothing placed below a node that is stored.
+            if let Some(node) = below.as_mut().filter(|node| node.state != State::Stored) {
+                node.settle(entry, is_written, slots);
+            }
+        }
+        match self.state {
+            State::Placed if is_written => self.state = State::Stored,
+            State::Placed => self.change(place, slots),
+            State::Stored | State::Changed => {}
+        }
+    }
+
+    /// Takes the pointers of a node and of all below it away, as far as nobody else points there.
+    /// What that takes is loaded.
+    fn release(&mut self, level: usize, slots: &mut SlotState) {
+        for (index, entry) in self.entries.iter().enumerate() {
+            let is_kept = *entry != Place::NONE && !slots.release(entry.slot);
+            if level + 1 < DEPTH && !is_kept {
+                let below = self.below[index].as_mut();
+                assert!(
+                    below.is_some() || *entry == Place::NONE,
+                    "it was not loaded"
+                );
+                below.into_iter().for_each(|b| b.release(level + 1, slots));
+            }
+        }
+    }
+
+    /// Loads the nodes below that nobody else points to.
+    fn load_own(&mut self, file: &DataFile, level: usize, slots: &SlotState) -> Result<()> {
+        if level + 1 == DEPTH {
+            return Ok(());
+        }
+        for index in 0..FANOUT {
+            let is_own = match self.entries[index] {
+                Place::NONE => self.below[index].is_some(),
+                place => !slots.is_shared(place.slot),
+            };
+            if is_own {
+                self.load(file, level, index)?
+                    .load_own(file, level + 1, slots)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -116,8 +233,6 @@ pub(super) struct Changes<'a> {
     pub(super) slots: &'a mut Slots,
     /// The nodes, each with its slot.
     pub(super) nodes: &'a mut Vec<(SlotNumber, Box<Bytes>)>,
-    /// The slots that hold what these nodes were.
-    pub(super) freed: Vec<SlotNumber>,
 }
 
 /// The map of all spaces.
@@ -155,11 +270,15 @@ impl PageMap {
 
     /// Loads the nodes on the way to a page, as far as they are stored.
     pub(super) fn load_path(&mut self, file: &DataFile, page: PageId) -> Result<()> {
+        self.load_to(file, page, DEPTH - 1)
+    }
+
+    fn load_to(&mut self, file: &DataFile, page: PageId, depth: usize) -> Result<()> {
         let Some(path) = path(page) else {
             return Ok(());
         };
         let mut node = &mut self.root;
-        for (level, &index) in path[..DEPTH - 1].iter().enumerate() {
+        for (level, &index) in path[..depth].iter().enumerate() {
             if node.entries[index] == Place::NONE && node.below[index].is_none() {
                 return Ok(());
             }
@@ -168,51 +287,148 @@ impl PageMap {
         Ok(())
     }
 
-    /// Enters the place of a page, whose path is loaded, and gives the one it had.
+    /// Enters the place of a page, whose path is loaded, or none. The one it had is released.
     ///
     /// # Panics
     /// For a page that cannot be stored, none of which is ever allocated, and if the path is not
     /// loaded.
-    pub(super) fn set(&mut self, page: PageId, place: Place) -> Place {
-        let path = path(page).expect("a page that can be stored");
-        let mut node = &mut self.root;
-        for (level, &index) in path[..DEPTH - 1].iter().enumerate() {
-            node.changed = true;
-            let is_stored = node.entries[index] != Place::NONE;
-            node = node.below[index].get_or_insert_with(|| {
-                assert!(!is_stored, "the path was not loaded");
-                Box::new(Node::new(level + 1))
-            });
+    pub(super) fn set(&mut self, page: PageId, place: Place, slots: &mut SlotState) {
+        assert!(slots.are_made(), "what clones share must be known");
+        let (node, index) = self.change_path(page, DEPTH - 1, slots);
+        let before = std::mem::replace(&mut node.entries[index], place);
+        if before != Place::NONE {
+            slots.release(before.slot);
         }
-        node.changed = true;
-        std::mem::replace(&mut node.entries[path[DEPTH - 1]], place)
     }
 
-    /// Gives the changed nodes their new slots; the root's place comes out. Until that is durable
-    /// the old ones must stay. After an error, as after one in writing the nodes, comes
-    /// [`PageMap::mark_changed`].
+    /// Marks the nodes above a level on the way to a page as changed; gives the last of them, and
+    /// the entry in it.
+    fn change_path(
+        &mut self,
+        page: PageId,
+        depth: usize,
+        slots: &mut SlotState,
+    ) -> (&mut Node, usize) {
+        let path = path(page).expect("a page that can be stored");
+        self.root.change(&mut self.stored, slots);
+        let mut node = &mut self.root;
+        for (level, &index) in path[..depth].iter().enumerate() {
+            let entry = &mut node.entries[index];
+            let below = &mut node.below[index];
+            let below = below.get_or_insert_with(|| {
+                assert!(*entry == Place::NONE, "the path was not loaded");
+                Box::new(Node::new(level + 1))
+            });
+            below.change(entry, slots);
+            node = below;
+        }
+        (node, path[depth])
+    }
+
+    /// Gives the changed nodes new slots; the root's place comes out. Until that is durable the
+    /// old ones must stay. [`PageMap::settle`] follows, after an error, too.
     pub(super) fn place(&mut self, changes: &mut Changes<'_>) -> Result<Place> {
-        if self.root.changed {
-            self.stored = self.root.place(self.stored.slot, changes)?;
+        if self.root.state == State::Changed {
+            self.stored = self.root.place(changes)?;
         }
         Ok(self.stored)
     }
 
-    /// After nodes could not be written: all in memory will be, next time.
-    pub(super) fn mark_changed(&mut self) {
-        self.root.mark_changed();
+    /// What was placed is written; or it could not be, and will be next time.
+    pub(super) fn settle(&mut self, is_written: bool, slots: &mut SlotState) {
+        self.root.settle(&mut self.stored, is_written, slots);
     }
 
-    /// Visits every slot in use: nodes and pages, `None` for a node.
-    pub(super) fn visit(
-        &mut self,
-        file: &DataFile,
-        visit: &mut dyn FnMut(Place, Option<PageId>) -> Result<()>,
-    ) -> Result<()> {
+    /// Visits every slot in use, with what it holds; what is below a node only if `visit` says so.
+    pub(super) fn visit(&mut self, file: &DataFile, visit: &mut Visit<'_>) -> Result<()> {
         if self.stored != Place::NONE {
-            visit(self.stored, None)?;
+            visit(self.stored, Held::Node { level: 0, path: 0 })?;
         }
         self.root.visit(file, 0, 0, visit)
+    }
+}
+
+/// Told of a slot; says whether to go on below it.
+pub(super) type Visit<'a> = dyn FnMut(Place, Held) -> Result<bool> + 'a;
+
+/// Whole spaces.
+impl PageMap {
+    /// Loads the node with the entry of a space.
+    pub(super) fn load_space(&mut self, file: &DataFile, space: u32) -> Result<()> {
+        self.load_to(file, first_page(space), SPACE_LEVEL - 1)
+    }
+
+    fn space(&self, space: u32) -> Option<(Place, Option<&Node>)> {
+        let path = path(first_page(space))?;
+        let mut node = &self.root;
+        for &index in &path[..SPACE_LEVEL - 1] {
+            node = node.below[index].as_ref()?;
+        }
+        let index = path[SPACE_LEVEL - 1];
+        Some((node.entries[index], node.below[index].as_deref()))
+    }
+
+    /// Whether a page of the space is stored or has been.
+    pub(super) fn holds_space(&self, space: u32) -> bool {
+        let found = self.space(space);
+        found.is_some_and(|(place, node)| place != Place::NONE || node.is_some())
+    }
+
+    /// Whether the space's part of the map is in the file as it is in memory.
+    pub(super) fn is_space_stored(&self, space: u32) -> bool {
+        self.space(space).is_some_and(|(place, node)| {
+            place != Place::NONE && node.is_none_or(|node| node.state == State::Stored)
+        })
+    }
+
+    /// Has the map of a space, which holds nothing, point to that of another, which is stored.
+    /// Both are loaded.
+    pub(super) fn share_space(&mut self, from: u32, to: u32, slots: &mut SlotState) {
+        assert!(self.is_space_stored(from) && !self.holds_space(to), "P14");
+        let (place, _) = self.space(from).expect("it is stored");
+        let (node, index) = self.change_path(first_page(to), SPACE_LEVEL - 1, slots);
+        node.entries[index] = place;
+        slots.share(place.slot);
+    }
+
+    /// Strikes a space from the map; its slots are released as far as no clone needs them.
+    ///
+    /// # Errors
+    /// When a node cannot be loaded; nothing has changed then.
+    pub(super) fn drop_space(
+        &mut self,
+        file: &DataFile,
+        space: u32,
+        slots: &mut SlotState,
+    ) -> Result<()> {
+        self.load_space(file, space)?;
+        if !self.holds_space(space) {
+            return Ok(());
+        }
+        let (place, _) = self.space(space).expect("it is there");
+        if place == Place::NONE || !slots.is_shared(place.slot) {
+            let node = self.node_above(space);
+            let index = path(first_page(space)).expect("it is there")[SPACE_LEVEL - 1];
+            node.load(file, SPACE_LEVEL - 1, index)?
+                .load_own(file, SPACE_LEVEL, slots)?;
+        }
+        let (node, index) = self.change_path(first_page(space), SPACE_LEVEL - 1, slots);
+        let place = std::mem::take(&mut node.entries[index]);
+        let below = node.below[index].take();
+        let is_kept = place != Place::NONE && !slots.release(place.slot);
+        if let Some(mut below) = below.filter(|_| !is_kept) {
+            below.release(SPACE_LEVEL, slots);
+        }
+        Ok(())
+    }
+
+    /// The node with the entry of a space, which is loaded.
+    fn node_above(&mut self, space: u32) -> &mut Node {
+        let path = path(first_page(space)).expect("it is there");
+        let above = path[..SPACE_LEVEL - 1].iter();
+        above.fold(&mut self.root, |node, &index| {
+            node.below[index].as_mut().expect("it is loaded")
+        })
     }
 }
 
@@ -235,27 +451,40 @@ impl Node {
         file: &DataFile,
         level: usize,
         key: u64,
-        visit: &mut dyn FnMut(Place, Option<PageId>) -> Result<()>,
+        visit: &mut Visit<'_>,
     ) -> Result<()> {
         for index in 0..FANOUT {
             let place = self.entries[index];
             let key = key << LEVEL_BITS | index as u64;
             if level + 1 == DEPTH {
                 if place != Place::NONE {
-                    visit(place, Some(page_of(key)))?;
+                    visit(place, Held::Page(page_of(key)))?;
                 }
                 continue;
             }
-            if place != Place::NONE {
-                visit(place, None)?;
-            }
-            if place != Place::NONE || self.below[index].is_some() {
-                self.load(file, level, index)?
-                    .visit(file, level + 1, key, visit)?;
+            let level = level + 1;
+            let goes_on = match place {
+                Place::NONE => self.below[index].is_some(),
+                place => visit(place, node_at(level, key))?,
+            };
+            if goes_on {
+                self.load(file, level - 1, index)?
+                    .visit(file, level, key, visit)?;
             }
         }
         Ok(())
     }
+}
+
+fn first_page(space: u32) -> PageId {
+    PageId { space, number: 0 }
+}
+
+/// The node to which `level` entries lead, all of them in `key`.
+fn node_at(level: usize, key: u64) -> Held {
+    let bits = LEVEL_BITS as usize * level.saturating_sub(SPACE_LEVEL);
+    let path = u32::try_from(key & ((1 << bits) - 1)).expect("masked");
+    Held::Node { level, path }
 }
 
 fn page_of(key: u64) -> PageId {

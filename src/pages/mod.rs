@@ -10,7 +10,8 @@
 //! Pages live in memory in versions and in the data file in one, that of the last checkpoint
 //! ([`Pages::checkpoint`]); where, the page map tells (`map.rs`, and `file.rs` for the format). A
 //! page of which nothing is in memory is loaded when it is read, and one that is clean and needed
-//! in no older version may be evicted (`policy.rs` says which).
+//! in no older version may be evicted (`policy.rs` says which). Spaces are cloned without copying
+//! any page, and dropped (`spaces.rs`).
 //!
 //! # Invariants
 //! - **P1** The versions of a page have strictly rising lsns, and an installed version never
@@ -52,6 +53,16 @@
 //!   and never changed before the commit, and is synced before its blob is published. A durable map
 //!   names no slot that is not synced, for each of its syncs comes after the writes it tells of.
 //!   `stored_pages_come_with_their_commit_or_not_at_all`.
+//! - **P14** A space is cloned only when a durable checkpoint holds all that was ever installed in
+//!   it and nobody writes to it, from that check until the clone's blob is durable and the clone
+//!   is in the map. So between any checkpoint that recovery may begin with and that blob the log
+//!   has no edits of the template, and the template's map is, in every superblock of that stretch,
+//!   the one that the clone took: replay finds it again. A checkpoint whose lsn lies in front of
+//!   the blob may store the clone all the same, since the blob is durable by then; replay leaves
+//!   it as it is, for its pages have the versions that the log goes on from. A dropped space
+//!   leaves the map with a checkpoint behind its blob, so edits in front of the blob find their
+//!   pages; its number is used again only when that checkpoint is durable.
+//!   `clones_and_their_templates_diverge_and_survive_whatever_happens`.
 
 mod allocator;
 mod batch;
@@ -67,6 +78,7 @@ mod page;
 mod policy;
 mod slots;
 mod snapshots;
+mod spaces;
 mod versions;
 
 #[cfg(test)]
@@ -83,3 +95,4 @@ pub use checkpoint::{Checkpointed, Start};
 pub use edits::{Edit, edits};
 pub use page::{PAGE_CONTENT, PAGE_MEMORY, PAGE_SIZE, Page, PageRef, corrupt, page_u16};
 pub use snapshots::{Snapshot, SnapshotSlot, Snapshots};
+pub use spaces::{PreparedSpaceChange, SpaceChange};

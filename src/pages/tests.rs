@@ -1,4 +1,5 @@
 mod checkpoint;
+mod spaces;
 
 use super::harness::{Store, seed};
 use super::versions::FEW;

@@ -163,6 +163,13 @@ impl Chain {
         self.state.write().collect(horizon)
     }
 
+    /// Forgets the page: how many versions of it there were, and whether it was dirty.
+    pub(super) fn clear(&self) -> (usize, bool) {
+        let mut state = self.state.write();
+        let State { versions, dirty } = std::mem::take(&mut *state);
+        (versions.len(), dirty)
+    }
+
     /// The version that a checkpoint at `at` has to store, if the page was there.
     pub(super) fn at(&self, at: Lsn) -> Option<PageRef> {
         self.state.read().at(at)

@@ -24,6 +24,7 @@ impl Session {
     pub(super) async fn session_command<C: Client>(
         &mut self,
         statement: &Statement,
+        way: Way,
         client: &mut C,
     ) -> Result<Progress> {
         use ast::Statement as S;
@@ -77,8 +78,12 @@ impl Session {
             S::Close { cursor } => self.close_cursor(cursor.as_deref()),
             S::Checkpoint => {
                 self.enter();
-                blocking(true, || self.database.checkpoint())?;
+                blocking(true, || self.connected.database().checkpoint())?;
                 done("CHECKPOINT")
+            }
+            S::CreateDatabase { .. } | S::AlterDatabase { .. } | S::DropDatabase { .. } => {
+                let statement = &statement.ast;
+                done(self.database_command(statement, way, client).await?)
             }
             _ => Err(Error::new(
                 SqlState::INTERNAL_ERROR,

@@ -21,6 +21,7 @@ mod client;
 mod commands;
 mod copy;
 mod cursors;
+mod databases;
 mod definitions;
 mod extended;
 mod identifiers;
@@ -44,7 +45,7 @@ pub use request::{Bind, Request, Target};
 
 use crate::base::error::Severity;
 use crate::base::{CancelFlag, Error, Lsn, Report, Result, Sessions, SqlState};
-use crate::database::Database;
+use crate::database::Connected;
 use crate::session::block::Block;
 use crate::session::plans::PlanCache;
 use crate::session::portal::Portals;
@@ -52,7 +53,7 @@ use crate::session::savepoints::Savepoint;
 use crate::session::settings::Settings;
 use crate::session::statement::Statements;
 use crate::session::timer::Timer;
-use crate::sql::context::{Backend, SessionInfo, StatementContext};
+use crate::sql::context::{Backend, SessionInfo, SettingChanges, StatementContext};
 use crate::table::Txn;
 use crate::types::Datum;
 
@@ -60,7 +61,6 @@ use crate::types::Datum;
 #[derive(Clone)]
 pub struct Identity {
     pub user: String,
-    pub database: String,
     pub backend_pid: i32,
     pub client_address: Option<String>,
     /// The sessions it is among.
@@ -68,7 +68,6 @@ pub struct Identity {
 }
 
 pub struct Session {
-    database: Arc<Database>,
     backend: Arc<Backend>,
     settings: Settings,
     /// The client is to be told of changed settings before the next ReadyForQuery.
@@ -95,6 +94,8 @@ pub struct Session {
     in_batch: bool,
     timer: Option<Timer>,
     no_params: Arc<[Datum]>,
+    /// Dropped last: what a transaction gives back when it ends is part of its database.
+    connected: Connected,
 }
 
 /// Settings that every statement looks at, in the form it needs.
@@ -118,7 +119,7 @@ impl Session {
     /// A session for a client that has been let in. `facts` are settings of the server; `options`
     /// are the settings asked for at startup.
     pub fn new(
-        database: Arc<Database>,
+        connected: Connected,
         identity: Identity,
         cancel: Arc<CancelFlag>,
         facts: &[(&'static str, String)],
@@ -130,21 +131,22 @@ impl Session {
         for (name, value) in options {
             settings.set_at_startup(name, value)?;
         }
-        let locks = database.session_locks(identity.backend_pid, cancel.clone());
+        let locks = connected.session_locks(identity.backend_pid, cancel.clone());
         let backend = Arc::new(Backend::new(locks, identity.sessions));
         let info = SessionInfo {
             user: identity.user,
-            database: identity.database,
+            database: connected.name().to_owned(),
+            database_oid: connected.oid(),
             search_path: Vec::new(),
             backend_pid: identity.backend_pid,
             client_address: identity.client_address,
             server_version: SERVER_VERSION,
             settings: Vec::new(),
-            server: Some(database.clone()),
+            changes: Arc::new(SettingChanges::new(settings::checked)),
+            server: Some(connected.database().clone()),
             backend: Some(backend.clone()),
         };
         let mut session = Session {
-            database,
             backend,
             cx: StatementContext {
                 session: Arc::new(info),
@@ -167,6 +169,7 @@ impl Session {
             in_batch: false,
             timer: None,
             no_params: Arc::from([]),
+            connected,
         };
         session.apply_settings();
         Ok(session)
@@ -248,6 +251,7 @@ impl Session {
         {
             error = worse;
         }
+        self.cx.session.changes.take();
         let next = self.block.after_error();
         match self.savepoints.len().checked_sub(1) {
             // The block may go on from there; the locks taken since go at once.
@@ -278,6 +282,14 @@ impl Session {
         if wanted {
             client.send(Reply::Notice(report));
         }
+    }
+
+    /// At the end of a statement: takes over what it has set.
+    fn take_changes(&mut self) -> Result<()> {
+        let changes = self.cx.session.changes.take();
+        changes
+            .into_iter()
+            .try_for_each(|(name, value, local)| self.settings.set_text(&name, &value, local))
     }
 
     /// Brings everything derived from the settings up to date.

@@ -67,7 +67,7 @@ impl Session {
                 let tag = self.transaction_command(command, client).await?;
                 Ok(Progress::Done(tag))
             }
-            Class::Session => Box::pin(self.session_command(statement, client)).await,
+            Class::Session => Box::pin(self.session_command(statement, way, client)).await,
             Class::Engine => self.start_engine(statement, params, way, client).await,
         }
     }
@@ -80,15 +80,8 @@ impl Session {
         client: &mut C,
     ) -> Result<Progress> {
         self.enter();
-        self.check_place(&statement.ast, way != Way::OneOfSeveral)?;
-        if self.quick.read_only
-            && let Some(what) = writes(&statement.ast)
-        {
-            return Err(Error::new(
-                SqlState::READ_ONLY_SQL_TRANSACTION,
-                format!("cannot execute {what} in a read-only transaction"),
-            ));
-        }
+        self.check_place(&statement.ast, way)?;
+        writes(&statement.ast).map_or(Ok(()), |what| self.check_writable(what))?;
         self.has_queried = true;
         let Some(prepared) = &statement.prepared else {
             return Err(Error::new(
@@ -113,6 +106,7 @@ impl Session {
                 Progress::Rows(Source::Engine(rows))
             }
             Outcome::Done { tag, notices } => {
+                self.take_changes()?;
                 notices
                     .iter()
                     .for_each(|notice| self.notice(notice, client));
@@ -123,8 +117,19 @@ impl Session {
         })
     }
 
+    /// 25006 for what a READ ONLY transaction may not run.
+    pub(super) fn check_writable(&self, what: &str) -> Result<()> {
+        match self.quick.read_only {
+            false => Ok(()),
+            true => Err(Error::new(
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+                format!("cannot execute {what} in a read-only transaction"),
+            )),
+        }
+    }
+
     /// 25001 for what must be a transaction of its own, 25P01 for what must be in a block.
-    fn check_place(&self, statement: &ast::Statement, alone: bool) -> Result<()> {
+    fn check_place(&self, statement: &ast::Statement, way: Way) -> Result<()> {
         let what = match statement {
             ast::Statement::LockTable { .. } if self.block == Block::InBlock => return Ok(()),
             ast::Statement::LockTable { .. } => return Err(only_in_blocks("LOCK TABLE")),
@@ -132,7 +137,11 @@ impl Session {
             ast::Statement::CreateIndex(index) if index.concurrently => "CREATE INDEX CONCURRENTLY",
             _ => return Ok(()),
         };
-        if self.block == Block::InBlock || !alone {
+        self.check_alone(what, way)
+    }
+
+    pub(super) fn check_alone(&self, what: &str, way: Way) -> Result<()> {
+        if self.block == Block::InBlock || way == Way::OneOfSeveral {
             return Err(not_in_blocks(what));
         }
         if self.has_queried {
@@ -162,6 +171,9 @@ impl Session {
             })?;
             sent += count;
             self.cx.cancel.check()?;
+            if at_end {
+                self.take_changes()?;
+            }
             if at_end || limit == Some(sent) {
                 return Ok((sent, at_end));
             }

@@ -41,6 +41,23 @@ pub(super) struct Settings {
     changed: bool,
 }
 
+/// What a setting, which has the value `now`, would show if it were set to a text.
+///
+/// # Errors
+/// When there is no such setting, it cannot be changed, or not to this.
+pub(super) fn checked(name: &str, value: &str, now: &str) -> Result<String> {
+    let Some(place) = find(name) else {
+        return check_custom_name(name).map(|()| value.to_owned());
+    };
+    let definition = &DEFINITIONS[place];
+    check_changeable(definition)?;
+    if definition.name.starts_with("transaction_") {
+        let what = format_args!("set_config of {} is", definition.name);
+        return Err(Error::unsupported(what));
+    }
+    Ok(definition.show(&definition.check(value, now)?))
+}
+
 impl Settings {
     /// The defaults, with the facts of this server (`port`, `max_connections`…) by name.
     pub(super) fn new(facts: &[(&str, String)]) -> Settings {
@@ -92,7 +109,8 @@ impl Settings {
         }
     }
 
-    fn set_text(&mut self, name: &str, value: &str, local: bool) -> Result<()> {
+    /// One value, as its text.
+    pub(super) fn set_text(&mut self, name: &str, value: &str, local: bool) -> Result<()> {
         let Some(place) = find(name) else {
             return self.set_custom(name, value, local);
         };

@@ -129,6 +129,9 @@ pub(super) fn classify(statement: &ast::Statement) -> Class {
         | S::Declare { .. }
         | S::Fetch { .. }
         | S::Close { .. }
+        | S::CreateDatabase { .. }
+        | S::AlterDatabase { .. }
+        | S::DropDatabase { .. }
         | S::Checkpoint => Class::Session,
         _ => Class::Engine,
     }

@@ -40,7 +40,7 @@ impl Session {
     pub(super) fn txn(&mut self) -> &mut Txn {
         self.enter();
         self.txn.get_or_insert_with(|| {
-            let mut txn = self.database.begin_in(&self.backend.locks);
+            let mut txn = self.connected.begin_in(&self.backend.locks);
             txn.depend_on(self.unawaited);
             txn
         })

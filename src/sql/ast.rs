@@ -57,6 +57,19 @@ pub enum Statement {
         if_exists: bool,
         cascade: bool,
     },
+    CreateDatabase {
+        name: String,
+        options: Vec<DatabaseOption>,
+    },
+    AlterDatabase {
+        name: String,
+        action: AlterDatabase,
+    },
+    DropDatabase {
+        name: String,
+        if_exists: bool,
+        force: bool,
+    },
     Truncate {
         tables: Vec<Name>,
         restart_identity: bool,
@@ -137,6 +150,39 @@ pub enum ObjectKind {
     View,
     Sequence,
     Schema,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum AlterDatabase {
+    Rename(String),
+    /// A role's name, or CURRENT_USER and the like in lower case.
+    Owner(String),
+    Options(Vec<DatabaseOption>),
+}
+
+/// `name = value` after CREATE or ALTER DATABASE.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DatabaseOption {
+    /// CONNECTION LIMIT is `connection_limit`.
+    pub name: String,
+    /// `None`: DEFAULT.
+    pub value: Option<OptionValue>,
+    pub position: usize,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum OptionValue {
+    Number(String),
+    /// A word or a string.
+    Text(String),
+}
+
+impl OptionValue {
+    pub fn text(&self) -> &str {
+        match self {
+            OptionValue::Number(text) | OptionValue::Text(text) => text,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::error::Severity;
 use crate::base::sync::{AtomicBool, Mutex, Ordering};
-use crate::base::{CancelFlag, Report, Sessions, SqlState};
+use crate::base::{CancelFlag, Oid, Report, Result, Sessions, SqlState};
 use crate::database::Database;
 use crate::txn::SessionLocks;
 use crate::types::Format;
@@ -15,6 +15,7 @@ use crate::types::Format;
 pub struct SessionInfo {
     pub user: String,
     pub database: String,
+    pub database_oid: Oid,
     /// `$user` already replaced; `pg_catalog` is searched first when it is not named.
     pub search_path: Vec<String>,
     pub backend_pid: i32,
@@ -22,6 +23,8 @@ pub struct SessionInfo {
     pub server_version: &'static str,
     /// Values of all settings by name, for `current_setting` and `pg_settings`.
     pub settings: Vec<(String, String)>,
+    /// What `set_config` has changed.
+    pub changes: Arc<SettingChanges>,
     /// For the functions and views that tell of it; none where there is no database.
     pub server: Option<Arc<Database>>,
     /// What functions do to the session itself and to others; none where there is no session.
@@ -68,6 +71,45 @@ impl Backend {
 impl fmt::Debug for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Backend({:?})", self.locks)
+    }
+}
+
+/// Changes of settings by a running statement; the session takes them over at its end.
+pub struct SettingChanges {
+    /// Gives the value that a setting, which has another now, would get.
+    pub check: fn(name: &str, value: &str, now: &str) -> Result<String>,
+    made: Mutex<Vec<SettingChange>>,
+}
+
+/// A setting, its new value, and whether only for this transaction.
+pub type SettingChange = (String, String, bool);
+
+impl SettingChanges {
+    pub fn new(check: fn(&str, &str, &str) -> Result<String>) -> SettingChanges {
+        SettingChanges {
+            check,
+            made: Mutex::default(),
+        }
+    }
+
+    /// Where there is no session to take anything over.
+    #[cfg(test)]
+    pub fn none() -> Arc<SettingChanges> {
+        Arc::new(SettingChanges::new(|_, value, _| Ok(value.to_owned())))
+    }
+
+    pub fn push(&self, change: SettingChange) {
+        self.made.lock().push(change);
+    }
+
+    pub fn take(&self) -> Vec<SettingChange> {
+        std::mem::take(&mut *self.made.lock())
+    }
+}
+
+impl std::fmt::Debug for SettingChanges {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.made.lock().fmt(f)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 
-use crate::base::{CancelFlag, Error, Report, Result};
+use crate::base::{CancelFlag, Error, Oid, Report, Result};
 use crate::database::{Database, Options};
 use crate::sql::context::{SessionInfo, StatementContext};
 use crate::sql::ir::BindContext;
@@ -31,11 +31,13 @@ impl Session {
         let session = SessionInfo {
             user: "postgres".to_owned(),
             database: "postgres".to_owned(),
+            database_oid: Oid(5),
             search_path: vec!["public".to_owned()],
             backend_pid: 1,
             client_address: None,
             server_version: "15.0",
             settings: Vec::new(),
+            changes: crate::sql::context::SettingChanges::none(),
             server: Some(database.clone()),
             backend: None,
         };

@@ -161,6 +161,10 @@ fn build(
     let mut row = vec![Datum::Null; table.columns.len()];
     let mut rows = scan(txn, table)?;
     let mut entries: Vec<IndexEntry> = Vec::new();
+    let check = &mut |base: &Transaction, row: &[u8]| match index.unique {
+        true => Err(duplicated(base, table, index, row)),
+        false => Ok(()),
+    };
     let mut bytes_in_memory = 0;
     let mut count = 0;
     while let Some((id, bytes)) = rows.next()? {
@@ -171,6 +175,7 @@ fn build(
         entries.push((key, id.0.to_be_bytes()));
         if bytes_in_memory >= txn.base.run_bytes() {
             load(txn, table, index, &mut entries)?;
+            txn.base.merge_if_many(index.tree, cancel, check)?;
             bytes_in_memory = 0;
         }
         count += 1;
@@ -179,10 +184,6 @@ fn build(
         }
     }
     load(txn, table, index, &mut entries)?;
-    let check = &mut |base: &Transaction, row: &[u8]| match index.unique {
-        true => Err(duplicated(base, table, index, row)),
-        false => Ok(()),
-    };
     txn.base.merge_runs(index.tree, cancel, check)
 }
 

@@ -67,9 +67,11 @@ impl Tables {
         }
     }
 
-    /// What a session, by its process number, locks beside its transactions; `cancel` stops it.
-    pub fn session_locks(&self, pid: i32, cancel: Arc<CancelFlag>) -> SessionLocks {
-        SessionLocks::new(self.transactions.clone(), Owner::session(pid), cancel)
+    /// What a session of the database, by its process number, locks beside its transactions;
+    /// `cancel` stops it.
+    pub fn session_locks(&self, database: Oid, pid: i32, cancel: Arc<CancelFlag>) -> SessionLocks {
+        let owner = Owner::session(pid);
+        SessionLocks::new(self.transactions.clone(), database, owner, cancel)
     }
 
     /// The newest durable catalog.

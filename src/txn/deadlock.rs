@@ -2,12 +2,10 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::base::{Error, Oid, Result, SqlState, TxnId};
+use crate::base::sync::Ordering;
+use crate::base::{Error, Result, SqlState, TxnId};
 use crate::txn::lock_mode::LockMode;
 use crate::txn::locks::{LockTarget, Locks, Owner, Wait, Who};
-
-/// PostgreSQL's OID of the database `postgres`.
-const DATABASE: Oid = Oid(5);
 
 /// One owner waits for another.
 struct Edge {
@@ -32,7 +30,8 @@ impl Locks {
             return Ok(());
         }
         waits.remove(&who.owner);
-        let lines: Vec<String> = path.iter().map(describe).collect();
+        let database = self.database.load(Ordering::Relaxed);
+        let lines: Vec<String> = path.iter().map(|edge| describe(edge, database)).collect();
         Err(Error::new(SqlState::DEADLOCK_DETECTED, "deadlock detected")
             .with_detail(lines.join("\n"))
             .with_hint("See server log for query details."))
@@ -119,7 +118,7 @@ impl InTheWay {
 }
 
 /// In PostgreSQL's words. It knows row and key locks as locks on the transaction that has them.
-fn describe(edge: &Edge) -> String {
+fn describe(edge: &Edge, database: u32) -> String {
     let mode = match edge.wait.target.has_modes() {
         true => edge.wait.mode,
         false => LockMode::Share,
@@ -128,13 +127,12 @@ fn describe(edge: &Edge) -> String {
         "Process {} waits for {} on {}; blocked by process {}.",
         edge.waiting.pid(),
         mode.name(),
-        describe_target(edge.wait.target, edge.blocker.txn),
+        describe_target(edge.wait.target, edge.blocker.txn, database),
         edge.blocker.owner.pid(),
     )
 }
 
-fn describe_target(target: LockTarget, holder: TxnId) -> String {
-    let database = DATABASE.0;
+fn describe_target(target: LockTarget, holder: TxnId, database: u32) -> String {
     match target {
         LockTarget::Table(table) => format!("relation {} of database {database}", table.0),
         LockTarget::Advisory(_) | LockTarget::AdvisoryPair(..) => {

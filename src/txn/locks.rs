@@ -23,7 +23,7 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
-use crate::base::sync::{AtomicBool, Mutex, Ordering};
+use crate::base::sync::{AtomicBool, AtomicU32, Mutex, Ordering};
 use crate::base::{CancelFlag, Error, Oid, Result, RowId, SqlState, TreeId, TxnId};
 use crate::txn::lock_mode::{LockMode, Modes};
 
@@ -109,6 +109,8 @@ const SHARDS: usize = 64;
 
 /// All locks of a database.
 pub(super) struct Locks {
+    /// The OID of the database, for messages.
+    pub(super) database: AtomicU32,
     pub(super) shards: Box<[Mutex<FxHashMap<LockTarget, Entry>>]>,
     /// What each waiting owner waits for. Taken before a shard, never after.
     pub(super) waits: Mutex<FxHashMap<Owner, Wait>>,
@@ -153,6 +155,7 @@ pub(super) enum TryLock {
 impl Default for Locks {
     fn default() -> Locks {
         Locks {
+            database: AtomicU32::new(0),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             waits: Mutex::default(),
         }

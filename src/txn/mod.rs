@@ -50,22 +50,31 @@ pub use write_set::Key;
 use smallvec::SmallVec;
 
 use crate::base::sync::{AtomicU64, Ordering};
-use crate::base::{CancelFlag, Error, Lsn, Oid, PageId, Result, SqlState, TreeId, TxnId};
+use crate::base::{CancelFlag, Error, Lsn, Oid, PageId, Result, SqlState, TreeId, TxnId, blocking};
 use crate::btree::{self, Value};
-use crate::pages::{Batch, Extent, Finished, Pages, Snapshot};
+use crate::pages::{Batch, Extent, Finished, Pages, Snapshot, SpaceChange};
 use crate::wal::{Blob, Log};
 use lock_mode::Modes;
 use locks::{Locks, TryLock, Who};
 use runs::{FinishedRun, Load};
 use rustc_hash::FxHashMap;
 use savepoints::Savepoints;
-use trees::{SPACE, Trees};
+use trees::Trees;
 use write_set::{TreeWrites, change_bytes};
 
 /// How much of a tree goes to a run that it continues, and what goes to one of its own; of smaller
 /// limits for a whole transaction a 16th and a quarter.
 const APPEND_BYTES: u64 = 4 << 20;
 const RUN_BYTES: u64 = 64 << 20;
+
+/// How many runs a tree may have: each has a few of the allocator's pending extents.
+const RUNS_MAX: usize = 64;
+
+/// For so many keys of a tree the pages are touched before a commit: more would evict each other.
+const TOUCHES_MAX: usize = 1000;
+
+/// What a lock takes in memory, about.
+const LOCK_BYTES: u64 = 150;
 
 const ENTRIES_PER_CANCEL_CHECK: u64 = 10_000;
 
@@ -75,36 +84,75 @@ pub struct Transactions {
     log: Arc<Log>,
     locks: Locks,
     trees: Trees,
-    next_txn: AtomicU64,
+    ids: Arc<TxnIds>,
     /// What a transaction may hold in memory until it commits.
     bytes_max: u64,
 }
 
+/// The ids of the transactions of all databases.
+pub struct TxnIds {
+    next: AtomicU64,
+}
+
+impl TxnIds {
+    /// Ids from this one on have not been given out.
+    pub fn from(next: u64) -> TxnIds {
+        TxnIds {
+            next: AtomicU64::new(next),
+        }
+    }
+
+    /// Above all ids given out so far.
+    pub fn next(&self) -> u64 {
+        // Relaxed: ids need only differ.
+        self.next.load(Ordering::Relaxed)
+    }
+
+    fn give(&self) -> TxnId {
+        TxnId(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A space to be made: its number, and the one tree it begins with.
+pub struct NewSpace {
+    pub space: u32,
+    pub tree: TreeId,
+    pub content: Vec<(Key, Vec<u8>)>,
+}
+
+/// Makes the first spaces of a new data directory, ascending, durably and all at once.
+pub fn create_spaces(pages: &Pages, log: &Log, spaces: Vec<NewSpace>) -> Result<()> {
+    let mut batch = Batch::new(pages);
+    for new in spaces {
+        let mut content = TreeWrites::default();
+        let entries = new.content.into_iter();
+        entries.for_each(|(key, value)| drop(content.set(key, Some(value))));
+        Trees::create(&mut batch, new.space, new.tree, &Arc::new(content))?;
+    }
+    let lsn = commit_alone(log, batch);
+    log.wait_commit_at_least(lsn)
+}
+
 impl Transactions {
-    /// Takes over a database whose log has been replayed into `pages`, or makes the first blob of
-    /// a new one. `next_txn`: above all ids that the log has seen. `bytes_max`: what a transaction
-    /// may hold in memory.
+    /// Takes over a space of a data directory whose log has been replayed into `pages`.
+    /// `bytes_max`: what a transaction may hold in memory.
     pub fn open(
         pages: Arc<Pages>,
         log: Arc<Log>,
-        next_txn: u64,
+        space: u32,
+        ids: Arc<TxnIds>,
         bytes_max: u64,
     ) -> Result<Arc<Self>> {
-        let next_txn = AtomicU64::new(next_txn);
-        let trees = match log.next_lsn() == Lsn::ZERO {
-            true => Trees::create(&pages, &log)?,
-            false => Trees::load(&pages)?,
-        };
         let shared = Arc::new(Transactions {
+            trees: Trees::load(&pages, space)?,
             pages,
             log,
             locks: Locks::default(),
-            trees,
-            next_txn,
+            ids,
             bytes_max,
         });
         // Of transactions that a crash has ended.
-        let pending = shared.pages.pending_extents(SPACE, Lsn::NEWEST)?;
+        let pending = shared.pages.pending_extents(space, Lsn::NEWEST)?;
         shared.free_extents(pending)?;
         Ok(shared)
     }
@@ -113,7 +161,7 @@ impl Transactions {
     fn reserve_extent(&self, count: u32) -> Result<Extent> {
         self.log.check_room()?;
         let mut batch = Batch::new(&self.pages);
-        let extent = batch.reserve_extent(SPACE, count)?;
+        let extent = batch.reserve_extent(self.trees.space(), count)?;
         commit_alone(&self.log, batch);
         Ok(extent)
     }
@@ -137,19 +185,13 @@ impl Transactions {
         Ok(())
     }
 
-    /// Above all ids given out so far.
-    pub fn next_txn(&self) -> u64 {
-        self.next_txn.load(Ordering::Relaxed)
-    }
-
     pub fn begin(self: &Arc<Self>) -> Transaction {
         self.begin_for(None)
     }
 
     /// A transaction of a session: it shares its locks.
     fn begin_for(self: &Arc<Self>, session: Option<Owner>) -> Transaction {
-        // Relaxed: ids need only differ.
-        let id = TxnId(self.next_txn.fetch_add(1, Ordering::Relaxed));
+        let id = self.ids.give();
         Transaction {
             shared: self.clone(),
             id,
@@ -158,9 +200,11 @@ impl Transactions {
             writes: BTreeMap::new(),
             loads: FxHashMap::default(),
             has_closed_runs: false,
+            kept_in_memory: Vec::new(),
             finished_runs: FxHashMap::default(),
             created: Vec::new(),
             dropped: Vec::new(),
+            space_change: None,
             held: Vec::new(),
             tables: SmallVec::new(),
             savepoints: Savepoints::default(),
@@ -177,13 +221,26 @@ impl Transactions {
         transaction
     }
 
+    /// Has the pages on the way to keys come into the cache, so that nobody waits for the disk with
+    /// a latch held. Pointless, and not done, while all pages are in memory; only a hint, so what
+    /// fails is met again later.
+    fn touch<'k>(&self, root: PageId, keys: impl IntoIterator<Item = &'k [u8]>) {
+        if !self.pages.is_full() {
+            return;
+        }
+        let snapshot = self.pages.snapshots().register(|| self.log.durable_lsn());
+        for key in keys.into_iter().take(TOUCHES_MAX) {
+            let _ = btree::get(&self.pages, root, snapshot.lsn(), key);
+        }
+    }
+
     /// Checks every tree of the newest state and that no page is used twice.
     ///
     /// # Errors
     /// [`Error::Corrupt`] naming the first damage found.
     pub fn verify(&self) -> Result<()> {
         let snapshot = self.pages.snapshots().register(|| self.log.durable_lsn());
-        trees::verify(&self.pages, snapshot.lsn())
+        trees::verify(&self.pages, self.trees.space(), snapshot.lsn())
     }
 }
 
@@ -199,10 +256,13 @@ pub struct Transaction {
     loads: FxHashMap<TreeId, Load>,
     /// Some runs may not: a savepoint was rolled back to.
     has_closed_runs: bool,
+    /// Large ones whose keys mingle with those of others.
+    kept_in_memory: Vec<TreeId>,
     /// The only one, after [`Transaction::prepare`].
     finished_runs: FxHashMap<TreeId, FinishedRun>,
     created: Vec<TreeId>,
     dropped: Vec<TreeId>,
+    space_change: Option<SpaceChange>,
     /// In the order they were taken.
     held: Vec<(LockTarget, LockMode)>,
     /// The tables among them.
@@ -276,6 +336,7 @@ impl Transaction {
         let Some(root) = self.root(tree)? else {
             return Ok(None);
         };
+        self.shared.touch(root, [key]);
         let found = {
             let _latch = self.shared.pages.latch(root).read();
             btree::get(&self.shared.pages, root, Lsn::NEWEST, key)?
@@ -299,6 +360,12 @@ impl Transaction {
         let root = self.shared.trees.root(tree);
         root.map(Some)
             .ok_or_else(|| internal(format!("tree {} does not exist", tree.0)))
+    }
+
+    /// The root of a tree that is committed.
+    fn root_of(&self, tree: TreeId) -> Result<PageId> {
+        let root = self.root(tree)?;
+        root.ok_or_else(|| internal("a tree without a root"))
     }
 
     /// The entries of a range at the snapshot, own writes included. The scan stands alone: later
@@ -339,15 +406,19 @@ impl Transaction {
     /// The entry with the highest key in the newest state and the own writes together.
     pub fn last_key(&mut self, tree: TreeId) -> Result<Option<Key>> {
         let own = self.writes.get(&tree).and_then(|w| w.last_key());
+        let committed = self.last_committed_key(tree)?;
+        Ok(own.max(committed))
+    }
+
+    fn last_committed_key(&self, tree: TreeId) -> Result<Option<Key>> {
         let Some(root) = self.root(tree)? else {
-            return Ok(own);
+            return Ok(None);
         };
         let _latch = self.shared.pages.latch(root).read();
         let (low, high) = (Bound::Unbounded, Bound::Unbounded);
         let pages = self.shared.pages.clone();
         let mut cursor = btree::Cursor::new(pages, root, Lsn::NEWEST, low, high);
-        let installed = cursor.prev()?.map(|(key, _)| Key::from_slice(key));
-        Ok(own.max(installed))
+        Ok(cursor.prev()?.map(|(key, _)| Key::from_slice(key)))
     }
 
     fn writes(&mut self, tree: TreeId) -> &mut TreeWrites {
@@ -371,16 +442,16 @@ impl Transaction {
         let noted = self.notes(tree).then(|| key.clone());
         let writes = self.writes(tree);
         let before = writes.set(key, value);
-        let tree_bytes = writes.bytes();
+        let (tree_bytes, look_at_bytes) = (writes.bytes(), writes.look_at_bytes);
         if let Some(key) = noted {
             self.note_change(tree, key, before);
         }
-        if tree_bytes >= self.append_bytes() {
+        if tree_bytes >= look_at_bytes.max(self.append_bytes()) {
             self.spill_if_large(tree)?;
         }
-        let bytes: u64 = self.writes.values().map(|writes| writes.bytes()).sum();
-        let bytes = bytes + self.savepoints.bytes();
-        match bytes > self.shared.bytes_max {
+        let writes: u64 = self.writes.values().map(|writes| writes.bytes()).sum();
+        let locks = self.held.len() as u64 * LOCK_BYTES;
+        match writes + self.savepoints.bytes() + locks > self.shared.bytes_max {
             true => Err(too_large(self.shared.bytes_max)),
             false => Ok(()),
         }
@@ -389,24 +460,27 @@ impl Transaction {
     /// Moves what was put into a tree to a run, if it is much and the commit can take the run over
     /// whole. What continues the last run may go early.
     fn spill_if_large(&mut self, tree: TreeId) -> Result<()> {
-        let Some(writes) = self.writes.get(&tree) else {
+        let next_look_bytes = self.append_bytes() / 4;
+        let writes = self.writes(tree);
+        writes.look_at_bytes = writes.bytes() + next_look_bytes;
+        let (bytes, first) = (writes.bytes(), writes.first_put().cloned());
+        let Some(first) = first else {
             return Ok(());
         };
-        let continues = |first: &Key| match self.loads.get(&tree) {
-            Some(load) => load.can_append(first),
-            None => true,
-        };
-        let is_due =
-            writes.first_put().is_some_and(continues) || writes.bytes() >= self.run_bytes();
-        match is_due && self.is_loadable(tree)? {
-            true => self.spill(tree),
-            false => Ok(()),
+        let load = self.loads.get(&tree);
+        let continues = load.is_none_or(|load| load.can_append(&first));
+        let is_due = continues || bytes >= self.run_bytes();
+        if !is_due || self.kept_in_memory.contains(&tree) {
+            return Ok(());
         }
-    }
-
-    /// Whether entries can go to runs at all.
-    fn can_load(&self) -> bool {
-        self.shared.pages.is_stored()
+        if self.is_loadable(tree, &first)? {
+            return blocking(true, || {
+                self.spill(tree)?;
+                self.merge_if_many(tree, &CancelFlag::default(), &mut |_, _| Ok(()))
+            });
+        }
+        self.kept_in_memory.push(tree);
+        Ok(())
     }
 
     /// From how many bytes in memory on entries are worth a run that others may continue.
@@ -419,17 +493,14 @@ impl Transaction {
         RUN_BYTES.min(self.shared.bytes_max / 4)
     }
 
-    /// Whether a tree has no entries but this transaction's: its commit takes a run over as it is,
-    /// unless somebody else was faster.
-    fn is_loadable(&self, tree: TreeId) -> Result<bool> {
-        match self.root(tree)? {
-            _ if !self.can_load() => Ok(false),
-            None => Ok(true),
-            Some(root) => {
-                let _latch = self.shared.pages.latch(root).read();
-                btree::is_empty(&self.shared.pages, root, Lsn::NEWEST)
-            }
+    /// Whether all entries of a tree but this transaction's lie before `first`, the lowest of what
+    /// it put there: the commit takes a run over as it is then, unless somebody else is faster.
+    fn is_loadable(&mut self, tree: TreeId, first: &[u8]) -> Result<bool> {
+        if !self.shared.pages.is_stored() {
+            return Ok(false);
         }
+        let last = self.last_committed_key(tree)?;
+        Ok(last.is_none_or(|last| &last[..] < first))
     }
 
     /// Moves what was put into a tree to a run.
@@ -472,6 +543,19 @@ impl Transaction {
         Ok(())
     }
 
+    /// [`Transaction::merge_runs`], if it is time.
+    pub fn merge_if_many(
+        &mut self,
+        tree: TreeId,
+        cancel: &CancelFlag,
+        check: &mut dyn FnMut(&Transaction, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        match self.writes(tree).runs().len() < RUNS_MAX {
+            true => Ok(()),
+            false => self.merge_runs(tree, cancel, check),
+        }
+    }
+
     /// Makes one run of all that a tree has. `check` is asked about each entry whose key several
     /// runs have, of which the newest counts.
     pub fn merge_runs(
@@ -481,7 +565,8 @@ impl Transaction {
         check: &mut dyn FnMut(&Transaction, &[u8]) -> Result<()>,
     ) -> Result<()> {
         let runs = self.writes(tree).runs().to_vec();
-        if runs.len() < 2 && self.loads.contains_key(&tree) {
+        let is_one = runs.len() == 1 && self.loads.contains_key(&tree);
+        if runs.is_empty() || is_one {
             return Ok(());
         }
         self.note_writes(tree);
@@ -553,6 +638,12 @@ impl Transaction {
             Some(own) => drop(self.created.remove(own)),
             None => self.dropped.push(tree),
         }
+    }
+
+    /// Makes or drops a space with the commit of this transaction, which writes to another one.
+    /// [`Pages::prepare_space_change`] comes before the installation.
+    pub fn change_space(&mut self, change: SpaceChange) {
+        self.space_change = Some(change);
     }
 
     /// Whether this transaction made the tree, so that nobody else can know of it.
@@ -645,14 +736,19 @@ impl Transaction {
         let runs = std::mem::take(&mut self.finished_runs);
         let changes_trees = !self.created.is_empty() || !self.dropped.is_empty();
 
+        let committed = || {
+            writes
+                .iter()
+                .filter(|(tree, _)| !self.created.contains(tree))
+        };
         let mut roots = Vec::with_capacity(writes.len());
-        for &tree in writes.keys().filter(|tree| !self.created.contains(tree)) {
-            roots.push(
-                self.root(tree)?
-                    .ok_or_else(|| internal("a tree without a root"))?,
-            );
+        for (&tree, _) in committed() {
+            roots.push(self.root_of(tree)?);
         }
         let directory = changes_trees.then(|| pages.latch(shared.trees.directory()).write());
+        for (root, writes) in roots.iter().zip(committed().map(|(_, writes)| writes)) {
+            shared.touch(*root, writes.keys());
+        }
         let latches: Vec<_> = roots
             .iter()
             .map(|&root| pages.latch(root).write())
@@ -662,17 +758,21 @@ impl Transaction {
         let mut made = Vec::with_capacity(self.created.len());
         for &tree in &self.created {
             // What is applied is freed: a large load needs the memory for its blob.
-            let (content, run) = (writes.remove(&tree), runs.get(&tree));
-            let root = shared
-                .trees
-                .build(&mut batch, tree, content.as_ref(), run)?;
+            let has_run = runs.contains_key(&tree);
+            let content = if has_run { None } else { writes.remove(&tree) };
+            let root = shared.trees.build(&mut batch, tree, content.as_ref())?;
             made.push((tree, root));
         }
-        for (root, (tree, writes)) in roots.iter().zip(writes) {
-            if let Some(run) = runs.get(&tree) {
-                apply_run(&mut batch, *root, run, &shared)?;
+        let mut kept = Vec::new();
+        for (tree, writes) in writes {
+            let made = made.iter().find(|(made, _)| *made == tree);
+            let root = made.map_or_else(|| self.root_of(tree), |(_, root)| Ok(*root))?;
+            if let Some(run) = runs.get(&tree)
+                && run.apply(&mut batch, root)?
+            {
+                kept.push(run);
             }
-            writes.apply(&mut batch, *root)?;
+            writes.apply(&mut batch, root)?;
         }
         for &tree in &self.dropped {
             shared.trees.destroy(&mut batch, tree)?;
@@ -681,14 +781,14 @@ impl Transaction {
         if finished.is_empty() {
             return Ok(self.depends_on);
         }
-        let refs = runs.values().flat_map(|run| &run.refs);
-        let blob = make_blob(self.id, refs, &mut finished);
+        let refs = kept.iter().flat_map(|run| &run.refs);
+        let blob = make_blob(self.id, refs, self.space_change, &mut finished);
 
         let reservation = log.reserve(blob.len());
         let lsn = reservation.end();
         finished.install(lsn);
         shared.trees.installed(&made);
-        runs.values().for_each(|run| run.run.extents.set_kept());
+        kept.iter().for_each(|run| run.run.extents.set_kept());
         drop(latches);
         drop(directory);
         if !keep_locks && !self.holds_table_strongly() {
@@ -701,8 +801,8 @@ impl Transaction {
     /// Waits until the log is durable up to an lsn that [`Self::install`] gave.
     pub async fn wait_durable(&self, lsn: Lsn) -> Result<()> {
         let wait = self.shared.log.commit_at_least(lsn);
-        // Relaxed: a guess about how busy the server is.
-        let newest = TxnId(self.shared.next_txn.load(Ordering::Relaxed) - 1);
+        // A guess about how busy the server is.
+        let newest = TxnId(self.shared.ids.next() - 1);
         match newest == self.id {
             true => wait.await,
             // Others have begun since: this thread goes on with them while the log is written.
@@ -736,30 +836,10 @@ impl Drop for Transaction {
     }
 }
 
-/// Has a tree take over a run, or its entries if somebody has put others there meanwhile.
-fn apply_run(
-    batch: &mut Batch<'_>,
-    root: PageId,
-    run: &FinishedRun,
-    shared: &Transactions,
-) -> Result<()> {
-    if btree::adopt(batch, root, run.run.root)? {
-        return run.keep(batch);
-    }
-    if run.run.bytes > shared.bytes_max {
-        return Err(too_large(shared.bytes_max));
-    }
-    let mut entries = runs::merge(&shared.pages, std::slice::from_ref(&run.run));
-    while let Some((key, value, _)) = entries.next()? {
-        btree::put(batch, root, key, &value.bytes()?)?;
-    }
-    Ok(())
-}
-
 /// Commits what needs no transaction and shows nothing; gives its lsn.
 fn commit_alone(log: &Log, batch: Batch<'_>) -> Lsn {
     let mut finished = batch.finish();
-    let blob = make_blob(TxnId(0), [], &mut finished);
+    let blob = make_blob(TxnId(0), [], None, &mut finished);
     let reservation = log.reserve(blob.len());
     let lsn = reservation.end();
     finished.install(lsn);
@@ -770,6 +850,7 @@ fn commit_alone(log: &Log, batch: Batch<'_>) -> Lsn {
 fn make_blob<'r>(
     txn: TxnId,
     refs: impl IntoIterator<Item = &'r (PageId, Vec<u8>)>,
+    space: Option<SpaceChange>,
     finished: &mut Finished<'_>,
 ) -> Blob {
     let mut blob = Blob::begin(txn, finished.edits_bytes_max());
@@ -777,6 +858,11 @@ fn make_blob<'r>(
         blob.page_refs(*first, places);
     }
     finished.take_edits(|page, base, edits| blob.page_write(page, base, edits));
+    match space {
+        Some(SpaceChange::Clone { from, to }) => blob.space_clone(from, to),
+        Some(SpaceChange::Drop { space }) => blob.space_drop(space),
+        None => {}
+    }
     blob.commit(unix_micros());
     blob
 }

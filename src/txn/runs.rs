@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use crate::base::sync::{AtomicBool, Mutex, Ordering};
 use crate::base::{Lsn, PageId, Result};
-use crate::btree::{Cursor, Merge, Sink, TreeBuilder};
+use crate::btree::{self, Adopted, Cursor, Merge, Sink, TreeBuilder};
 use crate::pages::{Batch, Extent, Page, Pages};
-use crate::txn::Transactions;
 use crate::txn::write_set::Key;
+use crate::txn::{Transactions, too_large};
 use std::ops::Bound;
 
 /// Pages that are written to the data file together.
@@ -187,13 +187,41 @@ pub(super) struct FinishedRun {
 }
 
 impl FinishedRun {
-    /// After a tree took over the root's content: the pages belong to it now.
-    pub(super) fn keep(&self, batch: &mut Batch<'_>) -> Result<()> {
+    /// Has a tree take the run over: as it is if its keys lie behind the tree's, else each entry.
+    /// Whether it was kept as it is.
+    pub(super) fn apply(&self, batch: &mut Batch<'_>, root: PageId) -> Result<bool> {
+        let run = &self.run;
+        match btree::adopt(batch, root, run.root, &run.low)? {
+            Adopted::AllButRoot => {
+                self.keep(batch)?;
+                batch.free(run.root)?;
+                Ok(true)
+            }
+            Adopted::Whole => self.keep(batch).map(|()| true),
+            Adopted::No => self.put_each(batch, root).map(|()| false),
+        }
+    }
+
+    /// The pages belong to a committed tree now.
+    fn keep(&self, batch: &mut Batch<'_>) -> Result<()> {
         for (extent, used) in self.run.extents.list() {
             batch.keep_extent(extent, used)?;
         }
-        let unused = self.unused.iter().chain([&self.run.root]);
-        unused.copied().try_for_each(|page| batch.free(page))
+        self.unused.iter().try_for_each(|page| batch.free(*page))
+    }
+
+    /// Somebody else has put other entries there meanwhile.
+    fn put_each(&self, batch: &mut Batch<'_>, root: PageId) -> Result<()> {
+        let shared = &self.run.extents.shared;
+        if self.run.bytes > shared.bytes_max {
+            return Err(too_large(shared.bytes_max));
+        }
+        let (low, high) = (Bound::Unbounded, Bound::Unbounded);
+        let mut entries = self.run.cursor(&shared.pages, low, high);
+        while let Some((key, value)) = entries.next()? {
+            btree::put(batch, root, key, &value.bytes()?)?;
+        }
+        Ok(())
     }
 }
 

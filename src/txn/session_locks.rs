@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::base::sync::{AtomicU64, Mutex, Ordering};
-use crate::base::{CancelFlag, Error, Result, SqlState, TxnId};
+use crate::base::{CancelFlag, Error, Oid, Result, SqlState, TxnId};
 use crate::txn::lock_list::ListedLock;
 use crate::txn::lock_mode::LockMode;
 use crate::txn::locks::{Level, LockTarget, Owner, TryLock, Who};
@@ -36,7 +36,14 @@ struct Held {
 
 impl SessionLocks {
     /// `cancel` stops its waits.
-    pub(crate) fn new(shared: Arc<Transactions>, owner: Owner, cancel: Arc<CancelFlag>) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Transactions>,
+        database: Oid,
+        owner: Owner,
+        cancel: Arc<CancelFlag>,
+    ) -> Self {
+        // Relaxed: all sessions say the same.
+        shared.locks.database.store(database.0, Ordering::Relaxed);
         SessionLocks {
             shared,
             owner,

@@ -1,5 +1,5 @@
-//! Where the root of each tree is: the directory, itself a tree whose root is the first page of
-//! the space.
+//! Where the root of each tree of a space is: the directory, itself a tree whose root is the first
+//! page of the space.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -11,58 +11,59 @@ use crate::base::{Error, Lsn, PageId, Result, TreeId};
 use crate::btree::{self, Cursor};
 use crate::pages::{Batch, Pages};
 use crate::txn::internal;
-use crate::txn::runs::FinishedRun;
 use crate::txn::write_set::TreeWrites;
-use crate::wal::Log;
 
-/// The space of the one database.
-pub(super) const SPACE: u32 = 1;
 /// The directory's root: the first page the allocator gives, its own being number 0.
-const DIRECTORY: PageId = PageId {
-    space: SPACE,
-    number: 1,
-};
+const DIRECTORY: u32 = 1;
 /// Trees from here on are given out by `next_id`; those below are fixed by the layers above.
 const FIRST_ID: u32 = 16;
 
 pub(super) struct Trees {
+    space: u32,
     roots: RwLock<FxHashMap<TreeId, PageId>>,
     next: AtomicU32,
 }
 
 impl Trees {
-    /// Makes the directory of a new database, durably, with one empty tree for the catalog.
-    pub(super) fn create(pages: &Pages, log: &Log) -> Result<Trees> {
+    /// Makes the directory of a new space, and in it one tree with a content.
+    pub(super) fn create(
+        batch: &mut Batch<'_>,
+        space: u32,
+        tree: TreeId,
+        content: &Arc<TreeWrites>,
+    ) -> Result<()> {
         let trees = Trees {
+            space,
             roots: RwLock::default(),
             next: AtomicU32::new(FIRST_ID),
         };
-        let mut batch = Batch::new(pages);
-        let directory = btree::create(&mut batch, SPACE)?;
-        if directory != DIRECTORY {
+        let directory = btree::create(batch, space)?;
+        if directory != trees.directory() {
             return Err(internal(format!(
                 "the directory's root came to be page {directory}"
             )));
         }
-        let catalog = trees.build(&mut batch, TreeId::CATALOG, None, None)?;
-        let lsn = super::commit_alone(log, batch);
-        trees.installed(&[(TreeId::CATALOG, catalog)]);
-        log.wait_commit_at_least(lsn)?;
-        Ok(trees)
+        trees.build(batch, tree, Some(content))?;
+        Ok(())
     }
 
-    pub(super) fn load(pages: &Arc<Pages>) -> Result<Trees> {
-        let roots = read_directory(pages, Lsn::NEWEST)?;
+    pub(super) fn load(pages: &Arc<Pages>, space: u32) -> Result<Trees> {
+        let roots = read_directory(pages, space, Lsn::NEWEST)?;
         let last = roots.keys().map(|tree| tree.0).max().unwrap_or(0);
         let next = AtomicU32::new(FIRST_ID.max(last + 1));
         Ok(Trees {
+            space,
             roots: RwLock::new(roots),
             next,
         })
     }
 
+    pub(super) fn space(&self) -> u32 {
+        self.space
+    }
+
     pub(super) fn directory(&self) -> PageId {
-        DIRECTORY
+        directory(self.space)
     }
 
     pub(super) fn next_id(&self) -> TreeId {
@@ -74,27 +75,21 @@ impl Trees {
         self.roots.read().get(&tree).copied()
     }
 
-    /// Builds a new tree from its whole content and enters it into the directory. The content may
-    /// be in a run for the most part.
+    /// Builds a new tree from its content that is in memory, or an empty one, and enters it into
+    /// the directory.
     pub(super) fn build(
         &self,
         batch: &mut Batch<'_>,
         tree: TreeId,
         content: Option<&Arc<TreeWrites>>,
-        run: Option<&FinishedRun>,
     ) -> Result<PageId> {
-        let root = match (content, run) {
-            (Some(writes), None) => btree::bulk_build(batch, SPACE, writes.entries().map(Ok))?,
-            _ => btree::create(batch, SPACE)?,
+        let root = match content {
+            Some(writes) => btree::bulk_build(batch, self.space, writes.entries().map(Ok))?,
+            None => btree::create(batch, self.space)?,
         };
-        if let Some(run) = run {
-            btree::adopt(batch, root, run.run.root)?;
-            run.keep(batch)?;
-            content.map_or(Ok(()), |content| content.apply(batch, root))?;
-        }
         btree::put(
             batch,
-            DIRECTORY,
+            self.directory(),
             &tree.0.to_be_bytes(),
             &root.number.to_be_bytes(),
         )?;
@@ -108,7 +103,7 @@ impl Trees {
             .root(tree)
             .ok_or_else(|| internal("a dropped tree has no root"))?;
         btree::destroy(batch, root)?;
-        btree::delete(batch, DIRECTORY, &tree.0.to_be_bytes())?;
+        btree::delete(batch, self.directory(), &tree.0.to_be_bytes())?;
         Ok(())
     }
 
@@ -119,47 +114,49 @@ impl Trees {
     }
 }
 
-fn read_directory(pages: &Arc<Pages>, snapshot: Lsn) -> Result<FxHashMap<TreeId, PageId>> {
+fn directory(space: u32) -> PageId {
+    PageId {
+        space,
+        number: DIRECTORY,
+    }
+}
+
+fn read_directory(
+    pages: &Arc<Pages>,
+    space: u32,
+    snapshot: Lsn,
+) -> Result<FxHashMap<TreeId, PageId>> {
     let (low, high) = (Bound::Unbounded, Bound::Unbounded);
-    let mut cursor = Cursor::new(pages.clone(), DIRECTORY, snapshot, low, high);
+    let mut cursor = Cursor::new(pages.clone(), directory(space), snapshot, low, high);
     let mut roots = FxHashMap::default();
     while let Some((key, value)) = cursor.next()? {
         let tree = TreeId(u32_be(key)?);
         let number = u32_be(&value.bytes()?)?;
-        roots.insert(
-            tree,
-            PageId {
-                space: SPACE,
-                number,
-            },
-        );
+        roots.insert(tree, PageId { space, number });
     }
     Ok(roots)
 }
 
-/// Checks every tree, and that each page of the space is used once: by one tree, the allocator or
-/// the free list.
-pub(super) fn verify(pages: &Arc<Pages>, snapshot: Lsn) -> Result<()> {
+/// Checks every tree of a space, and that each page of it is used once: by one tree, the allocator
+/// or the free list.
+pub(super) fn verify(pages: &Arc<Pages>, space: u32, snapshot: Lsn) -> Result<()> {
     let mut used = FxHashSet::default();
-    let roots = read_directory(pages, snapshot)?.into_values();
-    for root in roots.chain([DIRECTORY]) {
+    let roots = read_directory(pages, space, snapshot)?.into_values();
+    for root in roots.chain([directory(space)]) {
         for page in btree::verify(pages, root, snapshot)?.pages {
             if !used.insert(page) {
                 return Err(used_twice(page));
             }
         }
     }
-    let free = pages.free_list(SPACE, snapshot)?;
+    let free = pages.free_list(space, snapshot)?;
     for number in free.free {
-        let page = PageId {
-            space: SPACE,
-            number,
-        };
+        let page = PageId { space, number };
         if !used.insert(page) {
             return Err(used_twice(page));
         }
     }
-    for extent in pages.pending_extents(SPACE, snapshot)? {
+    for extent in pages.pending_extents(space, snapshot)? {
         used.extend((0..extent.count).map(|at| extent.page(at)));
     }
     let allocated = free.high_water as usize;

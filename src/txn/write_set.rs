@@ -21,6 +21,8 @@ pub(super) struct TreeWrites {
     changes: BTreeMap<Key, Option<Vec<u8>>>,
     /// What the changes take in memory, about.
     bytes: u64,
+    /// When to look again whether a part should move to a run.
+    pub(super) look_at_bytes: u64,
     /// Oldest first. No deletions are in them.
     runs: Vec<Arc<Run>>,
 }
@@ -96,6 +98,7 @@ impl TreeWrites {
             }
         }
         let left = self.changes.keys();
+        self.look_at_bytes = 0;
         self.bytes = left.map(|key| change_bytes(key, None)).sum();
         puts
     }
@@ -110,6 +113,11 @@ impl TreeWrites {
         let last = self.changes.keys().next_back();
         let runs = self.runs.iter().map(|run| run.high());
         runs.chain(last).max().cloned()
+    }
+
+    /// The keys that are in memory.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.changes.keys().map(|key| key.as_slice())
     }
 
     /// The first change in a range that is in memory, or the last when going backward.

@@ -11,8 +11,8 @@
 //! |---|---|---|
 //! | length | u32 | of the whole record |
 //! | checksum | u32 | CRC-32 of all but itself |
-//! | type | u8 | 1 begin, 2 page write, 3 commit, 4 page references |
-//! | body | | begin: transaction u64; page write: space u32, number u32, base lsn u64, edits; page references: space u32, first number u32, places; commit: transaction u64, microseconds since 1970 i64 |
+//! | type | u8 | 1 begin, 2 page write, 3 commit, 4 page references, 5 space clone, 6 space drop |
+//! | body | | begin: transaction u64; page write: space u32, number u32, base lsn u64, edits; page references: space u32, first number u32, places; commit: transaction u64, microseconds since 1970 i64; space clone: from u32, to u32; space drop: space u32 |
 //!
 //! | group | bytes | |
 //! |---|---|---|

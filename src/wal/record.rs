@@ -20,11 +20,15 @@ const BEGIN_BODY: usize = 8;
 const PAGE_WRITE_BODY: usize = 4 + 4 + 8;
 const PAGE_REFS_BODY: usize = 4 + 4;
 const COMMIT_BODY: usize = 8 + 8;
+const SPACE_CLONE_BODY: usize = 4 + 4;
+const SPACE_DROP_BODY: usize = 4;
 
 const BEGIN: u8 = 1;
 const PAGE_WRITE: u8 = 2;
 const COMMIT: u8 = 3;
 const PAGE_REFS: u8 = 4;
+const SPACE_CLONE: u8 = 5;
+const SPACE_DROP: u8 = 6;
 
 /// One record, its bytes still in the blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +47,15 @@ pub enum Record<'a> {
         first: PageId,
         places: &'a [u8],
     },
+    /// From here on the space `to` holds what `from` holds.
+    SpaceClone {
+        from: u32,
+        to: u32,
+    },
+    /// From here on the space holds nothing.
+    SpaceDrop {
+        space: u32,
+    },
     Commit {
         txn: TxnId,
         unix_micros: i64,
@@ -56,6 +69,8 @@ impl Record<'_> {
             Record::Begin { .. } => BEGIN_BODY,
             Record::PageWrite { edits, .. } => PAGE_WRITE_BODY + edits.len(),
             Record::PageRefs { places, .. } => PAGE_REFS_BODY + places.len(),
+            Record::SpaceClone { .. } => SPACE_CLONE_BODY,
+            Record::SpaceDrop { .. } => SPACE_DROP_BODY,
             Record::Commit { .. } => COMMIT_BODY,
         };
         (RECORD_HEADER + body) as u64
@@ -96,6 +111,14 @@ impl Blob {
         let space = first.space.to_le_bytes();
         let number = first.number.to_le_bytes();
         self.record(PAGE_REFS, &[&space, &number, places]);
+    }
+
+    pub fn space_clone(&mut self, from: u32, to: u32) {
+        self.record(SPACE_CLONE, &[&from.to_le_bytes(), &to.to_le_bytes()]);
+    }
+
+    pub fn space_drop(&mut self, space: u32) {
+        self.record(SPACE_DROP, &[&space.to_le_bytes()]);
     }
 
     /// Ends the blob; its length is fixed from here on.
@@ -246,6 +269,11 @@ fn parse_body<'a>(kind: u8, mut body: Reader<'a>) -> Option<Record<'a>> {
             },
             places: body.take(body.remaining())?,
         },
+        SPACE_CLONE => Record::SpaceClone {
+            from: body.u32()?,
+            to: body.u32()?,
+        },
+        SPACE_DROP => Record::SpaceDrop { space: body.u32()? },
         COMMIT => Record::Commit {
             txn: TxnId(body.u64()?),
             unix_micros: body.u64()?.cast_signed(),
@@ -307,6 +335,8 @@ mod tests {
         blob.page_write(page, Lsn(30), b"edits");
         blob.page_write(page, Lsn::ZERO, b"");
         blob.page_refs(page, b"places");
+        blob.space_clone(3, 8);
+        blob.space_drop(9);
         blob.commit(-5);
         blob.seal()
     }
@@ -334,6 +364,8 @@ mod tests {
                 first: page,
                 places: b"places",
             },
+            Record::SpaceClone { from: 3, to: 8 },
+            Record::SpaceDrop { space: 9 },
             Record::Commit {
                 txn: TxnId(7),
                 unix_micros: -5,

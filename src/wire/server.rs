@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 
-use crate::base::{Error, Result, Sessions, SqlState, terminated};
+use crate::base::{Error, Registration, Result, Sessions, SqlState, terminated};
 use crate::database::Database;
 use crate::session::{Identity, Session};
 use crate::wire::connection::Connection;
@@ -36,8 +36,6 @@ pub struct Config {
     pub settings: Vec<(&'static str, String)>,
 }
 
-/// The one database there is.
-const DATABASE: &str = "postgres";
 /// How long a client may take to say what it wants.
 const STARTUP_SECONDS: u64 = 60;
 /// How long sessions have to end when the server stops.
@@ -241,19 +239,7 @@ async fn serve(mut socket: Socket, shared: Arc<Shared>) {
         Ok(admitted) => admitted,
         Err(error) => return connection.refuse(&as_fatal(error)).await,
     };
-    let made = shared.sessions.register().and_then(|registration| {
-        let identity = Identity {
-            user: wish.user,
-            database: wish.database,
-            backend_pid: registration.pid,
-            client_address: address.map(|a| a.to_string()),
-            sessions: shared.sessions.clone(),
-        };
-        let cancel = registration.cancel.clone();
-        let database = shared.database.clone();
-        let session = Session::new(database, identity, cancel, &shared.facts, &wish.settings)?;
-        Ok((session, registration))
-    });
+    let made = start_session(&wish, address, &shared).await;
     let (mut session, registration) = match made {
         Ok(made) => made,
         Err(error) => return connection.refuse(&as_fatal(error)).await,
@@ -287,13 +273,26 @@ fn admit(wish: Wish, address: Option<std::net::IpAddr>, shared: &Shared) -> Resu
         let message = "sorry, too many clients already";
         Error::new(SqlState::TOO_MANY_CONNECTIONS, message)
     })?;
-    if wish.database != DATABASE {
-        return Err(Error::new(
-            SqlState::INVALID_CATALOG_NAME,
-            format!("database \"{}\" does not exist", wish.database),
-        ));
-    }
     Ok((wish, place))
+}
+
+/// Connects to the database that a client wishes for.
+async fn start_session(
+    wish: &Wish,
+    address: Option<std::net::IpAddr>,
+    shared: &Shared,
+) -> Result<(Session, Registration)> {
+    let registration = shared.sessions.register()?;
+    let cancel = registration.cancel.clone();
+    let connected = shared.database.connect(&wish.database, &cancel).await?;
+    let identity = Identity {
+        user: wish.user.clone(),
+        backend_pid: registration.pid,
+        client_address: address.map(|a| a.to_string()),
+        sessions: shared.sessions.clone(),
+    };
+    let session = Session::new(connected, identity, cancel, &shared.facts, &wish.settings)?;
+    Ok((session, registration))
 }
 
 /// Binds `.s.PGSQL.<port>`, taking the place of a socket that nobody listens on any more.

@@ -17,15 +17,15 @@ use crate::disk::Disk;
 use crate::disk::sim::{SimDisk, for_each_seed};
 use crate::wal::Position;
 
-const DATABASE: u64 = 7;
+pub(super) const DATABASE: u64 = 7;
 const CAPACITY: usize = 8;
 const PAGES: u32 = 24;
 
-fn path() -> &'static Path {
+pub(super) fn path() -> &'static Path {
     Path::new("/data")
 }
 
-fn new_disk() -> SimDisk {
+pub(super) fn new_disk() -> SimDisk {
     let disk = SimDisk::with_dir(Path::new("/"));
     Pages::create(&disk, path(), DATABASE).unwrap();
     disk.sync_dir(Path::new("/")).unwrap();
@@ -48,7 +48,7 @@ fn open(disk: &SimDisk, log: Vec<Logged>) -> Result<(Store, Lsn)> {
 }
 
 /// A position for an lsn: a group of its own for each.
-fn position(lsn: Lsn) -> Position {
+pub(super) fn position(lsn: Lsn) -> Position {
     Position {
         lsn,
         group: lsn.0,

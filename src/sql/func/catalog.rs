@@ -1,6 +1,9 @@
 //! What the catalog says of objects, and the reg* types, whose text is an object's name.
 
+use std::sync::Arc;
+
 use crate::base::{Error, Result, SqlState};
+use crate::database::DatabaseDef;
 use crate::sql::func::define::{eval, function, text, wrong_argument};
 use crate::sql::func::text::quote_ident;
 use crate::sql::func::{Eval, EvalContext, Function};
@@ -147,6 +150,8 @@ pub(super) static FUNCTIONS: &[&[Function]] = &[
             eval!(|size: Int8| text(size_pretty(*size))),
         ),
         // The catalog does not know how many pages a table takes.
+        function("pg_database_size", &[Name], Int8, Eval::F1(database_size)).volatile(),
+        function("pg_database_size", &[Oid], Int8, Eval::F1(database_size)).volatile(),
         function("pg_table_size", &[Regclass], Int8, UNKNOWN_SIZE).volatile(),
         function("pg_total_relation_size", &[Regclass], Int8, UNKNOWN_SIZE).volatile(),
         function("pg_relation_size", &[Regclass], Int8, UNKNOWN_SIZE).volatile(),
@@ -505,13 +510,9 @@ fn schema_privilege(cx: &EvalContext<'_>, schema: &Datum, privileges: &Datum) ->
 fn database_privilege(cx: &EvalContext<'_>, database: &Datum, privileges: &Datum) -> Result<Datum> {
     let exists = match database {
         Datum::Text(name) if *name == cx.session.database => true,
-        Datum::Text(name) => {
-            return Err(Error::new(
-                SqlState::INVALID_CATALOG_NAME,
-                format!("database \"{name}\" does not exist"),
-            ));
-        }
-        Datum::Oid(oid) => *oid == roles::DATABASE_OID,
+        Datum::Text(_) => find_database(cx, database)?.is_some(),
+        Datum::Oid(oid) if *oid == cx.session.database_oid.0 => true,
+        Datum::Oid(_) => find_database(cx, database)?.is_some(),
         _ => return wrong_argument(),
     };
     check_privilege(privileges, &["CREATE", "CONNECT", "TEMPORARY", "TEMP"])?;
@@ -520,6 +521,34 @@ fn database_privilege(cx: &EvalContext<'_>, database: &Datum, privileges: &Datum
     } else {
         Datum::Null
     })
+}
+
+/// A database by its name, which must be one, or by its OID.
+fn find_database(cx: &EvalContext<'_>, wanted: &Datum) -> Result<Option<Arc<DatabaseDef>>> {
+    let server = cx.session.server.iter();
+    let mut databases = server.flat_map(|server| server.databases());
+    match wanted {
+        Datum::Text(name) => match databases.find(|d| d.name == **name) {
+            Some(found) => Ok(Some(found)),
+            None => Err(Error::new(
+                SqlState::INVALID_CATALOG_NAME,
+                format!("database \"{name}\" does not exist"),
+            )),
+        },
+        Datum::Oid(oid) => Ok(databases.find(|d| d.oid.0 == *oid)),
+        _ => wrong_argument(),
+    }
+}
+
+/// NULL for an OID that no database has.
+fn database_size(cx: &EvalContext<'_>, database: &Datum) -> Result<Datum> {
+    match (find_database(cx, database)?, &cx.session.server) {
+        (Some(database), Some(server)) => {
+            let bytes = server.database_bytes(&database)?;
+            Ok(Datum::Int8(i64::try_from(bytes).unwrap_or(i64::MAX)))
+        }
+        _ => Ok(Datum::Null),
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::base::{Error, Result, SqlState};
 use crate::sql::func::array::array;
-use crate::sql::func::define::{eval, function, text};
+use crate::sql::func::define::{eval, function, text, wrong_argument};
 use crate::sql::func::{Eval, EvalContext, Function};
 use crate::types::Datum;
 use crate::types::Type::{Bool, Int4, Name, NameArray, Oid, Text};
@@ -101,7 +101,7 @@ pub(super) static FUNCTIONS: &[&[Function]] = &[&[
         "set_config",
         &[Text, Text, Bool],
         Text,
-        Eval::F3(|_, _, _, _| Err(Error::unsupported("set_config is"))),
+        Eval::F3(set_config),
     )
     .volatile()
     .sees_null(),
@@ -164,6 +164,34 @@ fn search_path<'a>(cx: &'a EvalContext<'_>) -> impl Iterator<Item = &'a str> {
             matches!(*name, "pg_catalog" | "information_schema")
                 || cx.catalog.schemas.iter().any(|(_, schema)| schema == name)
         })
+}
+
+/// The setting changes when the statement ends.
+fn set_config(
+    cx: &EvalContext<'_>,
+    name: &Datum,
+    value: &Datum,
+    is_local: &Datum,
+) -> Result<Datum> {
+    let (name, value) = match (name, value) {
+        (Datum::Text(name), Datum::Text(value)) => (name, value),
+        (Datum::Text(_), Datum::Null) => {
+            return Err(Error::unsupported("set_config to null is"));
+        }
+        (Datum::Null, _) => {
+            let message = "SET requires parameter name";
+            return Err(Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, message));
+        }
+        _ => return wrong_argument(),
+    };
+    let settings = &cx.session.settings;
+    let now = settings.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
+    let now = now.map_or("", |(_, now)| now.as_str());
+    let shown = (cx.session.changes.check)(name, value, now)?;
+    let is_local = matches!(is_local, Datum::Bool(true));
+    let change = (name.to_string(), value.to_string(), is_local);
+    cx.session.changes.push(change);
+    text(&shown)
 }
 
 fn setting(cx: &EvalContext<'_>, name: &str, missing_ok: bool) -> Result<Datum> {

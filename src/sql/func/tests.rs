@@ -8,11 +8,13 @@ use crate::types::{Array, text_in, text_out};
 static SESSION: LazyLock<SessionInfo> = LazyLock::new(|| SessionInfo {
     user: "alice".to_owned(),
     database: "shop".to_owned(),
+    database_oid: crate::base::Oid(5),
     search_path: vec!["public".to_owned()],
     backend_pid: 42,
     client_address: None,
     server_version: "15.0",
     settings: vec![("TimeZone".to_owned(), "UTC".to_owned())],
+    changes: crate::sql::context::SettingChanges::none(),
     server: None,
     backend: None,
 });

@@ -88,6 +88,9 @@ impl Cursor<'_, '_> {
         if self.are(&["unique", "index"]) || self.is("index") {
             return self.create_index();
         }
+        if self.accept("database") {
+            return self.create_database();
+        }
         let scope = self.accept_any(&["global", "local"]);
         let temporary = self.accept_any(&["temp", "temporary"]).is_some();
         if scope.is_some() && !temporary {
@@ -557,6 +560,9 @@ impl Cursor<'_, '_> {
 
     pub(super) fn alter(&mut self) -> Result<Statement> {
         self.advance();
+        if self.accept("database") {
+            return self.alter_database();
+        }
         if !self.accept("table") {
             return self.unsupported_object("ALTER");
         }
@@ -715,6 +721,9 @@ impl Cursor<'_, '_> {
 
     pub(super) fn drop_statement(&mut self) -> Result<Statement> {
         self.advance();
+        if self.accept("database") {
+            return self.drop_database();
+        }
         let kinds = [
             ("table", ObjectKind::Table),
             ("index", ObjectKind::Index),

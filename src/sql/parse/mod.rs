@@ -19,6 +19,7 @@
 
 mod copy;
 mod cursor;
+mod database;
 mod ddl;
 mod dialect;
 mod expr;

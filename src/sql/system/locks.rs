@@ -1,12 +1,12 @@
 //! pg_locks.
 
+use crate::base::Oid;
 use crate::sql::func::EvalContext;
 use crate::txn::{ListedLock, LockSubject};
 use crate::types::Datum;
 use crate::types::datetime::micros_at;
 
 use super::Rows;
-use super::roles::DATABASE_OID;
 use super::values::{NULL, boolean, int2, int4, oid, text};
 
 /// The locks of the database that are held and waited for. Rows, keys and names are locked by
@@ -16,14 +16,16 @@ pub(super) fn pg_locks(cx: &EvalContext<'_>) -> Rows {
     let Some(backend) = &cx.session.backend else {
         return Vec::new();
     };
-    backend.locks.list().iter().map(row).collect()
+    let database = cx.session.database_oid;
+    let locks = backend.locks.list();
+    locks.iter().map(|lock| row(lock, database)).collect()
 }
 
-fn row(lock: &ListedLock) -> Vec<Datum> {
+fn row(lock: &ListedLock, database: Oid) -> Vec<Datum> {
     let (kind, database) = match lock.subject {
-        LockSubject::Relation(_) => ("relation", oid(DATABASE_OID)),
+        LockSubject::Relation(_) => ("relation", oid(database.0)),
         LockSubject::Transaction(_) => ("transactionid", NULL),
-        LockSubject::Advisory(..) => ("advisory", oid(DATABASE_OID)),
+        LockSubject::Advisory(..) => ("advisory", oid(database.0)),
     };
     let relation = match lock.subject {
         LockSubject::Relation(table) => oid(table.0),

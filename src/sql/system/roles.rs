@@ -7,8 +7,6 @@ use super::values::{NULL, boolean, int4, letter, oid, text};
 
 /// The one role: PostgreSQL's bootstrap superuser.
 pub(crate) const ROLE_OID: u32 = 10;
-/// PostgreSQL's OID of the database `postgres`.
-pub(crate) const DATABASE_OID: u32 = 5;
 /// Transactions have no numbers that age; these say "frozen".
 pub(super) const FROZEN_XID: u32 = 2;
 pub(super) const FIRST_MULTIXACT: u32 = 1;
@@ -50,24 +48,30 @@ pub(super) fn pg_user(cx: &EvalContext<'_>) -> Rows {
 }
 
 pub(super) fn pg_database(cx: &EvalContext<'_>) -> Rows {
-    vec![vec![
-        oid(DATABASE_OID),
-        text(&cx.session.database),
-        oid(ROLE_OID),
-        int4(6),        // encoding: UTF8
-        letter(b'c'),   // datlocprovider: libc
-        boolean(false), // datistemplate
-        boolean(true),  // datallowconn
-        int4(-1),       // datconnlimit
-        oid(FROZEN_XID),
-        oid(FIRST_MULTIXACT),
-        oid(super::builtins::PG_DEFAULT_OID),
-        text("C.UTF-8"), // datcollate
-        text("C.UTF-8"), // datctype
-        NULL,            // daticulocale
-        NULL,            // datcollversion
-        NULL,            // datacl
-    ]]
+    let server = cx.session.server.iter();
+    let databases = server.flat_map(|server| server.databases());
+    databases
+        .map(|database| {
+            vec![
+                oid(database.oid.0),
+                text(&database.name),
+                oid(ROLE_OID),
+                int4(6),      // encoding: UTF8
+                letter(b'c'), // datlocprovider: libc
+                boolean(database.is_template),
+                boolean(database.allows_connections),
+                int4(database.connection_limit),
+                oid(FROZEN_XID),
+                oid(FIRST_MULTIXACT),
+                oid(super::builtins::PG_DEFAULT_OID),
+                text("C.UTF-8"), // datcollate
+                text("C.UTF-8"), // datctype
+                NULL,            // daticulocale
+                NULL,            // datcollversion
+                NULL,            // datacl
+            ]
+        })
+        .collect()
 }
 
 /// Names and values; what a setting means is not told.
