@@ -1,4 +1,5 @@
-//! What every layer may use: identifiers, errors, byte readers, and the synchronisation shim.
+//! What every layer may use: identifiers, errors, byte readers, the synchronisation shim, and
+//! what stops sessions.
 //!
 //! Nothing here knows another layer or touches a file.
 
@@ -7,9 +8,11 @@ pub mod bytes;
 mod cancel;
 pub mod error;
 pub mod ids;
+mod sessions;
 pub mod sync;
 
 pub use blocking::blocking;
-pub use cancel::CancelFlag;
+pub use cancel::{CancelFlag, terminated};
 pub use error::{Error, Report, Result, SqlState};
 pub use ids::{Lsn, Oid, PageId, RowId, TreeId, TxnId};
+pub use sessions::{Registration, Sessions};

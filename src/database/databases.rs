@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::Database;
 use crate::base::bytes::Reader;
@@ -24,7 +24,7 @@ use crate::base::sync::Mutex;
 use crate::base::{CancelFlag, Error, Oid, Result, SqlState, TreeId};
 use crate::pages::Pages;
 use crate::table::{Tables, Txn};
-use crate::txn::{Key, NewSpace, Transactions, TxnIds, create_spaces};
+use crate::txn::{Key, NewSpace, SessionLocks, Transactions, TxnIds, create_spaces};
 use crate::wal::Log;
 
 /// The space of the list of databases.
@@ -129,7 +129,6 @@ pub(super) enum Access {
 /// How a session is told to end.
 struct Seat {
     cancel: Arc<CancelFlag>,
-    ended: watch::Sender<bool>,
 }
 
 impl Entry {
@@ -235,8 +234,7 @@ impl Databases {
         let state = self.state.lock();
         let seats = state.by_oid.get(&oid).into_iter();
         for seat in seats.flat_map(|e| e.connected.values()) {
-            seat.ended.send_replace(true);
-            seat.cancel.cancel();
+            seat.cancel.terminate();
         }
     }
 
@@ -266,8 +264,8 @@ impl Databases {
         if entry.access == Access::Leaving {
             return None;
         }
-        let (cancel, ended) = (Arc::default(), watch::channel(false).0);
-        entry.connected.insert(session, Seat { cancel, ended });
+        let cancel = Arc::default();
+        entry.connected.insert(session, Seat { cancel });
         Some(Visit {
             databases: self,
             oid,
@@ -302,14 +300,12 @@ impl Databases {
         if entry.access != Access::Open {
             return Ok(None);
         }
-        let (ended, is_ended) = watch::channel(false);
         let cancel = cancel.clone();
-        entry.connected.insert(session, Seat { cancel, ended });
+        entry.connected.insert(session, Seat { cancel });
         Ok(Some(Taken {
             def: entry.def.clone(),
             tables: entry.tables.clone(),
             session,
-            ended: is_ended,
         }))
     }
 
@@ -330,7 +326,6 @@ struct Taken {
     def: Arc<DatabaseDef>,
     tables: Arc<Mutex<Option<Arc<Tables>>>>,
     session: u64,
-    ended: watch::Receiver<bool>,
 }
 
 /// A database that nobody can connect to meanwhile.
@@ -364,7 +359,6 @@ pub struct Connected {
     // Dropped before the place is given up.
     tables: Arc<Tables>,
     place: Place,
-    ended: watch::Receiver<bool>,
 }
 
 /// Among the sessions of a database.
@@ -402,9 +396,14 @@ impl Connected {
         self.tables.begin()
     }
 
-    /// Becomes true when the session must end, because its database is about to be dropped.
-    pub fn ended(&self) -> watch::Receiver<bool> {
-        self.ended.clone()
+    /// A transaction of the session whose locks these are.
+    pub fn begin_in(&self, session: &SessionLocks) -> Txn {
+        self.tables.begin_in(session)
+    }
+
+    /// What the session, by its process number, locks beside its transactions; `cancel` stops it.
+    pub fn session_locks(&self, pid: i32, cancel: Arc<CancelFlag>) -> SessionLocks {
+        self.tables.session_locks(self.oid(), pid, cancel)
     }
 }
 
@@ -434,7 +433,6 @@ impl Database {
         Ok(Connected {
             tables: self.open_tables(&place.def, &taken.tables)?,
             place,
-            ended: taken.ended,
         })
     }
 

@@ -2,6 +2,7 @@
 
 mod clones;
 mod power;
+mod savepoints;
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +13,7 @@ use super::{CONTROL, Database, Options};
 use crate::base::{CancelFlag, Result, SqlState};
 use crate::table::ddl::{self, NewIndex, NewTable};
 use crate::table::{
-    ColumnDef, IndexColumn, IndexScan, KeyRange, Locked, RowLock, TableDef, TableLock, Txn, delete,
+    ColumnDef, IndexColumn, IndexScan, KeyRange, Locked, RowLock, TableDef, Txn, delete,
     get_unique, index_scan, insert, key_range, lock_row, lock_table, lock_unique, scan, update,
 };
 use crate::txn::{LockMode, LockWait};
@@ -171,7 +172,7 @@ fn rows(txn: &Txn, table: &Arc<TableDef>) -> Vec<(i32, i32)> {
 
 fn exclusive(cancel: &CancelFlag) -> RowLock<'_> {
     RowLock {
-        mode: LockMode::Update,
+        mode: LockMode::ROW_UPDATE,
         wait: LockWait::Wait,
         cancel,
     }
@@ -381,7 +382,7 @@ async fn a_row_lock_waits_and_then_shows_the_newest_version() {
         .unwrap()
         .1;
     let nowait = RowLock {
-        mode: LockMode::Update,
+        mode: LockMode::ROW_UPDATE,
         wait: LockWait::Nowait,
         cancel: &cancel,
     };
@@ -553,9 +554,15 @@ async fn dropped_and_truncated_tables_give_their_pages_back() {
     for round in 0..3 {
         let mut txn = begin(&database).await;
         let now = txn.catalog().table("public", "t").unwrap().clone();
-        lock_table(&mut txn, table.oid, TableLock::Exclusive, &cancel)
-            .await
-            .unwrap();
+        lock_table(
+            &mut txn,
+            table.oid,
+            LockMode::AccessExclusive,
+            LockWait::Wait,
+            &cancel,
+        )
+        .await
+        .unwrap();
         let fresh = ddl::truncate(&mut txn, &now).unwrap();
         for id in 0..2000 {
             insert(&mut txn, &fresh, &ints(&[id, round]), &cancel)
@@ -588,9 +595,15 @@ async fn an_index_built_beside_writers_has_all_their_rows() {
             for n in 0..5 {
                 let cancel = CANCEL();
                 let mut txn = writer.begin();
-                lock_table(&mut txn, t.oid, TableLock::Shared, &cancel)
-                    .await
-                    .unwrap();
+                lock_table(
+                    &mut txn,
+                    t.oid,
+                    LockMode::RowExclusive,
+                    LockWait::Wait,
+                    &cancel,
+                )
+                .await
+                .unwrap();
                 let now = txn.catalog().table("public", "t").unwrap().clone();
                 txn.begin_statement().await.unwrap();
                 insert(&mut txn, &now, &ints(&[round * 100 + n, n]), &cancel)
@@ -601,9 +614,15 @@ async fn an_index_built_beside_writers_has_all_their_rows() {
         });
         let cancel = CANCEL();
         let mut txn = database.begin();
-        lock_table(&mut txn, table.oid, TableLock::Exclusive, &cancel)
-            .await
-            .unwrap();
+        lock_table(
+            &mut txn,
+            table.oid,
+            LockMode::AccessExclusive,
+            LockWait::Wait,
+            &cancel,
+        )
+        .await
+        .unwrap();
         let now = txn.catalog().table("public", "t").unwrap().clone();
         let new = NewIndex {
             name: format!("t_{round}"),

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use crate::base::blocking;
 use crate::base::{Error, Result, SqlState};
 use crate::session::Session;
-use crate::session::block::{Block, not_in_blocks, only_in_blocks, only_in_blocks_warning};
+use crate::session::block::{Block, not_in_blocks, only_in_blocks_warning};
 use crate::session::client::Client;
 use crate::session::cursors::Cursor;
 use crate::session::portal::{Fixed, Source};
-use crate::session::run::Progress;
+use crate::session::run::{Progress, Way};
 use crate::session::statement::{Statement, text_field};
 use crate::sql::ast;
 use crate::sql::ast::{Isolation, SetValue, TransactionModes};
@@ -24,7 +24,7 @@ impl Session {
     pub(super) async fn session_command<C: Client>(
         &mut self,
         statement: &Statement,
-        alone: bool,
+        way: Way,
         client: &mut C,
     ) -> Result<Progress> {
         use ast::Statement as S;
@@ -76,10 +76,6 @@ impl Session {
                 is_move,
             } => self.fetch(cursor, *direction, *is_move, client).await,
             S::Close { cursor } => self.close_cursor(cursor.as_deref()),
-            S::LockTable { .. } if self.block != Block::InBlock => {
-                Err(only_in_blocks("LOCK TABLE"))
-            }
-            S::LockTable { .. } => Err(Error::unsupported("LOCK TABLE is")),
             S::Checkpoint => {
                 self.enter();
                 blocking(true, || self.connected.database().checkpoint())?;
@@ -87,7 +83,7 @@ impl Session {
             }
             S::CreateDatabase { .. } | S::AlterDatabase { .. } | S::DropDatabase { .. } => {
                 let statement = &statement.ast;
-                done(self.database_command(statement, alone, client).await?)
+                done(self.database_command(statement, way, client).await?)
             }
             _ => Err(Error::new(
                 SqlState::INTERNAL_ERROR,
@@ -145,6 +141,7 @@ impl Session {
                 self.statements.clear();
                 self.settings.reset_all();
                 self.plans.clear();
+                self.backend.locks.unlock_all();
                 "DISCARD ALL"
             }
             "PLANS" => {
@@ -199,7 +196,7 @@ impl Session {
             .zip(types)
             .map(|(arg, ty)| self.constant(arg, *ty));
         let params = values.collect::<Result<Vec<_>>>()?.into();
-        Box::pin(self.start(&statement, params, true, client)).await
+        Box::pin(self.start(&statement, params, Way::Prepared, client)).await
     }
 
     /// The value of an expression over nothing, converted to a type as by assignment.

@@ -8,7 +8,7 @@ use crate::session::Session;
 use crate::session::block::{Block, only_in_blocks};
 use crate::session::client::{Client, Formats};
 use crate::session::portal::{Fixed, Portal, Source, State};
-use crate::session::run::Progress;
+use crate::session::run::{Progress, Way};
 use crate::session::statement::Statement;
 use crate::sql::ast;
 use crate::sql::ast::FetchDirection;
@@ -49,7 +49,8 @@ impl Session {
         let query = ast::Statement::Query(Box::new(cursor.query.clone()));
         let statement = Arc::new(self.make_statement(query, text.clone(), Vec::new())?);
         let params = self.no_params.clone();
-        let Progress::Rows(source) = Box::pin(self.start(&statement, params, true, client)).await?
+        let Progress::Rows(source) =
+            Box::pin(self.start(&statement, params, Way::Prepared, client)).await?
         else {
             return Err(Error::new(
                 SqlState::INTERNAL_ERROR,
@@ -67,6 +68,7 @@ impl Session {
             state: State::Running(source),
             scroll: cursor.scroll,
             position: 0,
+            savepoints: self.savepoints.len(),
         };
         self.portals.put(cursor.name, portal);
         Ok(Progress::Done("DECLARE CURSOR".into()))
@@ -97,7 +99,7 @@ impl Session {
         // A portal of the protocol may be fetched from before it was executed.
         if matches!(portal.state, State::Ready) {
             let (statement, params) = (portal.statement.clone(), portal.params.clone());
-            let started = Box::pin(self.start(&statement, params, true, client)).await?;
+            let started = Box::pin(self.start(&statement, params, Way::Prepared, client)).await?;
             portal.state = match started {
                 Progress::Rows(source) => State::Running(source),
                 _ => return Err(Error::unsupported("FETCH from this portal is")),

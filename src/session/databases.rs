@@ -8,7 +8,7 @@ use crate::base::{Error, Report, Result, SqlState};
 use crate::database::{DatabaseChange, NewDatabase};
 use crate::session::Session;
 use crate::session::client::Client;
-use crate::session::run::while_connected;
+use crate::session::run::{Way, while_connected};
 use crate::sql::ast;
 use crate::sql::ast::{AlterDatabase, DatabaseOption, OptionValue};
 
@@ -56,7 +56,7 @@ impl Session {
     pub(super) async fn database_command<C: Client>(
         &mut self,
         statement: &ast::Statement,
-        alone: bool,
+        way: Way,
         client: &mut C,
     ) -> Result<&'static str> {
         self.enter();
@@ -66,7 +66,7 @@ impl Session {
             _ => "ALTER DATABASE",
         };
         self.check_writable(what)?;
-        self.check_database_alone(what, alone)?;
+        self.check_database_alone(what, way)?;
         self.has_queried = true;
         match statement {
             ast::Statement::CreateDatabase { name, options } => {
@@ -93,8 +93,8 @@ impl Session {
 
     /// PostgreSQL allows ALTER DATABASE in a block and takes it back with it; here each of these
     /// is durable at once.
-    fn check_database_alone(&self, what: &str, alone: bool) -> Result<()> {
-        let is_alone = self.check_alone(what, alone);
+    fn check_database_alone(&self, what: &str, way: Way) -> Result<()> {
+        let is_alone = self.check_alone(what, way);
         match what {
             "ALTER DATABASE" if is_alone.is_err() => Err(Error::unsupported(
                 "ALTER DATABASE inside a transaction block is",

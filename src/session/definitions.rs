@@ -37,10 +37,8 @@ enum Kind {
     MemoryOf(i64, i64, i64),
     /// Milliseconds, the least and the most; a number without a unit means seconds.
     Seconds(i64, i64),
-    /// Milliseconds.
-    Timeout,
-    /// Milliseconds, of which only 0 (no limit) works here.
-    NoTimeout,
+    /// Milliseconds, this or more.
+    Timeout(i64),
     Enum(&'static [&'static str]),
     /// The values that exist and those of them that work here.
     PartialEnum(&'static [&'static str], &'static [&'static str]),
@@ -160,6 +158,13 @@ pub(super) static DEFINITIONS: &[Definition] = &[
         "ISO, MDY",
         "Sets the display format for date and time values.",
     )),
+    // Deadlocks are found when they come about; nothing is waited for.
+    setting(
+        "deadlock_timeout",
+        Kind::Timeout(1),
+        "1000",
+        "Sets the time to wait on a lock before checking for deadlock.",
+    ),
     setting(
         "default_table_access_method",
         Kind::OnlyText,
@@ -268,13 +273,13 @@ pub(super) static DEFINITIONS: &[Definition] = &[
     },
     setting(
         "idle_in_transaction_session_timeout",
-        Kind::Timeout,
+        Kind::Timeout(0),
         "0",
         "Sets the maximum allowed idle time between queries, when in a transaction.",
     ),
     setting(
         "idle_session_timeout",
-        Kind::Timeout,
+        Kind::Timeout(0),
         "0",
         "Sets the maximum allowed idle time between queries, when not in a transaction.",
     ),
@@ -318,7 +323,7 @@ pub(super) static DEFINITIONS: &[Definition] = &[
     ),
     setting(
         "lock_timeout",
-        Kind::NoTimeout,
+        Kind::Timeout(0),
         "0",
         "Sets the maximum allowed duration of any wait for a lock.",
     ),
@@ -408,7 +413,7 @@ pub(super) static DEFINITIONS: &[Definition] = &[
     )),
     setting(
         "statement_timeout",
-        Kind::Timeout,
+        Kind::Timeout(0),
         "0",
         "Sets the maximum allowed duration of any statement.",
     ),
@@ -512,11 +517,7 @@ impl Definition {
                 self.integer(&times(value, unit), min, max, Some(&MEMORY))
             }
             Kind::Seconds(min, max) => self.integer(&times(value, 1000), min, max, Some(&TIME)),
-            Kind::Timeout => self.integer(value, 0, i32::MAX.into(), Some(&TIME)),
-            Kind::NoTimeout => match self.integer(value, 0, i32::MAX.into(), Some(&TIME))? {
-                zero if zero == "0" => Ok(zero),
-                _ => Err(self.cannot(value)),
-            },
+            Kind::Timeout(min) => self.integer(value, min, i32::MAX.into(), Some(&TIME)),
             Kind::Enum(values) => self.one_of(value, values),
             Kind::PartialEnum(values, working) => {
                 let value = self.one_of(value, values)?;
@@ -541,7 +542,7 @@ impl Definition {
     /// As SHOW writes a value that is kept.
     pub(super) fn show(&self, value: &str) -> String {
         match self.kind {
-            Kind::Timeout | Kind::NoTimeout | Kind::Seconds(..) => TIME.show(value),
+            Kind::Timeout(_) | Kind::Seconds(..) => TIME.show(value),
             Kind::Memory(..) | Kind::MemoryOf(..) => MEMORY.show(value),
             _ => value.to_owned(),
         }

@@ -8,7 +8,7 @@ use crate::session::client::{Client, Formats, Reply};
 use crate::session::plans::Entry;
 use crate::session::portal::{Portal, State, no_portal};
 use crate::session::request::{Bind, Request, Target};
-use crate::session::run::Progress;
+use crate::session::run::{Progress, Way};
 use crate::session::statement::{Class, Statement, classify, result_type_changed, same_types};
 use crate::sql::ast;
 use crate::sql::parse::parse;
@@ -133,6 +133,7 @@ impl Session {
             state: State::Ready,
             scroll: false,
             position: 0,
+            savepoints: self.savepoints.len(),
         };
         self.portals.put(bind.portal, portal);
         client.send(Reply::BindComplete);
@@ -279,7 +280,10 @@ impl Session {
         if matches!(portal.state, State::Ready) {
             let statement = portal.statement.clone();
             let params = portal.params.clone();
-            portal.state = match self.start(&statement, params, true, client).await? {
+            portal.state = match self
+                .start(&statement, params, Way::Prepared, client)
+                .await?
+            {
                 Progress::Rows(source) => State::Running(source),
                 Progress::Done(tag) => {
                     client.send(Reply::CommandComplete(&tag));

@@ -7,7 +7,7 @@
 //!
 //! Invariants:
 //! - S1: a transaction exists only in the states Implicit and InBlock (see `block`).
-//! - S2: a portal never outlives the transaction it was made in.
+//! - S2: a portal never outlives the transaction it was made in, nor the undoing of the savepoint.
 //! - S3: the tag of COMMIT, and ReadyForQuery after an implicit transaction, are buffered only
 //!   after the transaction is durable.
 //! - S4: after an error in the extended protocol nothing is done until Sync.
@@ -29,6 +29,7 @@ mod plans;
 mod portal;
 mod request;
 mod run;
+mod savepoints;
 mod settings;
 mod simple;
 mod statement;
@@ -38,34 +39,36 @@ mod transaction;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 pub use client::{Client, CopyInput, Formats, Reply, Status};
 pub use definitions::{SERVER_VERSION, server_setting};
 pub use request::{Bind, Request, Target};
 
 use crate::base::error::Severity;
-use crate::base::{CancelFlag, Error, Lsn, Report, Result, SqlState};
+use crate::base::{CancelFlag, Error, Lsn, Report, Result, Sessions, SqlState};
 use crate::database::Connected;
 use crate::session::block::Block;
 use crate::session::plans::PlanCache;
 use crate::session::portal::Portals;
+use crate::session::savepoints::Savepoint;
 use crate::session::settings::Settings;
 use crate::session::statement::Statements;
 use crate::session::timer::Timer;
-use crate::sql::context::{SessionInfo, SettingChanges, StatementContext};
+use crate::sql::context::{Backend, SessionInfo, SettingChanges, StatementContext};
 use crate::table::Txn;
 use crate::types::Datum;
 
 /// Who is connected.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Identity {
     pub user: String,
     pub backend_pid: i32,
     pub client_address: Option<String>,
+    /// The sessions it is among.
+    pub sessions: Arc<Sessions>,
 }
 
 pub struct Session {
+    backend: Arc<Backend>,
     settings: Settings,
     /// The client is to be told of changed settings before the next ReadyForQuery.
     report_due: bool,
@@ -76,6 +79,8 @@ pub struct Session {
     txn: Option<Txn>,
     /// What the session has committed without waiting ends here in the log.
     unawaited: Lsn,
+    /// Of the transaction block, outermost first.
+    savepoints: Vec<Savepoint>,
     /// The transaction has run a statement: too late to make it READ WRITE.
     has_queried: bool,
     /// How many transactions have ended: tells whether one ended during a statement.
@@ -126,6 +131,8 @@ impl Session {
         for (name, value) in options {
             settings.set_at_startup(name, value)?;
         }
+        let locks = connected.session_locks(identity.backend_pid, cancel.clone());
+        let backend = Arc::new(Backend::new(locks, identity.sessions));
         let info = SessionInfo {
             user: identity.user,
             database: connected.name().to_owned(),
@@ -137,8 +144,10 @@ impl Session {
             settings: Vec::new(),
             changes: Arc::new(SettingChanges::new(settings::checked)),
             server: Some(connected.database().clone()),
+            backend: Some(backend.clone()),
         };
         let mut session = Session {
+            backend,
             cx: StatementContext {
                 session: Arc::new(info),
                 format: Arc::new(settings.format()),
@@ -150,6 +159,7 @@ impl Session {
             block: Block::Idle,
             txn: None,
             unawaited: Lsn::ZERO,
+            savepoints: Vec::new(),
             has_queried: false,
             ended: 0,
             statements: Statements::default(),
@@ -163,11 +173,6 @@ impl Session {
         };
         session.apply_settings();
         Ok(session)
-    }
-
-    /// Becomes true when the session must end, because its database is about to be dropped.
-    pub fn ended(&self) -> watch::Receiver<bool> {
-        self.connected.ended()
     }
 
     /// Tells a new client the values of the reported settings.
@@ -210,6 +215,11 @@ impl Session {
         }
     }
 
+    /// What stops it from outside.
+    pub fn cancel_flag(&self) -> Arc<CancelFlag> {
+        self.cx.cancel.clone()
+    }
+
     /// How long the client may keep silent now, and what to tell it then.
     pub fn idle_limit(&self) -> Option<(Duration, Report)> {
         let fatal = |code, message: &str| Report::new(Severity::Fatal, code, message);
@@ -230,13 +240,12 @@ impl Session {
         }
     }
 
-    /// Ends the transaction because of an error and tells the client. `text` is the statement
+    /// Ends the transaction, or what was done since the newest savepoint, because of an error and
+    /// tells the client. `text` is the statement
     /// that the error's position points into.
     async fn fail<C: Client>(&mut self, error: Error, text: Option<&str>, client: &mut C) {
-        let mut error = self
-            .timer
-            .take()
-            .map_or_else(|| error.clone(), |t| t.explain(&error));
+        let mut error = error;
+        self.timer = None;
         if let Some(txn) = &self.txn
             && let Err(worse) = txn.wait_shown().await
         {
@@ -244,13 +253,24 @@ impl Session {
         }
         self.cx.session.changes.take();
         let next = self.block.after_error();
-        self.end_now();
+        match self.savepoints.len().checked_sub(1) {
+            // The block may go on from there; the locks taken since go at once.
+            Some(newest) => self.undo_to_savepoint(newest),
+            None => self.end_now(),
+        }
         self.block = next;
         let report = error.report();
         client.send(Reply::Error {
             report: &report,
             text,
         });
+    }
+
+    /// Sends the warnings of functions.
+    fn warn<C: Client>(&self, client: &mut C) {
+        for warning in self.backend.take_warnings() {
+            self.notice(&warning, client);
+        }
     }
 
     fn notice<C: Client>(&self, report: &Report, client: &mut C) {
@@ -298,6 +318,9 @@ impl Session {
             plans_key,
             generation: self.quick.generation + u64::from(plans_changed),
         };
+        self.cx
+            .cancel
+            .set_lock_timeout_ms(settings.integer("lock_timeout"));
         let now = self.cx.format.now;
         let mut format = settings.format();
         format.now = now;

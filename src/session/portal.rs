@@ -22,6 +22,8 @@ pub(super) struct Portal {
     pub scroll: bool,
     /// Rows given so far.
     pub position: u64,
+    /// How many savepoints were open when it was made.
+    pub savepoints: usize,
 }
 
 pub(super) enum State {
@@ -122,6 +124,20 @@ impl Portals {
             SqlState::DUPLICATE_CURSOR,
             format!("cursor \"{name}\" already exists"),
         ))
+    }
+
+    /// Drops what was made within a savepoint.
+    pub(super) fn drop_within(&mut self, savepoint: usize) {
+        self.unnamed.take_if(|portal| portal.savepoints > savepoint);
+        self.named
+            .retain(|_, portal| portal.savepoints <= savepoint);
+    }
+
+    /// What was made within a savepoint belongs to what is around it.
+    pub(super) fn release(&mut self, savepoint: usize) {
+        for portal in self.unnamed.iter_mut().chain(self.named.values_mut()) {
+            portal.savepoints = portal.savepoints.min(savepoint);
+        }
     }
 
     pub(super) fn clear(&mut self) {

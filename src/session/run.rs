@@ -9,7 +9,7 @@ use crate::base::CancelFlag;
 use crate::base::blocking;
 use crate::base::{Error, Result, SqlState};
 use crate::session::Session;
-use crate::session::block::{Block, not_in_blocks};
+use crate::session::block::{Block, not_in_blocks, only_in_blocks};
 use crate::session::client::{Client, Formats};
 use crate::session::portal::Source;
 use crate::session::statement::{Class, Statement, writes};
@@ -31,16 +31,26 @@ pub(super) enum Progress {
     CopyOut(CopyOut),
 }
 
+/// How a statement has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Alone in a query string.
+    Alone,
+    OneOfSeveral,
+    /// The client may know the columns of its result.
+    Prepared,
+}
+
 /// How many rows are sent between looks at the cancel flag and at other tasks.
 const ROWS_PER_TURN: u64 = 256;
 
 impl Session {
-    /// Starts a statement. `alone`: it is not one of several in a query string.
+    /// Starts a statement.
     pub(super) async fn start<C: Client>(
         &mut self,
         statement: &Statement,
         params: Arc<[Datum]>,
-        alone: bool,
+        way: Way,
         client: &mut C,
     ) -> Result<Progress> {
         self.apply_settings();
@@ -57,8 +67,8 @@ impl Session {
                 let tag = self.transaction_command(command, client).await?;
                 Ok(Progress::Done(tag))
             }
-            Class::Session => Box::pin(self.session_command(statement, alone, client)).await,
-            Class::Engine => self.start_engine(statement, params, alone, client).await,
+            Class::Session => Box::pin(self.session_command(statement, way, client)).await,
+            Class::Engine => self.start_engine(statement, params, way, client).await,
         }
     }
 
@@ -66,11 +76,11 @@ impl Session {
         &mut self,
         statement: &Statement,
         params: Arc<[Datum]>,
-        alone: bool,
+        way: Way,
         client: &mut C,
     ) -> Result<Progress> {
         self.enter();
-        self.check_place(&statement.ast, alone)?;
+        self.check_place(&statement.ast, way)?;
         writes(&statement.ast).map_or(Ok(()), |what| self.check_writable(what))?;
         self.has_queried = true;
         let Some(prepared) = &statement.prepared else {
@@ -79,13 +89,20 @@ impl Session {
                 "the statement is not prepared",
             ));
         };
-        let txn = self.txn.get_or_insert_with(|| self.connected.begin());
-        let work = execute(prepared, params, txn, &self.cx);
-        let outcome = while_connected(work, &self.cx.cancel, client).await?;
-        Ok(match outcome {
+        self.txn();
+        let Some(txn) = &mut self.txn else {
+            return Err(Error::new(SqlState::INTERNAL_ERROR, "no transaction"));
+        };
+        let is_told = way == Way::Prepared;
+        let work = execute(prepared, params, is_told, txn, &self.cx);
+        let outcome = while_connected(work, &self.cx.cancel, client).await;
+        self.warn(client);
+        Ok(match outcome? {
             Outcome::Rows(rows) => {
                 // S5
-                txn.wait_shown().await?;
+                if let Some(txn) = &self.txn {
+                    txn.wait_shown().await?;
+                }
                 Progress::Rows(Source::Engine(rows))
             }
             Outcome::Done { tag, notices } => {
@@ -111,18 +128,20 @@ impl Session {
         }
     }
 
-    /// 25001 for what must be a transaction of its own.
-    fn check_place(&self, statement: &ast::Statement, alone: bool) -> Result<()> {
+    /// 25001 for what must be a transaction of its own, 25P01 for what must be in a block.
+    fn check_place(&self, statement: &ast::Statement, way: Way) -> Result<()> {
         let what = match statement {
+            ast::Statement::LockTable { .. } if self.block == Block::InBlock => return Ok(()),
+            ast::Statement::LockTable { .. } => return Err(only_in_blocks("LOCK TABLE")),
             ast::Statement::Vacuum { .. } => "VACUUM",
             ast::Statement::CreateIndex(index) if index.concurrently => "CREATE INDEX CONCURRENTLY",
             _ => return Ok(()),
         };
-        self.check_alone(what, alone)
+        self.check_alone(what, way)
     }
 
-    pub(super) fn check_alone(&self, what: &str, alone: bool) -> Result<()> {
-        if self.block == Block::InBlock || !alone {
+    pub(super) fn check_alone(&self, what: &str, way: Way) -> Result<()> {
+        if self.block == Block::InBlock || way == Way::OneOfSeveral {
             return Err(not_in_blocks(what));
         }
         if self.has_queried {
@@ -151,13 +170,13 @@ impl Session {
                 self.send_some_rows(source, fields, formats, turn, client)
             })?;
             sent += count;
+            self.cx.cancel.check()?;
             if at_end {
                 self.take_changes()?;
             }
             if at_end || limit == Some(sent) {
                 return Ok((sent, at_end));
             }
-            self.cx.cancel.check()?;
             if client.is_full() {
                 client.flush().await?;
             }
@@ -178,7 +197,9 @@ impl Session {
         let mut sent = 0;
         let names = self.name_columns(fields, formats);
         while sent < most && !client.is_full() {
-            let Some(row) = source.next()? else {
+            let next = source.next();
+            self.warn(client);
+            let Some(row) = next? else {
                 return Ok((sent, true));
             };
             match &names {

@@ -20,6 +20,12 @@ struct Values {
     custom: BTreeMap<String, Arc<str>>,
 }
 
+/// The values at a savepoint.
+pub(super) struct Mark {
+    current: Arc<Values>,
+    on_commit: Arc<Values>,
+}
+
 #[derive(Debug)]
 pub(super) struct Settings {
     /// What RESET goes back to: the defaults with the options of the connection.
@@ -161,6 +167,23 @@ impl Settings {
 
     pub(super) fn rollback(&mut self) {
         self.end(self.committed.clone());
+    }
+
+    /// For [`Self::go_back`].
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            current: self.current.clone(),
+            on_commit: self.on_commit.clone(),
+        }
+    }
+
+    /// Undoes what the transaction has set since a mark.
+    pub(super) fn go_back(&mut self, mark: &Mark) {
+        if !Arc::ptr_eq(&mark.current, &self.current) {
+            self.current = mark.current.clone();
+            self.changed = true;
+        }
+        self.on_commit = mark.on_commit.clone();
     }
 
     fn end(&mut self, values: Arc<Values>) {
@@ -408,6 +431,11 @@ mod tests {
                 "-5 ms is outside the valid range for parameter \"statement_timeout\" (0 .. 2147483647) (22023)",
             ),
             (
+                "deadlock_timeout",
+                "0",
+                "0 ms is outside the valid range for parameter \"deadlock_timeout\" (1 .. 2147483647) (22023)",
+            ),
+            (
                 "extra_float_digits",
                 "9",
                 "9 is outside the valid range for parameter \"extra_float_digits\" (-15 .. 3) (22023)",
@@ -437,7 +465,6 @@ mod tests {
         }
         for (name, value) in [
             ("standard_conforming_strings", "off"),
-            ("lock_timeout", "1s"),
             ("DateStyle", "German"),
             ("client_encoding", "LATIN1"),
             ("default_transaction_isolation", "serializable"),

@@ -15,7 +15,7 @@ use crate::session::block::{Block, aborted};
 use crate::session::client::{Client, Formats, Reply};
 use crate::session::plans::Entry;
 use crate::session::portal::Source;
-use crate::session::run::Progress;
+use crate::session::run::{Progress, Way};
 use crate::session::statement::{Class, Statement, classify, same_types};
 use crate::sql::ast;
 use crate::sql::parse::{Lifted, Literal, first_parameter, lift, parse};
@@ -88,7 +88,11 @@ impl Session {
         client: &mut C,
     ) -> Result<()> {
         self.start_timer();
-        let tag = match self.start(statement, params, place.alone, client).await? {
+        let way = match place.alone {
+            true => Way::Alone,
+            false => Way::OneOfSeveral,
+        };
+        let tag = match self.start(statement, params, way, client).await? {
             Progress::Rows(source) => self.send_result(statement, source, client).await?,
             Progress::Done(tag) => tag,
             Progress::CopyIn(copy) => self.copy_in(copy, client).await?.into(),

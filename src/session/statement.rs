@@ -129,7 +129,6 @@ pub(super) fn classify(statement: &ast::Statement) -> Class {
         | S::Declare { .. }
         | S::Fetch { .. }
         | S::Close { .. }
-        | S::LockTable { .. }
         | S::CreateDatabase { .. }
         | S::AlterDatabase { .. }
         | S::DropDatabase { .. }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::{Error, Result, SqlState};
 use crate::session::Session;
-use crate::session::block::{Block, Command, Step, only_in_blocks, only_in_blocks_warning};
+use crate::session::block::{Block, Command, Step, only_in_blocks_warning};
 use crate::session::client::Client;
 use crate::sql::ast;
 use crate::sql::ast::{Isolation, TransactionModes};
@@ -40,7 +40,7 @@ impl Session {
     pub(super) fn txn(&mut self) -> &mut Txn {
         self.enter();
         self.txn.get_or_insert_with(|| {
-            let mut txn = self.connected.begin();
+            let mut txn = self.connected.begin_in(&self.backend.locks);
             txn.depend_on(self.unawaited);
             txn
         })
@@ -71,16 +71,9 @@ impl Session {
                 self.set_transaction(*session, modes, client)?;
                 Ok("SET".into())
             }
-            T::Savepoint(_) => Err(self.no_savepoints("SAVEPOINT")),
-            T::Release(_) => Err(self.no_savepoints("RELEASE SAVEPOINT")),
-            T::RollbackTo(_) => Err(self.no_savepoints("ROLLBACK TO SAVEPOINT")),
-        }
-    }
-
-    fn no_savepoints(&self, what: &str) -> Error {
-        match self.block {
-            Block::Idle | Block::Implicit => only_in_blocks(what),
-            Block::InBlock | Block::Failed => Error::unsupported("savepoints are"),
+            T::Savepoint(name) => self.savepoint(name).map(|()| "SAVEPOINT".into()),
+            T::Release(name) => self.release_savepoint(name).map(|()| "RELEASE".into()),
+            T::RollbackTo(name) => self.roll_back_to(name).map(|()| "ROLLBACK".into()),
         }
     }
 
@@ -125,13 +118,14 @@ impl Session {
     }
 
     /// Ends the transaction well: when this returns, it is durable, unless `synchronous_commit`
-    /// is off.
+    /// is off. Advisory locks are kept until it is: who takes them next sees what it did.
     pub(super) async fn commit(&mut self) -> Result<()> {
         self.apply_settings();
         let result = match self.leave() {
             Some(txn) => self.commit_txn(txn).await,
             None => Ok(()),
         };
+        self.backend.locks.release_from(0);
         match result {
             Ok(()) => self.settings.commit(),
             Err(_) => self.settings.rollback(),
@@ -141,7 +135,7 @@ impl Session {
 
     async fn commit_txn(&mut self, mut txn: Txn) -> Result<()> {
         txn.prepare(&self.cx.cancel)?;
-        if self.quick.synchronous_commit {
+        if self.quick.synchronous_commit || self.backend.locks.holds_any() {
             return txn.commit().await;
         }
         let lsn = txn.commit_soon().await?;
@@ -153,6 +147,7 @@ impl Session {
         if let Some(txn) = self.leave() {
             txn.rollback();
         }
+        self.backend.locks.release_from(0);
         self.settings.rollback();
     }
 
@@ -166,6 +161,7 @@ impl Session {
         if !self.portals.is_empty() {
             self.portals.clear();
         }
+        self.savepoints.clear();
         self.has_queried = false;
         self.ended += 1;
         self.block = Block::Idle;

@@ -1,6 +1,8 @@
 //! Statements as written: what `parse` makes and `bind` reads. Names are folded to lower case
 //! unless quoted; nothing is resolved. Positions are byte offsets in the text given to `parse`.
 
+use crate::txn::LockMode;
+
 /// A byte offset in the statement text.
 pub type Position = usize;
 
@@ -131,7 +133,7 @@ pub enum Statement {
     },
     LockTable {
         tables: Vec<Name>,
-        mode: String,
+        mode: LockMode,
         nowait: bool,
     },
     Checkpoint,

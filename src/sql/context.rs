@@ -1,10 +1,13 @@
 //! What a statement may know of the session it runs in.
 
+use std::fmt;
 use std::sync::Arc;
 
-use crate::base::sync::Mutex;
-use crate::base::{CancelFlag, Oid, Result};
+use crate::base::error::Severity;
+use crate::base::sync::{AtomicBool, Mutex, Ordering};
+use crate::base::{CancelFlag, Oid, Report, Result, Sessions, SqlState};
 use crate::database::Database;
+use crate::txn::SessionLocks;
 use crate::types::Format;
 
 /// Facts about the session, for functions such as `current_user` and for resolving names.
@@ -24,6 +27,51 @@ pub struct SessionInfo {
     pub changes: Arc<SettingChanges>,
     /// For the functions and views that tell of it; none where there is no database.
     pub server: Option<Arc<Database>>,
+    /// What functions do to the session itself and to others; none where there is no session.
+    pub backend: Option<Arc<Backend>>,
+}
+
+/// A session as functions reach it.
+pub struct Backend {
+    pub locks: SessionLocks,
+    pub sessions: Arc<Sessions>,
+    warnings: Mutex<Vec<Report>>,
+    has_warnings: AtomicBool,
+}
+
+impl Backend {
+    pub fn new(locks: SessionLocks, sessions: Arc<Sessions>) -> Backend {
+        Backend {
+            locks,
+            sessions,
+            warnings: Mutex::default(),
+            has_warnings: AtomicBool::new(false),
+        }
+    }
+
+    /// Warns the client, before it gets the row that is being computed.
+    pub fn warn(&self, message: String) {
+        let code = SqlState::WARNING;
+        let mut warnings = self.warnings.lock();
+        warnings.push(Report::new(Severity::Warning, code, message));
+        // Relaxed: it is looked at by the same session.
+        self.has_warnings.store(true, Ordering::Relaxed);
+    }
+
+    /// The warnings since this was last asked.
+    pub fn take_warnings(&self) -> Vec<Report> {
+        if !self.has_warnings.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        self.has_warnings.store(false, Ordering::Relaxed);
+        std::mem::take(&mut *self.warnings.lock())
+    }
+}
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Backend({:?})", self.locks)
+    }
 }
 
 /// Changes of settings by a running statement; the session takes them over at its end.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::base::{Error, Report, Result, SqlState};
+use crate::base::{Error, Oid, Report, Result, SqlState};
 use crate::sql::ast::{self, Statement};
 use crate::sql::bind::{bind, bind_expr};
 use crate::sql::context::StatementContext;
@@ -18,7 +18,8 @@ use crate::sql::plan::{
     plan_update,
 };
 use crate::sql::rows::Rows;
-use crate::table::{Catalog, TableDef, TableLock, Txn, lock_table};
+use crate::table::{Catalog, TableDef, Txn, lock_table};
+use crate::txn::{LockMode, LockWait};
 use crate::types::{Datum, Type};
 
 /// A statement bound and planned against one version of the catalog.
@@ -29,6 +30,8 @@ pub struct Prepared {
     pub fields: Option<Vec<Field>>,
     pub catalog_version: u64,
     pub(super) kind: Kind,
+    /// The tables it uses, in the order in which they are locked.
+    locks: Vec<(Oid, LockMode)>,
     statement: Statement,
     text: Arc<str>,
     given: Vec<Option<Type>>,
@@ -111,6 +114,7 @@ fn prepare_shared(
         | Statement::AlterTable(_)
         | Statement::Drop { .. }
         | Statement::Truncate { .. }
+        | Statement::LockTable { .. }
         | Statement::Vacuum { .. }
         | Statement::Analyze { .. } => (Kind::Ddl, Vec::new(), None),
         Statement::Empty => (Kind::Empty, Vec::new(), None),
@@ -126,6 +130,7 @@ fn prepare_shared(
         params,
         fields,
         catalog_version: cx.catalog.version,
+        locks: table_locks(&kind),
         kind,
         statement: statement.clone(),
         text,
@@ -197,49 +202,70 @@ pub(super) fn bind_context<'a>(cx: &'a StatementContext, catalog: &'a Catalog) -
     }
 }
 
-impl Prepared {
-    /// The plan whose tables are to be locked before it runs.
-    fn plan(&self) -> Option<&Arc<Plan>> {
-        match &self.kind {
-            Kind::Query(plan) => Some(plan),
-            Kind::Insert(insert) => Some(&insert.plan),
-            Kind::Change(change) => Some(&change.plan),
-            Kind::Explain { inner, .. } => inner.plan(),
-            Kind::Copy | Kind::Ddl | Kind::Empty => None,
+/// The tables of a plan with PostgreSQL's modes: of those a statement reads, of those whose rows
+/// it locks, of the one it changes.
+fn table_locks(kind: &Kind) -> Vec<(Oid, LockMode)> {
+    let (plan, changed) = match kind {
+        Kind::Query(plan) => (plan, None),
+        Kind::Insert(insert) => (&insert.plan, Some(insert.table.oid)),
+        Kind::Change(change) => (&change.plan, Some(change.table.oid)),
+        Kind::Explain { inner, .. } => return inner.locks.clone(),
+        Kind::Copy | Kind::Ddl | Kind::Empty => return Vec::new(),
+    };
+    let mut locks: Vec<_> = plan
+        .tables
+        .iter()
+        .map(|table| (table.oid, LockMode::AccessShare))
+        .collect();
+    let targets = plan.locks.iter().flat_map(|lock| &lock.targets);
+    let stronger = targets
+        .map(|target| (target.table.oid, LockMode::RowShare))
+        .chain(changed.map(|table| (table, LockMode::RowExclusive)));
+    for (table, mode) in stronger {
+        match locks.iter_mut().find(|(known, _)| *known == table) {
+            Some((_, known)) => *known = mode,
+            None => locks.push((table, mode)),
         }
+    }
+    locks
+}
+
+impl Prepared {
+    /// It holds only for the catalog it was made for.
+    fn is_planned(&self) -> bool {
+        !matches!(self.kind, Kind::Copy | Kind::Ddl | Kind::Empty)
     }
 
     fn again(&self, txn: &Txn, cx: &StatementContext) -> Result<Prepared> {
         let catalog = txn.catalog();
-        let again = prepare_shared(
+        prepare_shared(
             &self.statement,
             Arc::clone(&self.text),
             &self.given,
             &bind_context(cx, &catalog),
-        )?;
+        )
+    }
+
+    fn has_shape_of(&self, other: &Prepared) -> bool {
         let shape = |fields: &Option<Vec<Field>>| -> Option<Vec<(Type, i32)>> {
             fields
                 .as_ref()
                 .map(|fields| fields.iter().map(|f| (f.ty, f.typmod)).collect())
         };
-        if shape(&again.fields) != shape(&self.fields) {
-            return Err(Error::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                "cached plan must not change result type",
-            ));
-        }
-        Ok(again)
+        shape(&self.fields) == shape(&other.fields)
     }
 }
 
-/// Runs a statement in a transaction. It takes its locks and its snapshot itself.
+/// Runs a statement in a transaction. It takes its locks and its snapshot itself. `is_told`: the
+/// columns of its result are known to the client and cannot change any more.
 pub async fn execute(
     prepared: &Arc<Prepared>,
     params: Arc<[Datum]>,
+    is_told: bool,
     txn: &mut Txn,
     cx: &StatementContext,
 ) -> Result<Outcome> {
-    let result = execute_locked(prepared, params, txn, cx).await;
+    let result = execute_locked(prepared, params, is_told, txn, cx).await;
     if result.is_err() {
         // The error may tell of rows that are not durable yet (S2).
         txn.wait_shown().await?;
@@ -250,10 +276,11 @@ pub async fn execute(
 async fn execute_locked(
     prepared: &Arc<Prepared>,
     params: Arc<[Datum]>,
+    is_told: bool,
     txn: &mut Txn,
     cx: &StatementContext,
 ) -> Result<Outcome> {
-    let (prepared, catalog) = lock_tables(prepared, txn, cx).await?;
+    let (prepared, catalog) = lock_tables(prepared, is_told, txn, cx).await?;
     match &prepared.kind {
         Kind::Query(plan) => {
             let run = start(plan, &params, &catalog, txn, cx).await?;
@@ -292,21 +319,27 @@ async fn execute_locked(
 /// Locks the tables of a plan and makes sure that it fits the catalog (S1).
 async fn lock_tables(
     prepared: &Arc<Prepared>,
+    is_told: bool,
     txn: &mut Txn,
     cx: &StatementContext,
 ) -> Result<(Arc<Prepared>, Arc<Catalog>)> {
     let mut prepared = Arc::clone(prepared);
     loop {
-        if let Some(plan) = prepared.plan() {
-            for table in &plan.tables {
-                lock_table(txn, table.oid, TableLock::Shared, &cx.cancel).await?;
-            }
+        for (table, mode) in &prepared.locks {
+            lock_table(txn, *table, *mode, LockWait::Wait, &cx.cancel).await?;
         }
         let catalog = txn.catalog();
-        if catalog.version == prepared.catalog_version || prepared.plan().is_none() {
+        if catalog.version == prepared.catalog_version || !prepared.is_planned() {
             return Ok((prepared, catalog));
         }
-        prepared = Arc::new(prepared.again(txn, cx)?);
+        let again = prepared.again(txn, cx)?;
+        if is_told && !again.has_shape_of(&prepared) {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "cached plan must not change result type",
+            ));
+        }
+        prepared = Arc::new(again);
     }
 }
 
@@ -389,7 +422,7 @@ pub(super) async fn prepare_inner(
     let statement = Statement::Query(Box::new(query.clone()));
     let catalog = txn.catalog();
     let prepared = prepare(&statement, "", &[], &bind_context(cx, &catalog))?;
-    lock_tables(&Arc::new(prepared), txn, cx).await
+    lock_tables(&Arc::new(prepared), false, txn, cx).await
 }
 
 /// Starts the query of such a statement.

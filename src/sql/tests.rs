@@ -39,6 +39,7 @@ impl Session {
             settings: Vec::new(),
             changes: crate::sql::context::SettingChanges::none(),
             server: Some(database.clone()),
+            backend: None,
         };
         Session {
             database,
@@ -84,7 +85,7 @@ impl Session {
             format: &self.cx.format,
         };
         let prepared = Arc::new(prepare(&parsed[0].statement, text, &[], &cx)?);
-        let outcome = execute(&prepared, Arc::from(params), txn, &self.cx).await?;
+        let outcome = execute(&prepared, Arc::from(params), true, txn, &self.cx).await?;
         match outcome {
             Outcome::Rows(mut rows) => {
                 let types: Vec<_> = rows.fields().iter().map(|f| f.ty).collect();
@@ -363,13 +364,14 @@ async fn a_plan_is_made_again_when_the_catalog_has_changed() {
         .await;
     let params: Arc<[Datum]> = Arc::from([Datum::Int4(2)]);
     let mut txn = session.database.begin();
-    let Ok(Outcome::Rows(mut rows)) = execute(&one, params.clone(), &mut txn, &session.cx).await
+    let Ok(Outcome::Rows(mut rows)) =
+        execute(&one, params.clone(), true, &mut txn, &session.cx).await
     else {
         panic!("rows")
     };
     assert!(matches!(rows.next().unwrap(), Some([Datum::Int4(20)])));
     assert!(rows.next().unwrap().is_none());
-    let error = execute(&all, params, &mut txn, &session.cx)
+    let error = execute(&all, params, true, &mut txn, &session.cx)
         .await
         .err()
         .unwrap();
@@ -405,7 +407,7 @@ async fn how_fast_points_and_copies_are() {
     };
     let prepared = Arc::new(prepare(&parsed[0].statement, "", &[], &cx).unwrap());
     let none: Arc<[Datum]> = Arc::from([]);
-    let Ok(Outcome::CopyIn(mut copy)) = execute(&prepared, none, &mut txn, &session.cx).await
+    let Ok(Outcome::CopyIn(mut copy)) = execute(&prepared, none, true, &mut txn, &session.cx).await
     else {
         panic!("COPY")
     };
@@ -431,7 +433,8 @@ async fn how_fast_points_and_copies_are() {
     for aid in 1..=COUNT {
         let mut txn = session.database.begin();
         let params: Arc<[Datum]> = Arc::from([Datum::Int4(aid)]);
-        let Ok(Outcome::Rows(mut rows)) = execute(&prepared, params, &mut txn, &session.cx).await
+        let Ok(Outcome::Rows(mut rows)) =
+            execute(&prepared, params, true, &mut txn, &session.cx).await
         else {
             panic!("rows")
         };

@@ -268,8 +268,8 @@ async fn lock_row_id(
         .base
         .lock(target, lock.mode, lock.wait, lock.cancel)
         .await;
-    locked.map_err(|e| match e.sqlstate() {
-        SqlState::LOCK_NOT_AVAILABLE => Error::new(
+    locked.map_err(|e| match lock.wait {
+        LockWait::Nowait if e.sqlstate() == SqlState::LOCK_NOT_AVAILABLE => Error::new(
             SqlState::LOCK_NOT_AVAILABLE,
             format!(
                 "could not obtain lock on row in relation \"{}\"",
@@ -454,7 +454,7 @@ async fn lock_key(
     if txn.owns(table) {
         return Ok(());
     }
-    txn.lock(LockTarget::key(index, key), LockMode::Update, cancel)
+    txn.lock(LockTarget::key(index, key), LockMode::ROW_UPDATE, cancel)
         .await
 }
 
@@ -568,30 +568,32 @@ fn next_row(txn: &mut Txn, table: &TableDef) -> Result<RowId> {
     Ok(RowId(next.fetch_add(1, Ordering::Relaxed)))
 }
 
-/// What a statement does with a table as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TableLock {
-    /// Any statement that reads or changes rows.
-    Shared,
-    /// DDL: nobody else uses the table.
-    Exclusive,
-}
-
-/// Locks a table until the end of the transaction. With the exclusive lock comes a new snapshot:
-/// the last holder's changes may be installed and not yet durable, and DDL must see all rows.
+/// Locks a table until the end of the transaction.
+///
+/// With a lock that excludes writers comes a new snapshot: their changes may be installed and not
+/// yet durable, and whoever keeps them out must see all rows.
+///
+/// # Errors
+/// 55P03 if the table is not free and `wait` says not to wait.
 pub async fn lock_table(
     txn: &mut Txn,
     table: Oid,
-    lock: TableLock,
+    mode: LockMode,
+    wait: LockWait,
     cancel: &CancelFlag,
 ) -> Result<()> {
     let target = LockTarget::Table(table);
-    match lock {
-        TableLock::Shared => txn.lock(target, LockMode::KeyShare, cancel).await,
-        TableLock::Exclusive => {
-            txn.lock(target, LockMode::Update, cancel).await?;
-            txn.base.depend_on_installed();
-            txn.base.take_snapshot().await
-        }
+    txn.base.lock(target, mode, wait, cancel).await?;
+    if mode.excludes_writers() {
+        txn.base.depend_on_installed();
+        txn.base.take_snapshot().await?;
     }
+    Ok(())
+}
+
+/// Takes the right to change a table's definition beside others that read the table. Who locks
+/// the table in a mode that readers do not share needs none.
+pub async fn lock_definition(txn: &mut Txn, table: Oid, cancel: &CancelFlag) -> Result<()> {
+    let target = LockTarget::Definition(table);
+    txn.lock(target, LockMode::AccessExclusive, cancel).await
 }

@@ -7,10 +7,8 @@ use crate::base::{CancelFlag, Error, Oid, Result, SqlState};
 use crate::table::access::{describe_key, scan};
 use crate::table::def::IndexColumn;
 use crate::table::key::{IndexKey, is_indexable};
-use crate::table::{
-    CheckDef, ColumnDef, IndexDef, Layout, TableDef, TableLock, TableState, Txn, lock_table,
-};
-use crate::txn::{Key, LockMode, LockTarget, Transaction};
+use crate::table::{CheckDef, ColumnDef, IndexDef, Layout, TableDef, TableState, Txn, lock_table};
+use crate::txn::{Key, LockMode, LockTarget, LockWait, Transaction};
 use crate::types::Datum;
 
 /// A table to be made.
@@ -67,15 +65,16 @@ pub async fn create_table(
         options: new.options,
         state: Arc::new(TableState::default()),
     });
-    lock_table(txn, table.oid, TableLock::Exclusive, cancel).await?;
+    let mode = LockMode::AccessExclusive;
+    lock_table(txn, table.oid, mode, LockWait::Wait, cancel).await?;
     txn.set_table(table.oid, Some(table.clone()))?;
     Ok(table)
 }
 
 /// Waits for whoever is making a relation of that name, then checks that there is none.
 async fn claim_name(txn: &mut Txn, schema: &str, name: &str, cancel: &CancelFlag) -> Result<()> {
-    txn.lock(LockTarget::name(schema, name), LockMode::Update, cancel)
-        .await?;
+    let target = LockTarget::name(schema, name);
+    txn.lock(target, LockMode::AccessExclusive, cancel).await?;
     let catalog = txn.catalog();
     if catalog.table(schema, name).is_some() || catalog.index(schema, name).is_some() {
         let message = format!("relation \"{name}\" already exists");

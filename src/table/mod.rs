@@ -6,7 +6,8 @@
 //!
 //! - Reading: [`scan`], [`index_scan`], [`get_unique`], at the statement's snapshot.
 //! - Changing: [`lock_row`] or [`lock_unique`], then [`update`] or [`delete`]; [`insert`].
-//! - DDL: [`ddl`], under the table's exclusive lock ([`lock_table`]).
+//! - DDL: [`ddl`], under a lock of the table ([`lock_table`]) that excludes writers, and those who
+//!   read what changes.
 //!
 //! # Invariants
 //! - **D1** Every row has exactly one entry in each index of its table, and every entry a row.
@@ -28,8 +29,8 @@ mod txn;
 mod verify;
 
 pub use access::{
-    IndexScan, Locked, LockedRow, RowLock, TableLock, TableReader, TableScan, delete, failing_row,
-    get_unique, index_scan, insert, lock_row, lock_table, lock_unique, reader, scan, update,
+    IndexScan, Locked, LockedRow, RowLock, TableReader, TableScan, delete, failing_row, get_unique,
+    index_scan, insert, lock_definition, lock_row, lock_table, lock_unique, reader, scan, update,
 };
 pub use def::{
     Catalog, CheckDef, ColumnDef, ForeignKeyDef, IndexColumn, IndexDef, TableDef, TableState,

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use crate::base::sync::{AtomicU32, Mutex, Ordering, RwLock};
 use crate::base::{CancelFlag, Error, Lsn, Oid, Result, SqlState, TreeId, blocking};
 use crate::table::{Catalog, TableDef, codec};
-use crate::txn::{Key, LockMode, LockTarget, LockWait, Transaction, Transactions};
+use crate::txn::{
+    Key, LockMode, LockTarget, LockWait, Owner, SessionLocks, Transaction, Transactions,
+};
 
 /// PostgreSQL's first OID for user objects.
 const FIRST_OID: u32 = 16384;
@@ -47,12 +49,29 @@ impl Tables {
     }
 
     pub fn begin(self: &Arc<Self>) -> Txn {
+        self.begin_with(self.transactions.begin())
+    }
+
+    /// A transaction of a session.
+    pub fn begin_in(self: &Arc<Self>, session: &SessionLocks) -> Txn {
+        self.begin_with(session.begin())
+    }
+
+    fn begin_with(self: &Arc<Self>, base: Transaction) -> Txn {
         Txn {
             tables: self.clone(),
-            base: self.transactions.begin(),
+            base,
             changes: Vec::new(),
             own: None,
+            savepoints: Vec::new(),
         }
+    }
+
+    /// What a session of the database, by its process number, locks beside its transactions;
+    /// `cancel` stops it.
+    pub fn session_locks(&self, database: Oid, pid: i32, cancel: Arc<CancelFlag>) -> SessionLocks {
+        let owner = Owner::session(pid);
+        SessionLocks::new(self.transactions.clone(), database, owner, cancel)
     }
 
     /// The newest durable catalog.
@@ -77,6 +96,8 @@ pub struct Txn {
     changes: Vec<Change>,
     /// The catalog with `changes`, made when first asked for.
     own: Option<Arc<Catalog>>,
+    /// `changes` and `own` as they were at each open savepoint.
+    savepoints: Vec<(usize, Option<Arc<Catalog>>)>,
 }
 
 impl Txn {
@@ -145,12 +166,14 @@ impl Txn {
 
     /// Commits without waiting: what it wrote is being written to the log when this returns, and a
     /// crash before its sync takes it back. Nobody sees it sooner than that; who wrote it must
-    /// begin what follows with [`Self::depend_on`] the lsn given. A change of the catalog waits.
+    /// begin what follows with [`Self::depend_on`] the lsn given. A change of the catalog waits, and
+    /// so does who keeps others from writing a table.
     ///
     /// # Errors
     /// As [`Self::commit`].
     pub async fn commit_soon(mut self) -> Result<Lsn> {
-        if self.base.is_read_only() || !self.changes.is_empty() {
+        let waits = !self.changes.is_empty() || self.base.holds_table_strongly();
+        if self.base.is_read_only() || waits {
             self.commit().await?;
             return Ok(Lsn::ZERO);
         }
@@ -168,6 +191,28 @@ impl Txn {
 
     pub fn rollback(self) {
         drop(self);
+    }
+
+    /// Opens a savepoint within those that are open; its number is how many those are.
+    pub fn savepoint(&mut self) {
+        self.base.savepoint();
+        self.savepoints.push((self.changes.len(), self.own.clone()));
+    }
+
+    /// Forgets a savepoint and those within it.
+    pub fn release_savepoint(&mut self, number: usize) {
+        self.base.release_savepoint(number);
+        self.savepoints.truncate(number);
+    }
+
+    /// Undoes all that was done since a savepoint, which stays open.
+    pub fn roll_back_to_savepoint(&mut self, number: usize) {
+        self.base.roll_back_to_savepoint(number);
+        self.savepoints.truncate(number + 1);
+        if let Some((changes, own)) = self.savepoints.last() {
+            self.changes.truncate(*changes);
+            self.own = own.clone();
+        }
     }
 
     pub(super) fn next_oid(&self) -> Oid {

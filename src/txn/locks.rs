@@ -1,7 +1,8 @@
-//! The lock manager: locks on tables, rows and keys, held until the end of a transaction.
+//! The lock manager: locks on tables, rows, keys and numbers, held by sessions until the end of
+//! a transaction, or of the session.
 //!
 //! A lock that conflicts waits in a fair queue; before it waits, the wait-for graph is searched,
-//! so a deadlock is found at once and by the transaction that closes the cycle.
+//! so a deadlock is found at once and by the session that closes the cycle (see `deadlock`).
 //!
 //! ```text
 //!            conflict-free and no one ahead
@@ -13,15 +14,18 @@
 
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry as MapEntry;
+use std::future::pending;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
-use crate::base::sync::{AtomicBool, Mutex, Ordering};
-use crate::base::{Error, Oid, Result, RowId, SqlState, TreeId, TxnId};
+use crate::base::sync::{AtomicBool, AtomicU32, Mutex, Ordering};
+use crate::base::{CancelFlag, Error, Oid, Result, RowId, SqlState, TreeId, TxnId};
+use crate::txn::lock_mode::{LockMode, Modes};
 
 /// What can be locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +37,11 @@ pub enum LockTarget {
     Key(TreeId, u64),
     /// A name that DDL is about to make, by its hash.
     Name(u64),
+    /// A table's definition: CREATE INDEX changes it beside others that read the table.
+    Definition(Oid),
+    /// A number that means something to the clients.
+    Advisory(i64),
+    AdvisoryPair(i32, i32),
 }
 
 impl LockTarget {
@@ -43,28 +52,12 @@ impl LockTarget {
     pub fn name(schema: &str, name: &str) -> LockTarget {
         LockTarget::Name(FxBuildHasher.hash_one((schema, name)))
     }
-}
 
-/// PostgreSQL's four strengths of row locks, which serve tables and keys too: `KeyShare` for a
-/// statement that uses a table, `Update` for DDL and for a key to be inserted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LockMode {
-    KeyShare,
-    Share,
-    NoKeyUpdate,
-    Update,
-}
-
-impl LockMode {
-    /// PostgreSQL's documentation, table 13.3.
-    fn conflicts(self, other: LockMode) -> bool {
-        use LockMode::{KeyShare, NoKeyUpdate, Share, Update};
-        match self {
-            KeyShare => other == Update,
-            Share => matches!(other, NoKeyUpdate | Update),
-            NoKeyUpdate => other != KeyShare,
-            Update => true,
-        }
+    /// Each of its modes is remembered: others can look at them. Of the rest, a stronger mode
+    /// covers the weaker ones.
+    pub(super) fn has_modes(self) -> bool {
+        use LockTarget::{Advisory, AdvisoryPair, Table};
+        matches!(self, Table(_) | Advisory(_) | AdvisoryPair(..))
     }
 }
 
@@ -76,24 +69,76 @@ pub enum LockWait {
     SkipLocked,
 }
 
+/// Who holds locks and waits for them: a session, or a transaction that belongs to none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner(u64);
+
+impl Owner {
+    const NO_SESSION: u64 = 1 << 63;
+
+    /// The session with that process number.
+    pub fn session(pid: i32) -> Owner {
+        Owner(pid.unsigned_abs().into())
+    }
+
+    pub(super) fn transaction(txn: TxnId) -> Owner {
+        Owner(txn.0 | Owner::NO_SESSION)
+    }
+
+    /// The session's process number; 0 if there is none.
+    pub fn pid(self) -> i32 {
+        i32::try_from(self.0).unwrap_or(0)
+    }
+}
+
+/// An owner, and the transaction it is in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Who {
+    pub owner: Owner,
+    pub txn: TxnId,
+}
+
+/// How long a lock is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Transaction,
+    Session,
+}
+
 const SHARDS: usize = 64;
 
 /// All locks of a database.
 pub(super) struct Locks {
-    shards: Box<[Mutex<FxHashMap<LockTarget, Entry>>]>,
-    /// What each waiting transaction waits for. Taken before a shard, never after.
-    waits: Mutex<FxHashMap<TxnId, (LockTarget, LockMode)>>,
+    /// The OID of the database, for messages.
+    pub(super) database: AtomicU32,
+    pub(super) shards: Box<[Mutex<FxHashMap<LockTarget, Entry>>]>,
+    /// What each waiting owner waits for. Taken before a shard, never after.
+    pub(super) waits: Mutex<FxHashMap<Owner, Wait>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wait {
+    pub target: LockTarget,
+    pub mode: LockMode,
 }
 
 #[derive(Default)]
-struct Entry {
-    holders: SmallVec<[(TxnId, LockMode); 1]>,
-    queue: VecDeque<Arc<Waiter>>,
+pub(super) struct Entry {
+    pub holders: SmallVec<[Holder; 1]>,
+    pub queue: VecDeque<Arc<Waiter>>,
 }
 
-struct Waiter {
-    txn: TxnId,
-    mode: LockMode,
+pub(super) struct Holder {
+    pub who: Who,
+    /// By [`Level`].
+    held: [Modes; 2],
+}
+
+pub(super) struct Waiter {
+    pub who: Who,
+    pub mode: LockMode,
+    level: Level,
+    pub since: SystemTime,
     granted: AtomicBool,
     wake: Notify,
 }
@@ -101,9 +146,8 @@ struct Waiter {
 /// How a request that need not wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TryLock {
-    /// The transaction did not hold the target before: it must release it.
+    /// It was not held before in this mode and at this level: it must be released.
     Granted,
-    /// The transaction held it already, perhaps in a weaker mode.
     Held,
     Conflict,
 }
@@ -111,6 +155,7 @@ pub(super) enum TryLock {
 impl Default for Locks {
     fn default() -> Locks {
         Locks {
+            database: AtomicU32::new(0),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             waits: Mutex::default(),
         }
@@ -118,41 +163,70 @@ impl Default for Locks {
 }
 
 impl Locks {
-    fn shard(&self, target: LockTarget) -> &Mutex<FxHashMap<LockTarget, Entry>> {
+    pub(super) fn shard(&self, target: LockTarget) -> &Mutex<FxHashMap<LockTarget, Entry>> {
         let hash = FxBuildHasher.hash_one(target);
         // The high bits: the map inside the shard uses the others.
         &self.shards[(hash >> 58) as usize % SHARDS]
     }
 
     /// Takes the lock if nobody is in the way.
-    pub(super) fn try_lock(&self, txn: TxnId, target: LockTarget, mode: LockMode) -> TryLock {
+    pub(super) fn try_lock(
+        &self,
+        who: Who,
+        target: LockTarget,
+        mode: LockMode,
+        level: Level,
+    ) -> TryLock {
         let mut shard = self.shard(target).lock();
         let entry = shard.entry(target).or_default();
-        let outcome = entry.try_lock(txn, mode);
+        let outcome = entry.try_lock(who, mode, level, target);
         if entry.is_unused() {
             shard.remove(&target);
         }
         outcome
     }
 
-    /// Takes the lock, waiting in the queue while others are in the way. `true`: newly held.
-    /// Dropping the future leaves the queue.
+    /// Takes a lock that [`Self::try_lock`] did not get, when it comes free.
     ///
     /// # Errors
-    /// 40P01 when waiting would close a cycle.
-    pub(super) async fn lock(
+    /// 40P01 on a deadlock, 55P03 after `lock_timeout`, and what [`CancelFlag::check`] says.
+    pub(super) async fn wait(
         &self,
-        txn: TxnId,
+        who: Who,
         target: LockTarget,
         mode: LockMode,
-    ) -> Result<bool> {
-        let (waiter, newly) = {
+        level: Level,
+        cancel: &CancelFlag,
+    ) -> Result<()> {
+        let too_long = async {
+            match cancel.lock_timeout() {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            granted = self.lock(who, target, mode, level) => granted,
+            () = cancel.cancelled() => {
+                cancel.check()?;
+                Err(Error::new(SqlState::INTERNAL_ERROR, "cancelled without a reason"))
+            }
+            () = too_long => Err(Error::new(
+                SqlState::LOCK_NOT_AVAILABLE,
+                "canceling statement due to lock timeout",
+            )),
+        }
+    }
+
+    /// Takes the lock, waiting in the queue while others are in the way. Dropping the future
+    /// leaves the queue.
+    async fn lock(&self, who: Who, target: LockTarget, mode: LockMode, level: Level) -> Result<()> {
+        let waiter = {
             let mut shard = self.shard(target).lock();
             let entry = shard.entry(target).or_default();
-            match entry.try_lock(txn, mode) {
-                TryLock::Granted => return Ok(true),
-                TryLock::Held => return Ok(false),
-                TryLock::Conflict => entry.enqueue(txn, mode),
+            match entry.try_lock(who, mode, level, target) {
+                TryLock::Granted | TryLock::Held => return Ok(()),
+                TryLock::Conflict => entry.enqueue(who, mode, level),
             }
         };
         let mut queued = Queued {
@@ -161,93 +235,44 @@ impl Locks {
             waiter,
             done: false,
         };
-        self.refuse_cycle(txn, target, mode)?;
+        self.refuse_cycle(who, Wait { target, mode })?;
         // Acquire: pairs with the Release in `grant`.
         while !queued.waiter.granted.load(Ordering::Acquire) {
             queued.waiter.wake.notified().await;
         }
         queued.done = true;
-        Ok(newly)
+        Ok(())
     }
 
-    /// Gives up the lock and grants it to those who can have it now.
-    pub(super) fn release(&self, txn: TxnId, target: LockTarget) {
+    /// Gives up one mode of a lock.
+    pub(super) fn release(&self, owner: Owner, target: LockTarget, mode: LockMode, level: Level) {
+        self.release_by(target, |entry| entry.unhold(owner, mode, level));
+    }
+
+    /// Gives up all modes of a lock that are held at a level.
+    pub(super) fn release_all(&self, owner: Owner, target: LockTarget, level: Level) {
+        self.release_by(target, |entry| {
+            entry.change(owner, |held| held[level as usize] = Modes::default());
+        });
+    }
+
+    /// Changes who holds a lock, and grants it to those who can have it now.
+    fn release_by(&self, target: LockTarget, change: impl FnOnce(&mut Entry)) {
         let mut shard = self.shard(target).lock();
         if let MapEntry::Occupied(mut slot) = shard.entry(target) {
             let entry = slot.get_mut();
-            entry.holders.retain(|h| h.0 != txn);
+            change(entry);
             entry.grant();
             if entry.is_unused() {
                 slot.remove();
             }
         }
     }
+}
 
-    /// Enters the wait into the graph, unless that closes a cycle.
-    ///
-    /// Edges only ever come into being here, under one mutex, so the last of the transactions of a
-    /// cycle to enter finds it.
-    fn refuse_cycle(&self, txn: TxnId, target: LockTarget, mode: LockMode) -> Result<()> {
-        let mut waits = self.waits.lock();
-        waits.insert(txn, (target, mode));
-        let mut path = vec![txn];
-        let mut seen = FxHashSet::default();
-        if !self.reaches(txn, txn, &waits, &mut seen, &mut path) {
-            return Ok(());
-        }
-        waits.remove(&txn);
-        let detail: Vec<String> = path
-            .iter()
-            .zip(path.iter().skip(1).chain([&txn]))
-            .map(|(a, b)| format!("Transaction {} waits for transaction {}.", a.0, b.0))
-            .collect();
-        Err(Error::new(SqlState::DEADLOCK_DETECTED, "deadlock detected")
-            .with_detail(detail.join("\n"))
-            .with_hint("See server log for query details."))
-    }
-
-    /// Whether `goal` is among those that `from` waits for, directly or through others.
-    fn reaches(
-        &self,
-        from: TxnId,
-        goal: TxnId,
-        waits: &FxHashMap<TxnId, (LockTarget, LockMode)>,
-        seen: &mut FxHashSet<TxnId>,
-        path: &mut Vec<TxnId>,
-    ) -> bool {
-        let Some(&(target, mode)) = waits.get(&from) else {
-            return false;
-        };
-        for blocker in self.blockers(from, target, mode) {
-            if blocker == goal {
-                return true;
-            }
-            if seen.insert(blocker) {
-                path.push(blocker);
-                if self.reaches(blocker, goal, waits, seen, path) {
-                    return true;
-                }
-                path.pop();
-            }
-        }
-        false
-    }
-
-    fn blockers(&self, txn: TxnId, target: LockTarget, mode: LockMode) -> Vec<TxnId> {
-        let shard = self.shard(target).lock();
-        let Some(entry) = shard.get(&target) else {
-            return Vec::new();
-        };
-        // Granted already, if not in the queue: its owner has yet to wake up.
-        let Some(place) = entry.queue.iter().position(|w| w.txn == txn) else {
-            return Vec::new();
-        };
-        let holders = entry.holders.iter().copied();
-        let ahead = entry.queue.iter().take(place).map(|w| (w.txn, w.mode));
-        let in_the_way = holders
-            .chain(ahead)
-            .filter(|h| h.0 != txn && mode.conflicts(h.1));
-        in_the_way.map(|h| h.0).collect()
+impl Holder {
+    pub(super) fn modes(&self) -> Modes {
+        self.held[0].union(self.held[1])
     }
 }
 
@@ -256,65 +281,88 @@ impl Entry {
         self.holders.is_empty() && self.queue.is_empty()
     }
 
-    fn free_of_holders(&self, txn: TxnId, mode: LockMode) -> bool {
-        !self
-            .holders
-            .iter()
-            .any(|h| h.0 != txn && mode.conflicts(h.1))
+    /// The holders that exclude a request.
+    pub(super) fn opponents(&self, owner: Owner, mode: LockMode) -> impl Iterator<Item = Who> {
+        let conflicts = mode.conflicts();
+        let holders = self.holders.iter();
+        let in_the_way = holders.filter(move |h| h.who.owner != owner);
+        in_the_way
+            .filter(move |h| conflicts.intersects(h.modes()))
+            .map(|h| h.who)
     }
 
-    fn try_lock(&mut self, txn: TxnId, mode: LockMode) -> TryLock {
-        let own = self.holders.iter().position(|h| h.0 == txn);
-        if own.is_some_and(|i| self.holders[i].1 >= mode) {
+    fn try_lock(&mut self, who: Who, mode: LockMode, level: Level, target: LockTarget) -> TryLock {
+        let covers = |modes: Modes| match target.has_modes() {
+            true => modes.contains(mode),
+            false => modes.reaches(mode),
+        };
+        let own = self.holders.iter().find(|h| h.who.owner == who.owner);
+        if own.is_some_and(|h| covers(h.held[level as usize])) {
             return TryLock::Held;
         }
         // A holder that wants more goes before the queue: those in it may wait for itself.
-        let ahead = own.is_none() && self.queue.iter().any(|w| mode.conflicts(w.mode));
-        if ahead || !self.free_of_holders(txn, mode) {
+        let ahead = own.is_none() && self.queue.iter().any(|w| mode.conflicts_with(w.mode));
+        let has_it = own.is_some_and(|h| covers(h.modes()));
+        if !has_it && (ahead || self.opponents(who.owner, mode).next().is_some()) {
             return TryLock::Conflict;
         }
-        self.hold(txn, mode)
+        self.hold(who, mode, level);
+        TryLock::Granted
     }
 
-    fn hold(&mut self, txn: TxnId, mode: LockMode) -> TryLock {
-        match self.holders.iter_mut().find(|h| h.0 == txn) {
-            Some(own) => {
-                own.1 = own.1.max(mode);
-                TryLock::Held
-            }
-            None => {
-                self.holders.push((txn, mode));
-                TryLock::Granted
+    fn hold(&mut self, who: Who, mode: LockMode, level: Level) {
+        let own = self
+            .holders
+            .iter()
+            .position(|h| h.who.owner == who.owner)
+            .unwrap_or_else(|| {
+                let held = [Modes::default(); 2];
+                self.holders.push(Holder { who, held });
+                self.holders.len() - 1
+            });
+        self.holders[own].held[level as usize].insert(mode);
+    }
+
+    fn unhold(&mut self, owner: Owner, mode: LockMode, level: Level) {
+        self.change(owner, |held| held[level as usize].remove(mode));
+    }
+
+    fn change(&mut self, owner: Owner, change: impl FnOnce(&mut [Modes; 2])) {
+        if let Some(own) = self.holders.iter().position(|h| h.who.owner == owner) {
+            change(&mut self.holders[own].held);
+            if self.holders[own].modes().is_empty() {
+                self.holders.remove(own);
             }
         }
     }
 
-    /// The place in the queue, and whether the transaction does not hold the target yet.
-    fn enqueue(&mut self, txn: TxnId, mode: LockMode) -> (Arc<Waiter>, bool) {
+    fn enqueue(&mut self, who: Who, mode: LockMode, level: Level) -> Arc<Waiter> {
         let waiter = Arc::new(Waiter {
-            txn,
+            who,
             mode,
+            level,
+            since: SystemTime::now(),
             granted: AtomicBool::new(false),
             wake: Notify::new(),
         });
-        let newly = !self.holders.iter().any(|h| h.0 == txn);
-        match newly {
-            true => self.queue.push_back(waiter.clone()),
-            false => self.queue.push_front(waiter.clone()),
+        match self.holders.iter().any(|h| h.who.owner == who.owner) {
+            false => self.queue.push_back(waiter.clone()),
+            true => self.queue.push_front(waiter.clone()),
         }
-        (waiter, newly)
+        waiter
     }
 
     /// Grants from the head of the queue for as long as nothing conflicts.
     fn grant(&mut self) {
         while let Some(waiter) = self.queue.front() {
-            if !self.free_of_holders(waiter.txn, waiter.mode) {
+            let (who, mode, level) = (waiter.who, waiter.mode, waiter.level);
+            if self.opponents(who.owner, mode).next().is_some() {
                 return;
             }
             let Some(waiter) = self.queue.pop_front() else {
                 return;
             };
-            self.hold(waiter.txn, waiter.mode);
+            self.hold(who, mode, level);
             // Release: pairs with the Acquire in `lock`.
             waiter.granted.store(true, Ordering::Release);
             waiter.wake.notify_one();
@@ -334,25 +382,17 @@ struct Queued<'a> {
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        self.locks.waits.lock().remove(&self.waiter.txn);
+        let owner = self.waiter.who.owner;
+        self.locks.waits.lock().remove(&owner);
         if self.done {
             return;
         }
-        let mut shard = self.locks.shard(self.target).lock();
-        let Some(entry) = shard.get_mut(&self.target) else {
-            return;
-        };
-        let queued = entry
-            .queue
-            .iter()
-            .position(|w| Arc::ptr_eq(w, &self.waiter));
-        match queued {
-            Some(place) => drop(entry.queue.remove(place)),
-            None => entry.holders.retain(|h| h.0 != self.waiter.txn),
-        }
-        entry.grant();
-        if entry.is_unused() {
-            shard.remove(&self.target);
-        }
+        self.locks.release_by(self.target, |entry| {
+            let mut queue = entry.queue.iter();
+            match queue.position(|w| Arc::ptr_eq(w, &self.waiter)) {
+                Some(place) => drop(entry.queue.remove(place)),
+                None => entry.unhold(owner, self.waiter.mode, self.waiter.level),
+            }
+        });
     }
 }

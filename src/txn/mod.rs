@@ -14,7 +14,8 @@
 //! 7. the caller waits for durability and only then acknowledges.
 //!
 //! # Invariants
-//! - **T1** Uncommitted data is in write sets and nowhere else: rolling back is dropping one. What
+//! - **T1** Uncommitted data is in write sets and nowhere else: rolling back is dropping one, or
+//!   taking back what it was given since a savepoint (`savepoints`). What
 //!   a write set does not hold in memory is in stored pages that nothing committed names (`runs.rs`).
 //! - **T2** Nothing that depends on data not yet durable is shown: `depends_on` is the highest lsn
 //!   seen beyond the snapshot, and [`Transaction::wait_shown`] waits for it.
@@ -24,9 +25,14 @@
 //! - **T5** The newest state is read only under the tree's latch, so that half an installation is
 //!   never seen.
 
+mod deadlock;
+mod lock_list;
+mod lock_mode;
 mod locks;
 mod runs;
+mod savepoints;
 mod scan;
+mod session_locks;
 mod trees;
 mod write_set;
 
@@ -34,18 +40,25 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-pub use locks::{LockMode, LockTarget, LockWait};
+pub use lock_list::{ListedLock, LockSubject};
+pub use lock_mode::LockMode;
+pub use locks::{Level, LockTarget, LockWait, Owner};
 pub use scan::{Reader, Scan};
+pub use session_locks::SessionLocks;
 pub use write_set::Key;
 
+use smallvec::SmallVec;
+
 use crate::base::sync::{AtomicU64, Ordering};
-use crate::base::{CancelFlag, Error, Lsn, PageId, Result, SqlState, TreeId, TxnId, blocking};
+use crate::base::{CancelFlag, Error, Lsn, Oid, PageId, Result, SqlState, TreeId, TxnId, blocking};
 use crate::btree::{self, Value};
 use crate::pages::{Batch, Extent, Finished, Pages, Snapshot, SpaceChange};
 use crate::wal::{Blob, Log};
-use locks::{Locks, TryLock};
+use lock_mode::Modes;
+use locks::{Locks, TryLock, Who};
 use runs::{FinishedRun, Load};
 use rustc_hash::FxHashMap;
+use savepoints::Savepoints;
 use trees::Trees;
 use write_set::{TreeWrites, change_bytes};
 
@@ -113,7 +126,7 @@ pub fn create_spaces(pages: &Pages, log: &Log, spaces: Vec<NewSpace>) -> Result<
     for new in spaces {
         let mut content = TreeWrites::default();
         let entries = new.content.into_iter();
-        entries.for_each(|(key, value)| content.set(key, Some(value)));
+        entries.for_each(|(key, value)| drop(content.set(key, Some(value))));
         Trees::create(&mut batch, new.space, new.tree, &Arc::new(content))?;
     }
     let lsn = commit_alone(log, batch);
@@ -173,19 +186,28 @@ impl Transactions {
     }
 
     pub fn begin(self: &Arc<Self>) -> Transaction {
+        self.begin_for(None)
+    }
+
+    /// A transaction of a session: it shares its locks.
+    fn begin_for(self: &Arc<Self>, session: Option<Owner>) -> Transaction {
         let id = self.ids.give();
         Transaction {
             shared: self.clone(),
             id,
+            owner: session.unwrap_or(Owner::transaction(id)),
             snapshot: None,
             writes: BTreeMap::new(),
             loads: FxHashMap::default(),
+            has_closed_runs: false,
             kept_in_memory: Vec::new(),
             finished_runs: FxHashMap::default(),
             created: Vec::new(),
             dropped: Vec::new(),
             space_change: None,
             held: Vec::new(),
+            tables: SmallVec::new(),
+            savepoints: Savepoints::default(),
             depends_on: Lsn::ZERO,
         }
     }
@@ -226,10 +248,14 @@ impl Transactions {
 pub struct Transaction {
     shared: Arc<Transactions>,
     id: TxnId,
+    /// Whose locks its own are.
+    owner: Owner,
     snapshot: Option<Arc<Snapshot>>,
     writes: BTreeMap<TreeId, Arc<TreeWrites>>,
-    /// The newest run of each tree that has any.
+    /// The newest run of each tree that has any, if it may grow.
     loads: FxHashMap<TreeId, Load>,
+    /// Some runs may not: a savepoint was rolled back to.
+    has_closed_runs: bool,
     /// Large ones whose keys mingle with those of others.
     kept_in_memory: Vec<TreeId>,
     /// The only one, after [`Transaction::prepare`].
@@ -237,7 +263,11 @@ pub struct Transaction {
     created: Vec<TreeId>,
     dropped: Vec<TreeId>,
     space_change: Option<SpaceChange>,
-    held: Vec<LockTarget>,
+    /// In the order they were taken.
+    held: Vec<(LockTarget, LockMode)>,
+    /// The tables among them.
+    tables: SmallVec<[(Oid, Modes); 4]>,
+    savepoints: Savepoints,
     depends_on: Lsn,
 }
 
@@ -409,14 +439,19 @@ impl Transaction {
     }
 
     fn change(&mut self, tree: TreeId, key: Key, value: Option<Vec<u8>>) -> Result<()> {
+        let noted = self.notes(tree).then(|| key.clone());
         let writes = self.writes(tree);
-        writes.set(key, value);
-        if writes.bytes() >= writes.look_at_bytes.max(self.append_bytes()) {
+        let before = writes.set(key, value);
+        let (tree_bytes, look_at_bytes) = (writes.bytes(), writes.look_at_bytes);
+        if let Some(key) = noted {
+            self.note_change(tree, key, before);
+        }
+        if tree_bytes >= look_at_bytes.max(self.append_bytes()) {
             self.spill_if_large(tree)?;
         }
         let writes: u64 = self.writes.values().map(|writes| writes.bytes()).sum();
         let locks = self.held.len() as u64 * LOCK_BYTES;
-        match writes + locks > self.shared.bytes_max {
+        match writes + self.savepoints.bytes() + locks > self.shared.bytes_max {
             true => Err(too_large(self.shared.bytes_max)),
             false => Ok(()),
         }
@@ -470,6 +505,7 @@ impl Transaction {
 
     /// Moves what was put into a tree to a run.
     fn spill(&mut self, tree: TreeId) -> Result<()> {
+        self.note_writes(tree);
         let puts = self.writes(tree).take_puts();
         self.load(tree, puts)
     }
@@ -488,6 +524,7 @@ impl Transaction {
         let Some((first, _)) = entries.peek() else {
             return Ok(());
         };
+        self.note_writes(tree);
         let mut runs = self.writes(tree).runs().to_vec();
         let load = match self.loads.remove(&tree) {
             Some(load) if load.can_append(first) => {
@@ -528,9 +565,11 @@ impl Transaction {
         check: &mut dyn FnMut(&Transaction, &[u8]) -> Result<()>,
     ) -> Result<()> {
         let runs = self.writes(tree).runs().to_vec();
-        if runs.len() < 2 {
+        let is_one = runs.len() == 1 && self.loads.contains_key(&tree);
+        if runs.is_empty() || is_one {
             return Ok(());
         }
+        self.note_writes(tree);
         let mut load = Load::new(&self.shared);
         let mut entries = runs::merge(&self.shared.pages, &runs);
         let mut count = 0_u64;
@@ -553,7 +592,7 @@ impl Transaction {
 
     /// Whether [`Transaction::prepare`] has anything to do, which may take long.
     pub fn needs_prepare(&self) -> bool {
-        !self.loads.is_empty()
+        !self.loads.is_empty() || self.has_closed_runs
     }
 
     /// Before the commit of a large transaction: all that went to runs is made durable, one run
@@ -562,7 +601,10 @@ impl Transaction {
     /// # Errors
     /// Nothing has been changed; the transaction can only roll back.
     pub fn prepare(&mut self, cancel: &CancelFlag) -> Result<()> {
-        let trees: Vec<TreeId> = self.loads.keys().copied().collect();
+        self.savepoints = Savepoints::default();
+        self.has_closed_runs = false;
+        let with_runs = self.writes.iter().filter(|(_, w)| !w.runs().is_empty());
+        let trees: Vec<TreeId> = with_runs.map(|(tree, _)| *tree).collect();
         for tree in trees {
             self.spill(tree)?;
             self.merge_runs(tree, cancel, &mut |_, _| Ok(()))?;
@@ -583,11 +625,13 @@ impl Transaction {
     pub fn create_tree(&mut self) -> TreeId {
         let tree = self.shared.trees.next_id();
         self.created.push(tree);
+        self.note_created(tree);
         tree
     }
 
     /// Drops a tree when the transaction commits. The caller holds its table's exclusive lock.
     pub fn drop_tree(&mut self, tree: TreeId) {
+        self.note_dropped(tree, self.created.contains(&tree));
         self.writes.remove(&tree);
         self.loads.remove(&tree);
         match self.created.iter().position(|&t| t == tree) {
@@ -619,27 +663,49 @@ impl Transaction {
         wait: LockWait,
         cancel: &CancelFlag,
     ) -> Result<bool> {
-        let locks = &self.shared.locks;
-        let newly = match locks.try_lock(self.id, target, mode) {
-            TryLock::Granted => true,
-            TryLock::Held => false,
+        if self.holds_table(target, mode) {
+            return Ok(true);
+        }
+        let (locks, level) = (&self.shared.locks, Level::Transaction);
+        let who = Who {
+            owner: self.owner,
+            txn: self.id,
+        };
+        match locks.try_lock(who, target, mode, level) {
+            TryLock::Granted => {}
+            TryLock::Held => return Ok(true),
             TryLock::Conflict => match wait {
                 LockWait::SkipLocked => return Ok(false),
                 LockWait::Nowait => return Err(lock_not_available()),
-                LockWait::Wait => tokio::select! {
-                    biased;
-                    granted = locks.lock(self.id, target, mode) => granted?,
-                    () = cancel.cancelled() => {
-                        cancel.check()?;
-                        return Err(internal("cancelled without a reason"));
-                    }
-                },
+                LockWait::Wait => locks.wait(who, target, mode, level, cancel).await?,
             },
-        };
-        if newly {
-            self.held.push(target);
         }
+        self.note_lock(target, mode);
         Ok(true)
+    }
+
+    /// A statement asks for the locks of its tables anew: those at hand are found here.
+    fn holds_table(&self, target: LockTarget, mode: LockMode) -> bool {
+        let LockTarget::Table(oid) = target else {
+            return false;
+        };
+        let own = self.tables.iter().find(|(table, _)| *table == oid);
+        own.is_some_and(|(_, modes)| modes.contains(mode))
+    }
+
+    fn note_lock(&mut self, target: LockTarget, mode: LockMode) {
+        self.held.push((target, mode));
+        if let LockTarget::Table(oid) = target {
+            Modes::note(&mut self.tables, oid, mode);
+        }
+    }
+
+    /// A lock under which others may rely on seeing all that was done before they got theirs: it
+    /// is kept until that is durable.
+    pub fn holds_table_strongly(&self) -> bool {
+        self.tables
+            .iter()
+            .any(|(_, modes)| modes.iter().any(LockMode::excludes_writers))
     }
 
     /// Nothing to commit: no write, no tree made or dropped.
@@ -655,7 +721,7 @@ impl Transaction {
     }
 
     /// Applies the write set and publishes it to the log; gives the lsn at which it is durable.
-    /// Row locks are released unless `keep_locks`.
+    /// Locks are released unless `keep_locks` or one of them excludes the writers of a table.
     ///
     /// # Errors
     /// Nothing has been changed.
@@ -725,7 +791,7 @@ impl Transaction {
         kept.iter().for_each(|run| run.run.extents.set_kept());
         drop(latches);
         drop(directory);
-        if !keep_locks {
+        if !keep_locks && !self.holds_table_strongly() {
             self.release_locks();
         }
         reservation.publish(blob);
@@ -756,9 +822,11 @@ impl Transaction {
 
     /// Gives all locks to those who wait for them.
     pub fn release_locks(&mut self) {
-        for target in self.held.drain(..) {
-            self.shared.locks.release(self.id, target);
+        for (target, _) in self.held.drain(..) {
+            let level = Level::Transaction;
+            self.shared.locks.release_all(self.owner, target, level);
         }
+        self.tables.clear();
     }
 }
 

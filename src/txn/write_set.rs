@@ -49,12 +49,31 @@ impl TreeWrites {
         Ok(None)
     }
 
-    pub(super) fn set(&mut self, key: Key, value: Option<Vec<u8>>) {
+    /// Gives what was set for the key before and is in memory.
+    pub(super) fn set(&mut self, key: Key, value: Option<Vec<u8>>) -> Option<Option<Vec<u8>>> {
         self.bytes += change_bytes(&key, value.as_deref());
         let key_len = key.len();
-        if let Some(old) = self.changes.insert(key, value) {
-            self.bytes -= (key_len + CHANGE_BYTES + old.map_or(0, |old| old.len())) as u64;
+        let old = self.changes.insert(key, value);
+        if let Some(old) = &old {
+            self.bytes -= (key_len + CHANGE_BYTES + old.as_ref().map_or(0, Vec::len)) as u64;
         }
+        old
+    }
+
+    /// Goes back to what [`Self::set`] gave.
+    pub(super) fn restore(&mut self, key: Key, before: Option<Option<Vec<u8>>>) {
+        match before {
+            Some(value) => drop(self.set(key, value)),
+            None => {
+                if let Some(old) = self.changes.remove(&key) {
+                    self.bytes -= change_bytes(&key, old.as_deref());
+                }
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.runs.is_empty()
     }
 
     pub(super) fn bytes(&self) -> u64 {

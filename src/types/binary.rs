@@ -64,7 +64,7 @@ fn receive(ty: Type, typmod: i32, reader: &mut Reader<'_>) -> Result<Datum> {
         }
         Type::PgLsn => Datum::Lsn(u64::from_be_bytes(take(reader)?)),
         Type::Numeric => Datum::Numeric(Box::new(receive_numeric(reader)?)),
-        Type::Void => Datum::Null,
+        Type::Void => Datum::text(""),
         Type::Record | Type::AnyElement | Type::AnyArray | Type::Any => {
             return Err(Error::unsupported(format_args!(
                 "binary input of {} is",
@@ -251,7 +251,6 @@ pub fn binary_out(ty: Type, value: &Datum, out: &mut Vec<u8>) {
             Some(element) => send_array(element, array, out),
             None => wrong_datum(ty, value),
         },
-        Datum::Null if ty == Type::Void => {}
         Datum::Null => wrong_datum(ty, value),
     }
 }

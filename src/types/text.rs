@@ -32,7 +32,7 @@ pub fn text_in(ty: Type, typmod: i32, s: &str, format: &Format) -> Result<Datum>
         Type::Timestamp | Type::Timestamptz => Datum::Timestamp(timestamp_in(ty, s, format)?),
         Type::PgLsn => Datum::Lsn(s.parse::<Lsn>().map_err(|_| bad_input(ty, s))?.0),
         Type::Numeric => Datum::Numeric(Box::new(Numeric::parse(s)?)),
-        Type::Void => Datum::Null,
+        Type::Void => Datum::text(""),
         Type::Record | Type::AnyElement | Type::AnyArray | Type::Any => {
             let message = match ty {
                 Type::Record => "input of anonymous composite types is not implemented".to_owned(),
@@ -83,7 +83,6 @@ pub fn text_out(ty: Type, value: &Datum, format: &Format, out: &mut Vec<u8>) {
             Some(element) => array_out(element, array, format, out),
             None => wrong_datum(ty, value),
         },
-        Datum::Null if ty == Type::Void => {}
         Datum::Null => wrong_datum(ty, value),
     }
 }

@@ -1,13 +1,14 @@
 //! One client's connection: its buffers, and the loop from message to reply.
 
 use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::sync::watch;
 
 use crate::base::error::Severity;
-use crate::base::{Error, Report, Result, SqlState};
+use crate::base::{CancelFlag, Error, Report, Result, SqlState, terminated};
 use crate::session::{Client, CopyInput, Formats, Reply, Session};
 use crate::sql::ir::Field;
 use crate::types::{Datum, Format};
@@ -30,9 +31,9 @@ pub(super) struct Connection {
     input: BytesMut,
     output: Vec<u8>,
     message_bytes_max: usize,
-    /// Either becomes true: the server stops, the session is to end.
     stop: watch::Receiver<bool>,
-    ended: watch::Receiver<bool>,
+    /// Of the session, once there is one.
+    cancel: Option<Arc<CancelFlag>>,
     state: State,
 }
 
@@ -59,16 +60,14 @@ impl Connection {
             input,
             output: Vec::with_capacity(8 * 1024),
             message_bytes_max,
-            ended: stop.clone(),
             stop,
+            cancel: None,
             state: State::Open,
         }
     }
 
-    /// Sends messages that only the startup knows. From here on the client is served until
-    /// `ended` is true, too.
-    pub(super) fn greet(&mut self, negotiation: Option<Vec<u8>>, ended: watch::Receiver<bool>) {
-        self.ended = ended;
+    /// Sends messages that only the startup knows.
+    pub(super) fn greet(&mut self, negotiation: Option<Vec<u8>>) {
         self.output.extend(negotiation.unwrap_or_default());
         encode::authentication_ok(&mut self.output);
     }
@@ -79,6 +78,7 @@ impl Connection {
 
     /// Serves the client until it leaves, is to leave, or a fatal error ends the session.
     pub(super) async fn serve(mut self, mut session: Session) {
+        self.cancel = Some(session.cancel_flag());
         let _ = self.flush().await;
         while self.state == State::Open {
             match self.next_frame(session.idle_limit()).await {
@@ -130,15 +130,19 @@ impl Connection {
 
     /// The next message; `None`: the client has left.
     async fn next_frame(&mut self, limit: Option<(Duration, Report)>) -> Result<Option<Frame>> {
+        let cancel = self.cancel.clone();
+        if cancel.as_ref().is_some_and(|c| c.is_terminated()) {
+            return Err(terminated());
+        }
         if let Some(frame) = take_frame(&mut self.input, self.message_bytes_max)? {
             return Ok(Some(frame));
         }
-        let (mut stop, mut ended) = (self.stop.clone(), self.ended.clone());
+        let mut stop = self.stop.clone();
         tokio::select! {
             biased;
             frame = self.read_frame() => frame,
-            _ = stop.wait_for(|stop| *stop) => Err(shutdown()),
-            _ = ended.wait_for(|ended| *ended) => Err(shutdown()),
+            () = ended(cancel.as_deref()) => Err(terminated()),
+            _ = stop.wait_for(|stop| *stop) => Err(terminated()),
             report = idle(limit) => Err(Error::Report(Box::new(report))),
         }
     }
@@ -162,7 +166,15 @@ impl Connection {
         if self.output.is_empty() {
             return Ok(());
         }
-        let written = self.socket.write_all(&self.output).await;
+        let cancel = self.cancel.clone();
+        let written = tokio::select! {
+            biased;
+            written = self.socket.write_all(&self.output) => written,
+            // A client that does not read cannot keep its session.
+            () = ended(cancel.as_deref()), if self.state == State::Open => {
+                Err(std::io::ErrorKind::ConnectionAborted.into())
+            }
+        };
         self.output.clear();
         if self.output.capacity() > OUTPUT_BYTES_KEPT {
             self.output.shrink_to(OUTPUT_BYTES_FULL);
@@ -189,11 +201,6 @@ impl Client for Connection {
             return;
         }
         if let Reply::Error { report, text } = reply {
-            let stopped = shutdown().report();
-            // The server's end, or the session's, is what cancelled the statement.
-            let is_stop = report.code == SqlState::QUERY_CANCELED
-                && (*self.stop.borrow() || *self.ended.borrow());
-            let report = if is_stop { &stopped } else { report };
             encode::reply(&mut self.output, &Reply::Error { report, text });
             if report.severity == Severity::Fatal {
                 self.state = State::Closing;
@@ -276,10 +283,10 @@ async fn idle(limit: Option<(Duration, Report)>) -> Report {
     }
 }
 
-pub(super) fn shutdown() -> Error {
-    Error::Report(Box::new(Report::new(
-        Severity::Fatal,
-        SqlState::ADMIN_SHUTDOWN,
-        "terminating connection due to administrator command",
-    )))
+/// Returns when the session has been terminated.
+async fn ended(cancel: Option<&CancelFlag>) {
+    match cancel {
+        None => pending().await,
+        Some(cancel) => cancel.terminated().await,
+    }
 }

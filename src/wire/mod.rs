@@ -20,7 +20,6 @@
 //!
 //! Nothing here knows SQL.
 
-mod cancel;
 mod connection;
 mod decode;
 mod encode;

@@ -12,11 +12,10 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 
-use crate::base::{Error, Result, SqlState};
+use crate::base::{Error, Registration, Result, Sessions, SqlState, terminated};
 use crate::database::Database;
 use crate::session::{Identity, Session};
-use crate::wire::cancel::{Registration, Sessions};
-use crate::wire::connection::{Connection, shutdown};
+use crate::wire::connection::Connection;
 use crate::wire::socket::Socket;
 use crate::wire::startup::{Opening, Wish, as_fatal, open};
 
@@ -147,7 +146,7 @@ impl Server {
         accepting.abort_all();
         drop(socket_file);
         self.shared.stop.send_replace(true);
-        self.shared.sessions.cancel_all();
+        self.shared.sessions.terminate_all();
         let all_ended = async {
             while let Some(ended) = tasks.join_next().await {
                 log_panic(&ended);
@@ -245,7 +244,7 @@ async fn serve(mut socket: Socket, shared: Arc<Shared>) {
         Ok(made) => made,
         Err(error) => return connection.refuse(&as_fatal(error)).await,
     };
-    connection.greet(wish.negotiation, session.ended());
+    connection.greet(wish.negotiation);
     session.greet(&mut connection);
     connection.send_key(registration.pid, registration.secret);
     session.ready(&mut connection);
@@ -259,7 +258,7 @@ type Place = tokio::sync::OwnedSemaphorePermit;
 /// Decides whether a client may come in (W4), and keeps a place for it.
 fn admit(wish: Wish, address: Option<std::net::IpAddr>, shared: &Shared) -> Result<(Wish, Place)> {
     if *shared.stop.borrow() {
-        return Err(shutdown());
+        return Err(terminated());
     }
     if let Some(address) = address
         && !address.is_loopback()
@@ -290,6 +289,7 @@ async fn start_session(
         user: wish.user.clone(),
         backend_pid: registration.pid,
         client_address: address.map(|a| a.to_string()),
+        sessions: shared.sessions.clone(),
     };
     let session = Session::new(connected, identity, cancel, &shared.facts, &wish.settings)?;
     Ok((session, registration))

@@ -76,6 +76,26 @@ with psycopg.connect(conninfo) as c:
     assert c.execute("SELECT id FROM t WHERE id >= 100").fetchall() == [(100,)]
     c.execute("DELETE FROM t WHERE id >= 100")
 
+# Nested transactions are savepoints.
+with psycopg.connect(conninfo, autocommit=True) as c:
+    with c.transaction():
+        c.execute("INSERT INTO t (id) VALUES (200)")
+        with c.transaction():
+            c.execute("INSERT INTO t (id) VALUES (201)")
+        try:
+            with c.transaction("named"):
+                c.execute("INSERT INTO t (id) VALUES (202)")
+                with c.transaction():
+                    c.execute("INSERT INTO t (id) VALUES (%s)", (203,))
+                c.execute("INSERT INTO t (id) VALUES (%s)", (200,))
+        except psycopg.errors.UniqueViolation:
+            pass
+        assert c.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+        c.execute("INSERT INTO t (id) VALUES (204)")
+    found = c.execute("SELECT id FROM t WHERE id >= 200 ORDER BY id").fetchall()
+    assert found == [(200,), (201,), (204,)], found
+    c.execute("DELETE FROM t WHERE id >= 200")
+
 # Errors and their fields.
 with psycopg.connect(conninfo, autocommit=True) as c:
     error = fails("23505", lambda: c.execute("INSERT INTO t (id) VALUES (%s)", (1,)))

@@ -692,3 +692,41 @@ async fn many_parameters_and_long_texts_pass() {
     assert_eq!(row.get::<_, i32>(0), 3_000_000);
     assert_eq!(row.get::<_, &str>(1), long);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn savepoints_nest_in_the_extended_protocol_and_in_one_batch() {
+    let server = Server::start();
+    let mut client = server.connect().await;
+    client
+        .batch_execute("CREATE TABLE t (id integer PRIMARY KEY)")
+        .await
+        .unwrap();
+    let insert = client.prepare("INSERT INTO t VALUES ($1)").await.unwrap();
+    let mut outer = client.transaction().await.unwrap();
+    outer.execute(&insert, &[&1]).await.unwrap();
+    let mut middle = outer.transaction().await.unwrap();
+    middle.execute(&insert, &[&2]).await.unwrap();
+    let inner = middle.savepoint("nested").await.unwrap();
+    inner.execute(&insert, &[&3]).await.unwrap();
+    assert!(inner.execute(&insert, &[&1]).await.is_err());
+    inner.rollback().await.unwrap();
+    middle.execute(&insert, &[&4]).await.unwrap();
+    middle.commit().await.unwrap();
+    // Savepoints as prepared statements, sent without waiting for the answers.
+    let results = join_all([
+        outer.execute("SAVEPOINT a", &[]),
+        outer.execute("INSERT INTO t VALUES (5)", &[]),
+        outer.execute("ROLLBACK TO a", &[]),
+        outer.execute("INSERT INTO t VALUES (6)", &[]),
+        outer.execute("RELEASE a", &[]),
+    ])
+    .await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    outer.commit().await.unwrap();
+    let rows = client
+        .query("SELECT id FROM t ORDER BY id", &[])
+        .await
+        .unwrap();
+    let ids: Vec<i32> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(ids, [1, 2, 4, 6]);
+}

@@ -330,3 +330,45 @@ ERROR:  column \"nope\" of relation \"t\" does not exist
 ERROR:  relation \"nope\" does not exist",
     );
 }
+
+#[test]
+fn on_error_rollback_keeps_the_transaction_alive_after_a_mistake() {
+    let Some(psql) = Psql::new() else { return };
+    let output = psql.type_in(
+        "\\set ON_ERROR_ROLLBACK on
+CREATE TABLE t (id integer PRIMARY KEY);
+BEGIN;
+INSERT INTO t VALUES (1);
+INSERT INTO t VALUES (1);
+SELECT nothing;
+INSERT INTO t VALUES (2);
+SAVEPOINT mine;
+INSERT INTO t VALUES (3);
+ROLLBACK TO mine;
+COMMIT;
+SELECT id FROM t ORDER BY id;
+",
+    );
+    assert_lines(
+        &output,
+        "CREATE TABLE
+BEGIN
+INSERT 0 1
+ERROR:  duplicate key value violates unique constraint \"t_pkey\"
+DETAIL:  Key (id)=(1) already exists.
+ERROR:  column \"nothing\" does not exist
+LINE 1: SELECT nothing;
+               ^
+INSERT 0 1
+SAVEPOINT
+INSERT 0 1
+ROLLBACK
+COMMIT
+ id
+----
+  1
+  2
+(2 rows)
+",
+    );
+}

@@ -29,14 +29,14 @@ impl Raw {
         raw
     }
 
-    /// Startup message; reads until ReadyForQuery.
-    pub fn start_session(&mut self) -> Result<()> {
+    /// Startup message; gives what comes up to ReadyForQuery.
+    pub fn start_session(&mut self) -> Result<Vec<Message>> {
         let mut body = 196_608_u32.to_be_bytes().to_vec();
         body.extend_from_slice(b"user\0postgres\0database\0postgres\0\0");
         let mut bytes = length(&body).to_vec();
         bytes.extend_from_slice(&body);
         self.stream.write_all(&bytes)?;
-        self.until(b'Z').map(|_| ())
+        self.until(b'Z')
     }
 
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {

@@ -20,7 +20,7 @@ use crate::wal;
 type State = BTreeMap<String, BTreeMap<i32, i32>>;
 
 const HOME: &str = "template1";
-const CACHE_PAGES: u64 = 24;
+const CACHE_PAGES: u64 = 24; // of which the tables that find them take a part
 
 struct Lives {
     rng: StdRng,
@@ -68,7 +68,7 @@ impl Lives {
                 lockstep: true,
                 ..wal::Options::default()
             },
-            shared_buffers: CACHE_PAGES * crate::pages::PAGE_MEMORY,
+            shared_buffers: 10 * CACHE_PAGES * crate::pages::PAGE_MEMORY,
             ..Options::default()
         };
         let disk = Arc::new(self.disk.clone());

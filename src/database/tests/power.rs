@@ -12,7 +12,8 @@ use super::{CANCEL, begin, exclusive, ints, rows, set, two_columns};
 use crate::base::{Error, Lsn, Result};
 use crate::database::{Database, Options};
 use crate::disk::sim::{SimDisk, for_each_seed};
-use crate::table::{TableDef, TableLock, Txn, ddl, delete, insert, lock_table, lock_unique};
+use crate::table::{TableDef, Txn, ddl, delete, insert, lock_table, lock_unique};
+use crate::txn::{LockMode, LockWait};
 use crate::wal;
 
 /// The rows of the table, or no table.
@@ -158,7 +159,8 @@ impl Lives {
             _ => (self.rng.random_range(1..6), 500),
         };
         if writes > 1000 && self.rng.random_bool(0.5) {
-            lock_table(&mut txn, table.oid, TableLock::Exclusive, &CANCEL()).await?;
+            let (mode, wait) = (LockMode::AccessExclusive, LockWait::Wait);
+            lock_table(&mut txn, table.oid, mode, wait, &CANCEL()).await?;
             table = ddl::truncate(&mut txn, &table)?;
             state.clear();
         }

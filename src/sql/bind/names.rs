@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::base::{Error, Result, SqlState};
+use crate::base::{Error, Oid, Result, SqlState};
 use crate::sql::ast::{Name, Position, TypeName};
 use crate::sql::bind::scope::dotted;
 use crate::sql::ir::{BindContext, SystemRelation};
@@ -150,6 +150,19 @@ pub fn resolve_table<'a>(name: &Name, cx: &BindContext<'a>) -> Result<&'a Arc<Ta
             }
             Err(no_relation(name))
         }
+    }
+}
+
+/// What LOCK TABLE can lock under that name: a table, or a system relation.
+pub fn resolve_lockable(name: &Name, cx: &BindContext<'_>) -> Result<Oid> {
+    match find_relation(name, cx)? {
+        Some(Relation::System(system)) => Ok(Oid(system.oid)),
+        Some(Relation::Index) => Err(Error::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("cannot lock relation \"{}\"", dotted(name)),
+        )
+        .with_detail("This operation is not supported for indexes.")),
+        _ => resolve_table(name, cx).map(|table| table.oid),
     }
 }
 

@@ -18,7 +18,8 @@ use crate::sql::ir::Expr;
 use crate::sql::parse::parse_expr;
 use crate::sql::plan::{Check, plan_expr};
 use crate::sql::prepared::{bind_context, checks, eval_context};
-use crate::table::{self, Catalog, TableDef, TableLock, Txn, lock_table};
+use crate::table::{self, Catalog, TableDef, Txn, lock_table};
+use crate::txn::{LockMode, LockWait};
 use crate::types::{self, Datum, Type};
 
 /// How much of a value is shown in an error's context.
@@ -279,7 +280,8 @@ async fn locked_table(
     loop {
         let find = |catalog: &Catalog| resolve_table(name, &bind_context(cx, catalog)).cloned();
         let table = find(&txn.catalog())?;
-        lock_table(txn, table.oid, TableLock::Shared, &cx.cancel).await?;
+        let (mode, cancel) = (LockMode::RowExclusive, &cx.cancel);
+        lock_table(txn, table.oid, mode, LockWait::Wait, cancel).await?;
         let catalog = txn.catalog();
         let now = find(&catalog)?;
         if now.oid == table.oid {

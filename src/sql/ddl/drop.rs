@@ -6,7 +6,8 @@ use crate::base::{Error, Oid, Result, SqlState};
 use crate::sql::ast::{Name, ObjectKind};
 use crate::sql::ddl::Ddl;
 use crate::table::ddl::{drop_index, drop_table, replace, truncate};
-use crate::table::{Catalog, IndexDef, TableDef, TableLock, lock_table};
+use crate::table::{Catalog, IndexDef, TableDef};
+use crate::txn::LockMode;
 
 type FoundIndex = (Arc<TableDef>, Arc<IndexDef>);
 
@@ -102,7 +103,7 @@ impl Ddl<'_> {
 
     async fn lock_for_drop(&mut self, name: &Name) -> Result<Option<Arc<TableDef>>> {
         while let Some(table) = self.find(name)? {
-            lock_table(self.txn, table.oid, TableLock::Exclusive, &self.cx.cancel).await?;
+            self.lock_oid(table.oid, LockMode::AccessExclusive).await?;
             if let Some(now) = self.find(name)?
                 && now.oid == table.oid
             {
@@ -176,7 +177,7 @@ impl Ddl<'_> {
             let Some((table, index)) = self.find_index(name) else {
                 return Ok(true);
             };
-            lock_table(self.txn, table.oid, TableLock::Exclusive, &self.cx.cancel).await?;
+            self.lock_oid(table.oid, LockMode::AccessExclusive).await?;
             let Some((table, now)) = self.find_index(name).filter(|(_, i)| i.oid == index.oid)
             else {
                 continue;

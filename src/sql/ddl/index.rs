@@ -5,6 +5,7 @@ use crate::sql::ast::{CreateIndex, ExprKind};
 use crate::sql::ddl::{Ddl, names};
 use crate::table::ddl::{NewIndex, create_index};
 use crate::table::{IndexColumn, TableDef};
+use crate::txn::LockMode;
 
 /// PostgreSQL's INDEX_MAX_KEYS.
 const KEY_COLUMNS_MAX: usize = 32;
@@ -28,7 +29,7 @@ impl Ddl<'_> {
         if !create.include.is_empty() {
             return Err(Error::unsupported("indexes with INCLUDE are"));
         }
-        let table = self.lock(&create.table).await?;
+        let table = self.lock_in(LockMode::Share, &create.table).await?;
         let catalog = self.txn.catalog();
         let columns = index_columns(create, &table)?;
         let is_taken = |name: &str| names::is_relation(&catalog, &table.schema, name);

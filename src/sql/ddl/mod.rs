@@ -1,8 +1,8 @@
 //! Definitions: CREATE, ALTER, DROP and TRUNCATE, and the maintenance statements that have
 //! nothing to do here.
 //!
-//! G1: a table is locked exclusively before its definition or its rows as a whole change, and
-//!     its definition is looked up again under the lock.
+//! G1: a table is locked in PostgreSQL's mode before its definition or its rows as a whole change,
+//!     and its definition is looked up again under the lock.
 //! G2: the snapshot that rows are checked at is taken under the lock, so that it shows all there is.
 
 mod alter;
@@ -10,17 +10,19 @@ mod constraint;
 mod create;
 mod drop;
 mod index;
+mod lock_table;
 mod names;
 
 use std::sync::Arc;
 
 use crate::base::error::Severity;
-use crate::base::{Error, Report, Result, SqlState};
+use crate::base::{Error, Oid, Report, Result, SqlState};
 use crate::sql::ast::{Ident, Name, Statement};
 use crate::sql::bind::resolve_table;
 use crate::sql::context::StatementContext;
 use crate::sql::prepared::{Outcome, bind_context};
-use crate::table::{TableDef, TableLock, Txn, lock_table};
+use crate::table::{TableDef, Txn, lock_definition, lock_table};
+use crate::txn::{LockMode, LockWait};
 
 /// One definition statement at work.
 struct Ddl<'a> {
@@ -67,6 +69,11 @@ pub(super) async fn execute(
         Statement::Truncate {
             tables, cascade, ..
         } => ddl.truncate(tables, *cascade).await?,
+        Statement::LockTable {
+            tables,
+            mode,
+            nowait,
+        } => ddl.lock_tables(tables, *mode, *nowait).await?,
         Statement::Vacuum { analyze, tables } => {
             if !analyze && tables.iter().any(|(_, columns)| !columns.is_empty()) {
                 return Err(Error::new(
@@ -97,18 +104,30 @@ impl Ddl<'_> {
         resolve_table(name, &bind_context(self.cx, &catalog)).cloned()
     }
 
-    /// The table of that name, locked exclusively (G1), with a snapshot taken after (G2).
+    /// The table of that name, locked for itself alone (G1), with a snapshot taken after (G2).
     async fn lock(&mut self, name: &Name) -> Result<Arc<TableDef>> {
+        self.lock_in(LockMode::AccessExclusive, name).await
+    }
+
+    /// The same in a mode that excludes writers; readers may go on.
+    async fn lock_in(&mut self, mode: LockMode, name: &Name) -> Result<Arc<TableDef>> {
         loop {
             let table = self.resolve(name)?;
-            let cancel = &self.cx.cancel;
-            lock_table(self.txn, table.oid, TableLock::Exclusive, cancel).await?;
+            if mode != LockMode::AccessExclusive {
+                // First: who waits for it holds nothing of the table that others could wait for.
+                lock_definition(self.txn, table.oid, &self.cx.cancel).await?;
+            }
+            self.lock_oid(table.oid, mode).await?;
             let now = self.resolve(name)?;
             if now.oid == table.oid {
                 self.txn.begin_statement().await?;
                 return Ok(now);
             }
         }
+    }
+
+    async fn lock_oid(&mut self, table: Oid, mode: LockMode) -> Result<()> {
+        lock_table(self.txn, table, mode, LockWait::Wait, &self.cx.cancel).await
     }
 
     /// Nothing needs doing, but the tables and columns must exist.

@@ -140,10 +140,10 @@ fn recheck(lock: &node::Lock, run: &mut Run, newest: Newest, row: &mut [Datum]) 
 
 pub(super) fn lock_mode(strength: LockStrength) -> txn::LockMode {
     match strength {
-        LockStrength::KeyShare => txn::LockMode::KeyShare,
-        LockStrength::Share => txn::LockMode::Share,
-        LockStrength::NoKeyUpdate => txn::LockMode::NoKeyUpdate,
-        LockStrength::Update => txn::LockMode::Update,
+        LockStrength::KeyShare => txn::LockMode::ROW_KEY_SHARE,
+        LockStrength::Share => txn::LockMode::ROW_SHARE,
+        LockStrength::NoKeyUpdate => txn::LockMode::ROW_NO_KEY_UPDATE,
+        LockStrength::Update => txn::LockMode::ROW_UPDATE,
     }
 }
 

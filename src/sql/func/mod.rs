@@ -11,8 +11,10 @@
 //! F3: `AnyElement` stands for PostgreSQL's anyelement, anynonarray and anycompatible, `AnyArray`
 //! for anyarray and anycompatiblearray. In `text || any` and `any || text` it is anynonarray.
 
+mod advisory;
 mod aggregate;
 mod array;
+mod backends;
 mod boolean;
 mod bytea;
 mod cast;
@@ -183,6 +185,8 @@ fn function_groups() -> impl Iterator<Item = &'static [Function]> {
         check::FUNCTIONS,
         lsn::FUNCTIONS,
         catalog::FUNCTIONS,
+        advisory::FUNCTIONS,
+        backends::FUNCTIONS,
     ]
     .into_iter()
     .flatten()

@@ -16,6 +16,7 @@ static SESSION: LazyLock<SessionInfo> = LazyLock::new(|| SessionInfo {
     settings: vec![("TimeZone".to_owned(), "UTC".to_owned())],
     changes: crate::sql::context::SettingChanges::none(),
     server: None,
+    backend: None,
 });
 static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::default);
 

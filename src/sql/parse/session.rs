@@ -7,6 +7,7 @@ use crate::sql::ast::{
 use crate::sql::parse::cursor::{Cursor, NameKind, allowed};
 use crate::sql::parse::dialect::unsupported;
 use crate::sql::parse::expr::is_query_start;
+use crate::txn::LockMode;
 use sqlparser::tokenizer::Token;
 
 impl Cursor<'_, '_> {
@@ -408,32 +409,37 @@ impl Cursor<'_, '_> {
         Ok(Statement::Close { cursor })
     }
 
+    fn lock_mode(&mut self) -> Result<LockMode> {
+        let modes: [(&[&str], LockMode); 8] = [
+            (&["access", "share"], LockMode::AccessShare),
+            (&["row", "share"], LockMode::RowShare),
+            (&["row", "exclusive"], LockMode::RowExclusive),
+            (
+                &["share", "update", "exclusive"],
+                LockMode::ShareUpdateExclusive,
+            ),
+            (&["share"], LockMode::Share),
+            (&["share", "row", "exclusive"], LockMode::ShareRowExclusive),
+            (&["exclusive"], LockMode::Exclusive),
+            (&["access", "exclusive"], LockMode::AccessExclusive),
+        ];
+        for (words, mode) in modes {
+            let words: Vec<&str> = words.iter().copied().chain(["mode"]).collect();
+            if self.accept_all(&words) {
+                return Ok(mode);
+            }
+        }
+        self.fail()
+    }
+
     pub(super) fn lock_table(&mut self) -> Result<Statement> {
         self.advance();
         self.accept("table");
         let tables = self.comma_separated(Self::table_name)?;
-        let mut mode = "ACCESS EXCLUSIVE".to_owned();
-        if self.accept("in") {
-            let modes = [
-                "access share",
-                "row share",
-                "row exclusive",
-                "share update exclusive",
-                "share row exclusive",
-                "share",
-                "exclusive",
-                "access exclusive",
-            ];
-            let matches = |mode: &&&str| {
-                let words: Vec<&str> = mode.split(' ').chain(["mode"]).collect();
-                self.are(&words)
-            };
-            let Some(found) = modes.iter().find(matches) else {
-                return self.fail();
-            };
-            (0..=found.split(' ').count()).for_each(|_| self.advance());
-            mode = found.to_uppercase();
-        }
+        let mode = match self.accept("in") {
+            true => self.lock_mode()?,
+            false => LockMode::AccessExclusive,
+        };
         let nowait = self.accept("nowait");
         Ok(Statement::LockTable {
             tables,

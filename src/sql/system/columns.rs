@@ -260,6 +260,25 @@ pub(super) static PG_LANGUAGE: Columns = &[
     ("lanacl", TextArray),
 ];
 
+pub(super) static PG_LOCKS: Columns = &[
+    ("locktype", Text),
+    ("database", Oid),
+    ("relation", Oid),
+    ("page", Int4),
+    ("tuple", Int2),
+    ("virtualxid", Text),
+    ("transactionid", Oid),
+    ("classid", Oid),
+    ("objid", Oid),
+    ("objsubid", Int2),
+    ("virtualtransaction", Text),
+    ("pid", Int4),
+    ("mode", Text),
+    ("granted", Bool),
+    ("fastpath", Bool),
+    ("waitstart", Timestamptz),
+];
+
 pub(super) static PG_MATVIEWS: Columns = &[
     ("schemaname", Name),
     ("matviewname", Name),

@@ -12,6 +12,7 @@ mod builtins;
 mod columns;
 pub(super) mod definitions;
 mod information_schema;
+mod locks;
 mod log;
 pub mod names;
 pub(super) mod procs;
@@ -97,6 +98,7 @@ static RELATIONS: &[SystemRelation] = &[
         columns::PG_LANGUAGE,
         builtins::pg_language
     ),
+    relation!(12073, "pg_locks", columns::PG_LOCKS, locks::pg_locks),
     relation!(12038, "pg_matviews", columns::PG_MATVIEWS),
     relation!(
         2615,

@@ -118,6 +118,7 @@ fn with_context<T>(f: impl FnOnce(&EvalContext<'_>) -> T) -> T {
         settings: vec![("search_path".to_owned(), "public".to_owned())],
         changes: crate::sql::context::SettingChanges::none(),
         server: None,
+        backend: None,
     };
     f(&EvalContext {
         format: &Format::default(),

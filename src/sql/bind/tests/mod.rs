@@ -127,6 +127,7 @@ fn with_context<T>(f: impl FnOnce(&BindContext<'_>) -> T) -> T {
         settings: Vec::new(),
         changes: crate::sql::context::SettingChanges::none(),
         server: None,
+        backend: None,
     };
     f(&BindContext {
         catalog: &catalog(),

@@ -1,4 +1,4 @@
-//! Which session a cancel request is for.
+//! The sessions of a server by process number, for those who want to stop one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use crate::base::sync::Mutex;
 use crate::base::{CancelFlag, Error, Result, SqlState};
 
 #[derive(Default)]
-pub(super) struct Sessions {
+pub struct Sessions {
     by_pid: Mutex<HashMap<i32, Entry>>,
 }
 
@@ -17,7 +17,7 @@ struct Entry {
 }
 
 /// A session's place among the others; dropping it takes the session out.
-pub(super) struct Registration {
+pub struct Registration {
     sessions: Arc<Sessions>,
     pub pid: i32,
     pub secret: i32,
@@ -26,7 +26,7 @@ pub(super) struct Registration {
 
 impl Sessions {
     /// Gives a session a process number and a secret, both random.
-    pub(super) fn register(self: &Arc<Self>) -> Result<Registration> {
+    pub fn register(self: &Arc<Self>) -> Result<Registration> {
         let cancel = Arc::new(CancelFlag::default());
         let mut by_pid = self.by_pid.lock();
         loop {
@@ -49,8 +49,8 @@ impl Sessions {
         }
     }
 
-    /// A wrong key is ignored: the asker is not told which sessions there are.
-    pub(super) fn cancel(&self, pid: i32, secret: i32) {
+    /// A cancel request: a wrong key is ignored, and the asker is not told which sessions there are.
+    pub fn cancel(&self, pid: i32, secret: i32) {
         if let Some(entry) = self.by_pid.lock().get(&pid)
             && entry.secret == secret
         {
@@ -58,9 +58,15 @@ impl Sessions {
         }
     }
 
-    pub(super) fn cancel_all(&self) {
+    /// What stops the session of that number, for one that is allowed to.
+    pub fn find(&self, pid: i32) -> Option<Arc<CancelFlag>> {
+        let by_pid = self.by_pid.lock();
+        by_pid.get(&pid).map(|entry| entry.cancel.clone())
+    }
+
+    pub fn terminate_all(&self) {
         for entry in self.by_pid.lock().values() {
-            entry.cancel.cancel();
+            entry.cancel.terminate();
         }
     }
 }

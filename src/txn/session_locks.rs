@@ -1,0 +1,178 @@
+//! The locks on numbers (advisory locks) that a session takes, for itself or for the transaction
+//! it is in.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+use crate::base::sync::{AtomicU64, Mutex, Ordering};
+use crate::base::{CancelFlag, Error, Oid, Result, SqlState, TxnId};
+use crate::txn::lock_list::ListedLock;
+use crate::txn::lock_mode::LockMode;
+use crate::txn::locks::{Level, LockTarget, Owner, TryLock, Who};
+use crate::txn::{Transaction, Transactions};
+
+/// What a session holds beside its transaction. Dropping it releases everything.
+pub struct SessionLocks {
+    shared: Arc<Transactions>,
+    owner: Owner,
+    /// The transaction it is in; 0 if there is none.
+    txn: AtomicU64,
+    cancel: Arc<CancelFlag>,
+    held: Mutex<Held>,
+}
+
+type Lock = (LockTarget, LockMode);
+
+#[derive(Default)]
+struct Held {
+    /// How often each has been taken for the session.
+    session: FxHashMap<Lock, u32>,
+    /// Those of the transaction, in the order they were taken.
+    transaction: Vec<Lock>,
+}
+
+impl SessionLocks {
+    /// `cancel` stops its waits.
+    pub(crate) fn new(
+        shared: Arc<Transactions>,
+        database: Oid,
+        owner: Owner,
+        cancel: Arc<CancelFlag>,
+    ) -> Self {
+        // Relaxed: all sessions say the same.
+        shared.locks.database.store(database.0, Ordering::Relaxed);
+        SessionLocks {
+            shared,
+            owner,
+            txn: AtomicU64::new(0),
+            cancel,
+            held: Mutex::default(),
+        }
+    }
+
+    /// The session's transaction, begun now.
+    pub(crate) fn begin(&self) -> Transaction {
+        let transaction = self.shared.begin_for(Some(self.owner));
+        // Relaxed: the same session reads it.
+        self.txn.store(transaction.id().0, Ordering::Relaxed);
+        transaction
+    }
+
+    fn who(&self) -> Who {
+        Who {
+            owner: self.owner,
+            txn: TxnId(self.txn.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Takes a lock, waiting for it. The thread waits: expressions are computed without `async`.
+    ///
+    /// # Errors
+    /// 40P01 on a deadlock, 55P03 after `lock_timeout`, 57014 and 57P01.
+    pub fn lock(&self, target: LockTarget, mode: LockMode, level: Level) -> Result<()> {
+        if self.try_lock(target, mode, level) {
+            return Ok(());
+        }
+        let handle = Handle::try_current().ok();
+        let Some(handle) = handle.filter(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread)
+        else {
+            let message = "an advisory lock cannot be waited for on this thread";
+            return Err(Error::new(SqlState::INTERNAL_ERROR, message));
+        };
+        let locks = &self.shared.locks;
+        let wait = locks.wait(self.who(), target, mode, level, &self.cancel);
+        tokio::task::block_in_place(|| handle.block_on(wait))?;
+        self.note((target, mode), level, true);
+        Ok(())
+    }
+
+    /// Takes a lock if it is free.
+    pub fn try_lock(&self, target: LockTarget, mode: LockMode, level: Level) -> bool {
+        match self.shared.locks.try_lock(self.who(), target, mode, level) {
+            TryLock::Conflict => return false,
+            outcome => self.note((target, mode), level, outcome == TryLock::Granted),
+        }
+        true
+    }
+
+    fn note(&self, lock: Lock, level: Level, newly: bool) {
+        let mut held = self.held.lock();
+        match level {
+            Level::Session => *held.session.entry(lock).or_default() += 1,
+            Level::Transaction if newly => held.transaction.push(lock),
+            Level::Transaction => {}
+        }
+    }
+
+    /// Gives a lock of the session back once; `false`: it is not held.
+    pub fn unlock(&self, target: LockTarget, mode: LockMode) -> bool {
+        let mut held = self.held.lock();
+        let Some(count) = held.session.get_mut(&(target, mode)) else {
+            return false;
+        };
+        *count -= 1;
+        if *count == 0 {
+            held.session.remove(&(target, mode));
+            let locks = &self.shared.locks;
+            locks.release(self.owner, target, mode, Level::Session);
+        }
+        true
+    }
+
+    /// Gives all locks of the session back.
+    pub fn unlock_all(&self) {
+        let locks = &self.shared.locks;
+        for ((target, mode), _) in self.held.lock().session.drain() {
+            locks.release(self.owner, target, mode, Level::Session);
+        }
+    }
+
+    pub fn holds_any(&self) -> bool {
+        let held = self.held.lock();
+        !held.session.is_empty() || !held.transaction.is_empty()
+    }
+
+    /// How many locks the transaction has taken so far, for [`Self::release_from`].
+    pub fn mark(&self) -> usize {
+        self.held.lock().transaction.len()
+    }
+
+    /// Releases the locks that the transaction has taken since a mark; 0: all, at its end.
+    pub fn release_from(&self, mark: usize) {
+        let mut held = self.held.lock();
+        if held.transaction.len() <= mark {
+            return;
+        }
+        for (target, mode) in held.transaction.drain(mark..) {
+            let locks = &self.shared.locks;
+            locks.release(self.owner, target, mode, Level::Transaction);
+        }
+    }
+
+    /// All locks of the database.
+    pub fn list(&self) -> Vec<ListedLock> {
+        self.shared.locks.list()
+    }
+
+    /// The process numbers of those that a session waits for.
+    pub fn blocking(&self, pid: i32) -> Vec<i32> {
+        let owners = self.shared.locks.blocking(Owner::session(pid));
+        owners.into_iter().map(Owner::pid).collect()
+    }
+}
+
+impl Drop for SessionLocks {
+    fn drop(&mut self) {
+        self.release_from(0);
+        self.unlock_all();
+    }
+}
+
+impl fmt::Debug for SessionLocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionLocks({:?})", self.owner)
+    }
+}
