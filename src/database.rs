@@ -8,7 +8,6 @@
 //! | `wal/` | the log since then |
 
 mod checkpointer;
-mod replay;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,9 +20,8 @@ use crate::disk::{Disk, Lock, RealDisk};
 use crate::pages::{CacheStats, FileReport, Pages, Start};
 use crate::table::{self, Tables, Txn};
 use crate::txn::Transactions;
-use crate::wal::{self, Log, LogReader, Replayed};
+use crate::wal::{self, Log, LogReader, Record, Replayed};
 use checkpointer::{Checkpointer, Limits};
-use replay::Replay;
 
 pub use checkpointer::CheckpointStats;
 
@@ -197,19 +195,20 @@ impl Database {
             #[cfg(test)]
             lockstep: options.wal.lockstep,
         };
-        let (opened, recovered) = std::thread::scope(|scope| {
-            let mut replay = Replay::new(scope, pages.clone());
-            let told = &mut |told: Replayed<'_>| match told {
-                Replayed::Blob { end, bytes } => replay.take(end, bytes),
-                Replayed::End => replay.wait_applied(),
+        let (opened, recovered) = Log::open(
+            disk,
+            &wal,
+            control.database,
+            options.wal,
+            &position,
+            &mut |told| match told {
+                Replayed::Blob { end, bytes } => replay(&pages, end, bytes),
                 Replayed::Read { bytes, of } => {
                     progress(Progress::Log { bytes, of });
                     Ok(())
                 }
-            };
-            let (id, options) = (control.database, options.wal);
-            Log::open(disk, &wal, id, options, &position, told)
-        })?;
+            },
+        )?;
         let opened = log.get_or_init(|| opened).clone();
         let next_txn = recovered
             .last_txn
@@ -387,6 +386,16 @@ fn unwritable(directory: &Path, error: Error) -> Error {
     let directory = directory.display();
     let what = format!("cannot use the data directory \"{directory}\": {error}");
     Error::new(SqlState::IO_ERROR, what).with_hint(hint)
+}
+
+/// Applies one committed transaction.
+fn replay(pages: &Pages, end: Lsn, blob: &[u8]) -> Result<()> {
+    for record in wal::records(blob) {
+        if let Record::PageWrite { page, base, edits } = record? {
+            pages.apply(page, base, edits, end)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether the directory is new; then a control file in the state `Creating` is put into it.

@@ -18,8 +18,6 @@ pub enum Replayed<'a> {
     Blob { end: Lsn, bytes: &'a [u8] },
     /// So many bytes of the log's files are read, of at most so many.
     Read { bytes: u64, of: u64 },
-    /// There is no further blob: all must be applied when this returns.
-    End,
 }
 
 pub(super) type Replay<'a> = &'a mut dyn FnMut(Replayed<'_>) -> Result<()>;
@@ -70,7 +68,6 @@ pub(super) fn recover(
     let mut recovered = Recovered::default();
     let (chain, at) = replay_all(&files, database_id, from, replay, &mut recovered)?;
     recovered.truncated_bytes = torn_bytes(&files, at, &chain)?;
-    replay(Replayed::End)?;
     files.fill_short_files()?;
     recovered.end = chain.end;
     recovered.incarnation = chain.incarnation;
