@@ -119,14 +119,9 @@ fn finish(result: Result<()>) -> ExitCode {
 /// clients on two cores, 8 instead of tokio's 61 gives a tenth more point reads.
 const EVENT_INTERVAL: u32 = 8;
 
-/// How long a thread stays that ran a long statement beside the workers. Each has a heap of its
-/// own, with what its last statement took; when the processors are busy there may be dozens.
-const IDLE_THREAD: Duration = Duration::from_secs(1);
-
 fn runtime() -> std::io::Result<Runtime> {
     Builder::new_multi_thread()
         .event_interval(EVENT_INTERVAL)
-        .thread_keep_alive(IDLE_THREAD)
         .enable_all()
         .build()
 }
