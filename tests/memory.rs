@@ -15,7 +15,8 @@ async fn reads(client: &Client) -> (i64, i64) {
     let sql = "SELECT blks_hit, blks_read, buffers_alloc FROM pg_stat_database, pg_stat_bgwriter
                WHERE datname = current_database()";
     let row = client.query_one(sql, &[]).await.unwrap();
-    assert_eq!(row.get::<_, i64>(1), row.get::<_, i64>(2));
+    // The list of databases is read, too.
+    assert!(row.get::<_, i64>(1) <= row.get::<_, i64>(2));
     (row.get(0), row.get(1))
 }
 
