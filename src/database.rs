@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 use crate::base::bytes::Reader;
 use crate::base::{Error, Lsn, Result, SqlState};
 use crate::disk::{Disk, Lock, RealDisk};
-use crate::pages::{CacheStats, FileReport, PAGE_MEMORY, Pages, SpaceChange, Start};
+use crate::pages::{CacheStats, FileReport, Pages, SpaceChange, SpaceReads, Start};
 use crate::table;
 use crate::txn::TxnIds;
-use crate::wal::{self, Log, LogReader, Record};
+use crate::wal::{self, Log, LogReader, Record, Replayed};
 use checkpointer::{Checkpointer, Limits};
 
 use databases::Databases;
@@ -48,7 +48,7 @@ pub struct Options {
     pub wal: wal::Options,
     /// Whether syncs are done. Without, only a crash of the process alone is survived.
     pub fsync: bool,
-    /// How many bytes of pages are kept in memory, about.
+    /// How many bytes of memory the server takes, about, but for what sessions are working with.
     pub shared_buffers: u64,
     /// How many bytes of changes a transaction may hold in memory until it commits, about.
     pub max_transaction_memory: u64,
@@ -69,6 +69,15 @@ impl Default for Options {
             checkpoint_timeout: Duration::from_secs(300),
         }
     }
+}
+
+/// How far something is that takes long.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress {
+    /// So many bytes of the log are replayed, of at most so many.
+    Log { bytes: u64, of: u64 },
+    /// So many pages of the data file are verified.
+    Pages { done: u64, of: u64 },
 }
 
 /// What [`Database::check`] found.
@@ -123,17 +132,27 @@ impl Database {
     /// When another server runs on the directory, when it holds something else, and when its files
     /// are damaged.
     pub fn open(directory: &Path, options: Options) -> Result<(Arc<Database>, Recovered)> {
+        Database::open_telling(directory, options, &mut |_| {})
+    }
+
+    /// [`Database::open`], which tells how far it is.
+    pub fn open_telling(
+        directory: &Path,
+        options: Options,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(Arc<Database>, Recovered)> {
         let disk = RealDisk {
             fsync: options.fsync,
         };
-        Database::open_on(Arc::new(disk), directory, options)
+        Database::open_on(Arc::new(disk), directory, options, progress)
     }
 
-    /// [`Database::open`] on any disk.
+    /// [`Database::open_telling`] on any disk.
     pub fn open_on(
         disk: Arc<dyn Disk>,
         directory: &Path,
         options: Options,
+        progress: &mut dyn FnMut(Progress),
     ) -> Result<(Arc<Database>, Recovered)> {
         let started = Instant::now();
         if !disk.exists(directory)? {
@@ -141,17 +160,26 @@ impl Database {
         }
         // Both names may have been given just before a crash that they have yet to survive: the
         // directory's before it holds a control file, the control file's at any start.
-        if !disk.exists(&directory.join(CONTROL))? {
+        let exists = disk.exists(&directory.join(CONTROL));
+        if !exists.map_err(|error| unwritable(directory, error))? {
             let parent = directory.parent().unwrap_or(directory);
             disk.sync_dir(match parent.as_os_str().is_empty() {
                 true => Path::new("."),
                 false => parent,
             })?;
         }
-        let lock = disk.lock(&directory.join(LOCK))?;
+        let lock = disk
+            .lock(&directory.join(LOCK))
+            .map_err(|error| unwritable(directory, error))?;
         disk.sync_dir(directory)?;
         let wal = directory.join("wal");
         let created = prepare(&*disk, directory, &wal)?;
+        if !created && !disk.is_private(directory)? {
+            let directory = directory.display();
+            let what = format!("other users may read or change \"{directory}\"");
+            return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, what)
+                .with_hint(format!("chmod 0700 {directory}")));
+        }
         let control = Control::read(&*disk, directory)?;
         if control.state == State::Creating {
             create(&disk, directory, &wal, control, &options)?;
@@ -161,12 +189,11 @@ impl Database {
         let watermark = log.clone();
         // Until the log is open everything that is replayed counts as durable.
         let durable = move || watermark.get().map_or(Lsn::NEWEST, |log| log.durable_lsn());
-        let capacity = (options.shared_buffers / PAGE_MEMORY).max(1);
         let (pages, Start { position, next_txn }) = Pages::open(
             &*disk,
             &directory.join(DATA),
             control.database,
-            usize::try_from(capacity).unwrap_or(usize::MAX),
+            cache_memory(options.shared_buffers),
             Arc::new(durable),
         )?;
         let pages = Arc::new(pages);
@@ -183,7 +210,13 @@ impl Database {
             control.database,
             options.wal,
             &position,
-            &mut |end, blob| replay(&pages, end, blob),
+            &mut |told| match told {
+                Replayed::Blob { end, bytes } => replay(&pages, end, bytes),
+                Replayed::Read { bytes, of } => {
+                    progress(Progress::Log { bytes, of });
+                    Ok(())
+                }
+            },
         )?;
         let opened = log.get_or_init(|| opened).clone();
         let next_txn = recovered
@@ -233,36 +266,33 @@ impl Database {
     }
 
     /// Verifies a directory on which no server runs: the data file as it lies there and, if that
-    /// is sound, all that a start would find. `progress` is told how many pages of how many are
-    /// read.
+    /// is sound but for one copy of its superblock, all that a start finds.
     ///
     /// # Errors
     /// What keeps it from looking; damage is in the report.
     pub fn check(
         directory: &Path,
         runtime: &tokio::runtime::Runtime,
-        progress: &mut dyn FnMut(u64, u64),
+        progress: &mut dyn FnMut(Progress),
     ) -> Result<Checked> {
         let disk = RealDisk::default();
         let control = Control::read(&disk, directory)?;
         let lock = disk.lock(&directory.join(LOCK))?;
         let data = directory.join(DATA);
-        let mut checked = Checked {
-            damage: Pages::check_superblocks(&disk, &data, control.database)?,
-            ..Checked::default()
-        };
-        if checked.damage.len() == 2 {
+        let mut checked = Checked::default();
+        let (pages, damage) = Pages::open_to_check(&disk, &data, control.database)?;
+        checked.damage = damage;
+        let Some(pages) = pages else {
             return Ok(checked);
-        }
-        let durable = Arc::new(|| Lsn::NEWEST);
-        let (pages, _) = Pages::open(&disk, &data, control.database, 1, durable)?;
-        checked.file = pages.check_file(progress)?;
+        };
+        checked.file = pages.check_file(&mut |done, of| progress(Progress::Pages { done, of }))?;
+        let is_sound = checked.file.damage.is_empty();
         checked.damage.append(&mut checked.file.damage);
-        if !checked.damage.is_empty() {
+        if !is_sound {
             return Ok(checked);
         }
         drop((pages, lock));
-        let (database, _) = Database::open(directory, Options::default())?;
+        let (database, _) = Database::open_telling(directory, Options::default(), progress)?;
         match runtime.block_on(database.verify()) {
             Ok(rows) => checked.rows = Some(rows),
             Err(error) => checked.damage.push(error),
@@ -316,6 +346,10 @@ impl Database {
         self.checkpointer.stats()
     }
 
+    pub fn reads_of(&self, database: &DatabaseDef) -> SpaceReads {
+        self.pages.space_reads(database.space)
+    }
+
     pub fn cache_stats(&self) -> CacheStats {
         self.pages.stats()
     }
@@ -339,6 +373,31 @@ impl Database {
     pub async fn wait_poisoned(&self) -> Error {
         self.log.wait_poisoned().await
     }
+}
+
+/// What of `shared_buffers` is for pages and what finds them: not the program itself and the
+/// buffers of the log and of sessions, as far as they are small beside it.
+fn cache_memory(shared_buffers: u64) -> u64 {
+    const REST: u64 = 24 << 20;
+    shared_buffers.saturating_sub(REST).max(shared_buffers / 2)
+}
+
+/// Says what to do about a directory in which the server may not write.
+fn unwritable(directory: &Path, error: Error) -> Error {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    let Error::Io { source, .. } = &error else {
+        return error;
+    };
+    let hint = match source.kind() {
+        PermissionDenied => {
+            "Run the server as the owner of the data directory, which has mode 0700"
+        }
+        ReadOnlyFilesystem => "The server writes at every start: mount the file system for writing",
+        _ => return error,
+    };
+    let directory = directory.display();
+    let what = format!("cannot use the data directory \"{directory}\": {error}");
+    Error::new(SqlState::IO_ERROR, what).with_hint(hint)
 }
 
 /// Applies one committed transaction.
@@ -374,6 +433,7 @@ fn prepare(disk: &dyn Disk, directory: &Path, wal: &Path) -> Result<bool> {
         return Err(Error::new(SqlState::DATA_CORRUPTED, message)
             .with_hint("Restore the file, or use another directory."));
     }
+    disk.make_private(directory)?;
     let mut id = [0; 8];
     getrandom::fill(&mut id).map_err(|e| Error::new(SqlState::IO_ERROR, e.to_string()))?;
     let control = Control {
@@ -417,7 +477,7 @@ const DATA: &str = "data";
 const CONTROL_NEW: &str = "control.new";
 const MAGIC: [u8; 8] = *b"WALNUTDB";
 /// Raised with every change of a file format.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 const CONTROL_BYTES: usize = 8 + 4 + 8 + 4 + 4;
 
 /// The control file, little-endian: magic, format (u32), database id (u64), state (u32), CRC-32 of
@@ -476,8 +536,14 @@ impl Control {
         }
         let format = reader.u32().unwrap_or(0);
         if format != FORMAT {
-            let what = format!("format {format}, but this program reads format {FORMAT}");
-            return Err(corrupt(&what));
+            let path = path.display();
+            let what =
+                format!("{path} says format {format}, but this program reads format {FORMAT}");
+            let hint = "Use the version of Walnut that wrote the data directory; \
+                        if none did, the file is damaged";
+            return Err(
+                Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, what).with_hint(hint)
+            );
         }
         if crc != crc32fast::hash(body).to_le_bytes() {
             return Err(corrupt("wrong checksum"));

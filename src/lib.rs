@@ -33,6 +33,13 @@
 //! then the superblock. What they replace is free after that, and so are the log's segments in
 //! front of it ([`wal::Log::recycle`]).
 //!
+//! # The life of a clone
+//!
+//! A database is a space of pages. [`database::Database::create_database`] has all of its template
+//! stored, and logs a row in the list of databases together with the clone; then
+//! [`pages::PreparedSpaceChange::apply`] has one entry of the page map point to the template's part
+//! of it. Nothing is copied: what changes on either side goes to slots of its own.
+//!
 //! # Layers
 //!
 //! Each uses only those before it: [`base`]; [`types`], [`disk`]; [`wal`]; [`pages`]; [`btree`];

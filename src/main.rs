@@ -3,6 +3,7 @@
 mod check;
 mod inspect;
 mod options;
+mod progress;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use walnut::session::server_setting;
 use walnut::wire::{Config, Server};
 
 use options::DataDirectory;
+use progress::Teller;
 
 /// Commits copy pages of 8 KiB and sessions free what the log's writer and others made: an
 /// allocator with per-thread heaps that gives such blocks back cheaply.
@@ -151,7 +153,10 @@ async fn run(serve: Serve) -> Result<()> {
     if !options.fsync {
         tracing::warn!("fsync is off: a crash of this machine loses or ruins the data");
     }
-    let (database, recovered) = Database::open(&serve.directory.data, options)?;
+    let mut teller = Teller::new();
+    let opened = Database::open_telling(&serve.directory.data, options, &mut |p| teller.tell(p));
+    drop(teller);
+    let (database, recovered) = opened?;
     tracing::info!("{recovered}");
     let is_default_dir = serve.socket_dir.is_none();
     let socket_dir = serve

@@ -115,7 +115,8 @@ async fn one_damaged_superblock_is_survived_and_two_are_refused() {
         let out = check(&server, &[]);
         assert_eq!(out.status.code(), Some(1), "{}", text(&out));
         assert!(text(&out).contains(&format!("copy {copy} of the superblock")));
-        // It was written anew.
+        assert!(text(&out).contains("1800 rows"), "the trees, too");
+        // The start that this took has written it anew.
         let out = check(&server, &[]);
         assert!(out.status.success(), "{}", text(&out));
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Database;
-use super::databases::{Access, Closed, Connected, DatabaseDef, TEMPLATE, unknown};
+use super::databases::{Access, Connected, DatabaseDef, TEMPLATE, unknown};
 use crate::base::{CancelFlag, Error, Oid, Result, SqlState, TreeId, blocking};
 use crate::pages::SpaceChange;
 use crate::txn::Transaction;
@@ -61,8 +61,8 @@ impl Database {
             let name = &template.name;
             format!("source database \"{name}\" is being accessed by other users")
         };
-        let _closed = self
-            .close_database(&template, Access::Held, me, cancel, &used_by_others)
+        let _closed = self.databases.close(template.oid, Access::Held);
+        self.wait_alone(&template, me, cancel, &used_by_others)
             .await?;
         let all = self.databases.all();
         let space = self
@@ -116,12 +116,11 @@ impl Database {
             return Err(Error::new(SqlState::OBJECT_IN_USE, message));
         }
         let used_by_others = || format!("database \"{name}\" is being accessed by other users");
+        let closed = self.databases.close(def.oid, Access::Leaving);
         if force {
             self.databases.end_sessions(def.oid);
         }
-        let closed = self
-            .close_database(&def, Access::Leaving, me, cancel, &used_by_others)
-            .await?;
+        self.wait_alone(&def, me, cancel, &used_by_others).await?;
         let change = SpaceChange::Drop { space: def.space };
         let mut transaction = self.databases.list.begin();
         transaction.delete(TreeId::DATABASES, def.key())?;
@@ -156,10 +155,8 @@ impl Database {
                 return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
             }
             let used_by_others = || format!("database \"{name}\" is being accessed by other users");
-            _closed = Some(
-                self.close_database(&def, Access::Held, me, cancel, &used_by_others)
-                    .await?,
-            );
+            _closed = Some(self.databases.close(def.oid, Access::Held));
+            self.wait_alone(&def, me, cancel, &used_by_others).await?;
         }
         if change.allows_connections == Some(false) && def.oid == me.oid() {
             return Err(Error::new(
@@ -196,22 +193,20 @@ impl Database {
         }
     }
 
-    /// Closes a database to new sessions and waits a little until no other is connected.
-    async fn close_database(
+    /// Waits a little until no other session is connected to a database, which is closed.
+    async fn wait_alone(
         &self,
         def: &DatabaseDef,
-        access: Access,
         me: &Connected,
         cancel: &CancelFlag,
         used_by_others: &(dyn Fn() -> String + Sync),
-    ) -> Result<Closed<'_>> {
-        let closed = self.databases.close(def.oid, access);
+    ) -> Result<()> {
         let me = (def.oid == me.oid()).then(|| me.session());
         let others = || self.databases.others(def.oid, me);
         let limit = Duration::from_secs(SESSIONS_GO_SECONDS);
         tokio::select! {
             biased;
-            () = self.databases.wait_changed(|| others() == 0) => Ok(closed),
+            () = self.databases.wait_changed(|| others() == 0) => Ok(()),
             () = cancel.cancelled() => Err(cancelled(cancel)),
             () = tokio::time::sleep(limit) => {
                 let detail = match others() {

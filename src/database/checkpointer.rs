@@ -239,6 +239,7 @@ impl Shared {
                 })?;
         if let Some(done) = &done {
             self.log.recycle(done.position.segment);
+            self.warn_of_old_versions();
             tracing::info!(
                 reason = ?reason,
                 pages = done.pages,
@@ -250,6 +251,19 @@ impl Shared {
             );
         }
         Ok(done)
+    }
+
+    /// What old snapshots may read cannot leave memory, however much it is.
+    fn warn_of_old_versions(&self) {
+        let pages = self.pages.stats();
+        if pages.cached > pages.capacity.saturating_mul(2) && pages.dirty < pages.cached / 2 {
+            tracing::warn!(
+                "old versions of pages take much more memory than shared_buffers: {} pages are \
+                 in memory, {} should be; a session keeps an old snapshot open",
+                pages.cached,
+                pages.capacity
+            );
+        }
     }
 
     /// Leaves the disk to others for as long as a batch took, unless somebody waits for the end.

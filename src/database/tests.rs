@@ -1,5 +1,6 @@
 //! The parts together: tables, transactions and the log over a restart.
 
+mod clones;
 mod power;
 mod savepoints;
 

@@ -34,6 +34,14 @@ pub const DIRECT_BLOCK: usize = 4096;
 pub trait Disk: Send + Sync + 'static {
     /// Creates a directory. An existing one is an error.
     fn create_dir(&self, path: &Path) -> Result<()>;
+    /// Whether nobody but the owner may write in a directory, and others may not even look.
+    fn is_private(&self, _path: &Path) -> Result<bool> {
+        Ok(true)
+    }
+    /// Gives an existing directory the mode of a new one.
+    fn make_private(&self, _path: &Path) -> Result<()> {
+        Ok(())
+    }
     /// Creates an empty file for reading and writing. An existing one is an error.
     fn create(&self, path: &Path) -> Result<Box<dyn File>>;
     /// Opens an existing file for reading and writing.

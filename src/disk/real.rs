@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::num::NonZeroU64;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Advice, FlockOperation, OFlags};
@@ -39,6 +39,17 @@ impl Disk for RealDisk {
     fn create_dir(&self, path: &Path) -> Result<()> {
         let made = fs::DirBuilder::new().mode(0o700).create(path);
         made.map_err(named("create directory", path))
+    }
+
+    fn is_private(&self, path: &Path) -> Result<bool> {
+        let metadata = fs::metadata(path).map_err(named("stat", path))?;
+        // As in PostgreSQL the group may look.
+        Ok(metadata.permissions().mode() & 0o027 == 0)
+    }
+
+    fn make_private(&self, path: &Path) -> Result<()> {
+        let private = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(path, private).map_err(named("change the mode of", path))
     }
 
     fn create(&self, path: &Path) -> Result<Box<dyn File>> {
@@ -212,8 +223,6 @@ impl Lock for RealLock {}
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]

@@ -30,7 +30,7 @@ const FIRST_TRUNK: usize = FREE_COUNT + 4;
 const PENDING_COUNT: usize = FIRST_TRUNK + 4;
 const PENDING: usize = PENDING_COUNT + 4;
 const PENDING_BYTES: usize = 8;
-const PENDING_CAPACITY: u32 = 1019;
+const PENDING_CAPACITY: u32 = 1016;
 const _: () = assert!(PENDING + PENDING_BYTES * PENDING_CAPACITY as usize <= PAGE_SIZE);
 const SPACE_MAGIC: u32 = u32::from_le_bytes(*b"WNsp");
 
@@ -44,7 +44,7 @@ const NEXT: usize = MAGIC + 4;
 const COUNT: usize = NEXT + 4;
 const ENTRIES: usize = COUNT + 4;
 const TRUNK_MAGIC: u32 = u32::from_le_bytes(*b"WNtr");
-const TRUNK_CAPACITY: u32 = 2041;
+const TRUNK_CAPACITY: u32 = 2035;
 
 const _: () = assert!(ENTRIES + 4 * TRUNK_CAPACITY as usize == PAGE_SIZE);
 

@@ -62,7 +62,7 @@ impl<'a> Batch<'a> {
             Some(&at) => at,
             None => {
                 let newest = self.pages.read(page, Lsn::NEWEST)?;
-                let copy = newest.clone();
+                let copy = self.pages.spare.copy(&newest);
                 self.touch(
                     page,
                     newest.lsn(),

@@ -2,11 +2,13 @@
 //! when there are too many.
 
 use super::checkpoint::Store;
+use super::counter::Counter;
 use super::edits;
 use super::growing::Growing;
-use super::page::{Page, PageRef, corrupt};
+use super::page::{PAGE_MEMORY, Page, PageRef, corrupt};
 use super::policy::{Policy, Verdict};
 use super::snapshots::Snapshots;
+use super::spare::Spare;
 use super::versions::{Chain, FEW, Found};
 use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, RwLock, SegQueue};
 use crate::base::{Error, Lsn, PageId, Result};
@@ -23,9 +25,12 @@ pub struct Pages {
     /// The pages marked dirty.
     pub(super) dirty: SegQueue<PageId>,
     pub(super) dirty_count: AtomicUsize,
-    /// Versions in memory, and how many there should be at most.
+    /// Bytes that the cache should take at most, and those of its tables that never shrink.
+    memory: u64,
+    tables: AtomicU64,
+    /// Versions in memory.
     pub(super) cached: AtomicUsize,
-    capacity: usize,
+    pub(super) spare: Spare,
     policy: Mutex<Policy>,
     pub(super) room: Mutex<Room>,
     half_dirty: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -39,6 +44,8 @@ pub(super) struct Space {
     chains: Growing<Chain>,
     /// The end of the newest blob that has changed one of them.
     pub(super) newest: AtomicU64,
+    hits: Counter,
+    loads: AtomicU64,
 }
 
 /// Who waits for pages to become clean.
@@ -54,25 +61,34 @@ pub(super) struct Room {
 pub struct CacheStats {
     /// Versions of pages in memory.
     pub cached: usize,
+    /// How many there should be at most.
     pub capacity: usize,
     /// Pages changed since they were last stored.
     pub dirty: usize,
-    /// Pages read from the data file.
+    /// Reads from the data file.
     pub loads: u64,
     pub evictions: u64,
+}
+
+/// Reads of a space's pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpaceReads {
+    pub hits: u64,
+    /// Pages read from the data file.
+    pub loads: u64,
 }
 
 impl Pages {
     /// An empty cache that stores nothing. `durable` says how far the log is synced and never
     /// falls; the collector takes it as its floor.
     pub fn new(durable: Arc<dyn Fn() -> Lsn + Send + Sync>) -> Pages {
-        Pages::over(None, usize::MAX, durable)
+        Pages::over(None, u64::MAX, durable)
     }
 
-    /// A cache of so many pages over a data file.
+    /// A cache of so many bytes over a data file.
     pub(super) fn over(
         store: Option<Store>,
-        capacity: usize,
+        memory: u64,
         durable: Arc<dyn Fn() -> Lsn + Send + Sync>,
     ) -> Pages {
         Pages {
@@ -82,9 +98,11 @@ impl Pages {
             store,
             dirty: SegQueue::new(),
             dirty_count: AtomicUsize::new(0),
+            memory,
+            tables: AtomicU64::new(0),
             cached: AtomicUsize::new(0),
-            capacity,
-            policy: Mutex::new(Policy::new(capacity)),
+            spare: Spare::default(),
+            policy: Mutex::new(Policy::new(pages_in(memory))),
             room: Mutex::default(),
             half_dirty: OnceLock::new(),
             loads: AtomicU64::new(0),
@@ -101,16 +119,33 @@ impl Pages {
     pub fn stats(&self) -> CacheStats {
         CacheStats {
             cached: self.cached.load(Ordering::Relaxed),
-            capacity: self.capacity,
+            capacity: self.capacity(),
             dirty: self.dirty_count.load(Ordering::Relaxed),
             loads: self.loads.load(Ordering::Relaxed),
             evictions: self.evictions.load(Ordering::Relaxed),
         }
     }
 
+    /// How often pages of a space were found in memory, and how often they were not.
+    pub fn space_reads(&self, space: u32) -> SpaceReads {
+        let space = self.spaces.get(space).and_then(|space| space.get());
+        space.map_or_else(SpaceReads::default, |space| SpaceReads {
+            hits: space.hits.sum(),
+            loads: space.loads.load(Ordering::Relaxed),
+        })
+    }
+
     /// Whether pages are evicted to load others, or will be soon.
     pub fn is_full(&self) -> bool {
-        self.cached.load(Ordering::Relaxed) >= self.capacity / 8 * 7
+        self.cached.load(Ordering::Relaxed) >= self.capacity() / 8 * 7
+    }
+
+    /// How many versions there should be at most: those for which the tables that find them, in
+    /// memory and in the data file, leave room; but a quarter of the memory is always theirs.
+    fn capacity(&self) -> usize {
+        let tables = self.tables.load(Ordering::Relaxed);
+        let tables = tables + self.store.as_ref().map_or(0, Store::map_memory);
+        pages_in(self.memory.saturating_sub(tables).max(self.memory / 4))
     }
 
     /// Waits while so much of the cache is dirty that there is no room for more.
@@ -118,7 +153,7 @@ impl Pages {
     /// # Errors
     /// Why the last checkpoint failed, if it did: there will be no room before one succeeds.
     pub async fn wait_room(&self) -> Result<()> {
-        let is_crowded = || self.dirty_count.load(Ordering::Relaxed) > self.capacity / 4 * 3;
+        let is_crowded = || self.dirty_count.load(Ordering::Relaxed) > self.capacity() / 4 * 3;
         if !is_crowded() {
             return Ok(());
         }
@@ -152,13 +187,15 @@ impl Pages {
 
     /// The same, or `None` if the page has no such version.
     pub(super) fn try_read(&self, page: PageId, snapshot: Lsn) -> Result<Option<PageRef>> {
-        match self.known_chain(page) {
-            Some(chain) => match chain.read(snapshot) {
-                Found::Version(version) => Ok(Some(version)),
-                Found::NoVersion => Ok(None),
-                Found::Empty => self.load(page, snapshot),
-            },
-            None => self.load(page, snapshot),
+        let space = self.spaces.get(page.space).and_then(|space| space.get());
+        let chain = space.and_then(|space| Some((space, space.chains.get(page.number)?)));
+        match chain.map(|(space, chain)| (space, chain.read(snapshot))) {
+            Some((space, Found::Version(version))) => {
+                space.hits.add_one();
+                Ok(Some(version))
+            }
+            Some((_, Found::NoVersion)) => Ok(None),
+            Some((_, Found::Empty)) | None => self.load(page, snapshot),
         }
     }
 
@@ -171,9 +208,16 @@ impl Pages {
         if !store.holds(page)? {
             return Ok(None);
         }
-        let (found, is_new) = self.chain(page).load(snapshot, || store.read(page))?;
+        let (found, is_new) = self
+            .chain(page)
+            .load(snapshot, || store.read(page, self.spare.take()))?;
         if is_new {
             self.loads.fetch_add(1, Ordering::Relaxed);
+            let space = self
+                .spaces
+                .get_or_grow(page.space)
+                .get_or_init(Box::default);
+            space.loads.fetch_add(1, Ordering::Relaxed);
             self.admit(page);
         }
         Ok(found)
@@ -191,15 +235,16 @@ impl Pages {
     /// Evicts while there are too many, unless somebody else does, or nothing can go.
     pub(super) fn evict_surplus(&self) {
         let mut horizon = None;
-        while self.cached.load(Ordering::Relaxed) > self.capacity
+        while self.cached.load(Ordering::Relaxed) > self.capacity()
             && let Some(mut policy) = self.policy.try_lock()
         {
             let went = policy.evict(|page| {
                 self.known_chain(page).map_or(Verdict::Gone, |chain| {
-                    let (verdict, dropped) = chain.evict(|| {
+                    let horizon = || {
                         let now = || self.snapshots.new_horizon((self.durable)());
                         Arc::clone(horizon.get_or_insert_with(now))
-                    });
+                    };
+                    let (verdict, dropped) = chain.evict(horizon, &self.spare);
                     self.cached.fetch_sub(dropped, Ordering::Relaxed);
                     verdict
                 })
@@ -223,11 +268,12 @@ impl Pages {
     }
 
     pub(super) fn chain(&self, page: PageId) -> &Chain {
-        let space = self.spaces.get_or_grow(page.space);
-        space
-            .get_or_init(Box::default)
-            .chains
-            .get_or_grow(page.number)
+        let grown = |bytes| {
+            self.tables.fetch_add(bytes as u64, Ordering::Relaxed);
+        };
+        let space = self.spaces.get_or_grow_counting(page.space, grown);
+        let space = space.get_or_init(Box::default);
+        space.chains.get_or_grow_counting(page.number, grown)
     }
 
     /// A blob that ends at `lsn` has changed a space, or is about to.
@@ -260,7 +306,7 @@ impl Pages {
         }
         self.cached.fetch_add(1, Ordering::Relaxed);
         if installed.versions > FEW {
-            let dropped = chain.collect(&self.snapshots.horizon((self.durable)()));
+            let dropped = chain.collect(&self.snapshots.horizon((self.durable)()), &self.spare);
             self.cached.fetch_sub(dropped, Ordering::Relaxed);
         }
         self.evict_surplus();
@@ -269,7 +315,7 @@ impl Pages {
     fn mark_dirty(&self, page: PageId) {
         self.dirty.push(page);
         let before = self.dirty_count.fetch_add(1, Ordering::Relaxed);
-        if before == self.capacity / 2
+        if before == self.capacity() / 2
             && let Some(call) = self.half_dirty.get()
         {
             call();
@@ -292,7 +338,9 @@ impl Pages {
         };
         let recovered = self.chain(page).recover(|newest| {
             let newest = match (newest, stored) {
-                (None, Some(store)) if store.holds(page)? => Some(store.read(page)?),
+                (None, Some(store)) if store.holds(page)? => {
+                    Some(store.read(page, self.spare.take())?)
+                }
                 (newest, _) => newest,
             };
             let found = newest.as_ref().map_or(Lsn::ZERO, |p| p.lsn());
@@ -319,6 +367,10 @@ impl Pages {
         }
         Ok(())
     }
+}
+
+fn pages_in(bytes: u64) -> usize {
+    usize::try_from(bytes / PAGE_MEMORY).map_or(usize::MAX, |pages| pages.max(1))
 }
 
 #[cold]

@@ -4,13 +4,14 @@
 
 use super::cache::Pages;
 use super::checkpoint::Store;
-use super::file::{Bytes, DataFile, Place};
+use super::file::{DataFile, Place, SLOT_SIZE};
 use super::map::Held;
 use super::page::PAGE_SIZE;
 use super::slots::{Census, Slots};
-use crate::base::{Error, PageId, Result};
+use crate::base::{Error, Lsn, PageId, Result};
 use crate::disk::Disk;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What was found in a data file.
 #[derive(Debug, Default)]
@@ -26,10 +27,19 @@ pub struct FileReport {
 }
 
 impl Pages {
-    /// What is wrong with the copies of the superblock, of a data file that is not open. Opening
-    /// it writes both anew if one of them is whole.
-    pub fn check_superblocks(disk: &dyn Disk, path: &Path, database: u64) -> Result<Vec<Error>> {
-        DataFile::check_superblocks(disk, path, database)
+    /// The pages of a data file that nobody uses, to be checked and not to be changed: none if
+    /// both copies of its superblock are damaged. With what is wrong with them.
+    pub fn open_to_check(
+        disk: &dyn Disk,
+        path: &Path,
+        database: u64,
+    ) -> Result<(Option<Pages>, Vec<Error>)> {
+        let (file, superblock, damage) = DataFile::open_to_read(disk, path, database)?;
+        let pages = superblock.map(|superblock| {
+            let store = Store::new(file, superblock)?;
+            Ok(Pages::over(Some(store), 0, Arc::new(|| Lsn::NEWEST)))
+        });
+        Ok((pages.transpose()?, damage))
     }
 
     /// Reads all that the last checkpoint stored. No checkpoint is taken meanwhile; reads and
@@ -50,7 +60,7 @@ impl Store {
         // While it is held what is stored stays where it is.
         let _checkpoint = self.checkpoint.lock();
         let mut report = FileReport {
-            slots: self.file.bytes()? / PAGE_SIZE as u64,
+            slots: self.file.bytes()? / SLOT_SIZE as u64,
             ..FileReport::default()
         };
         let mut places: Vec<(Place, PageId)> = Vec::new();
@@ -69,6 +79,7 @@ impl Store {
                 }
                 Ok(is_first == Some(true))
             });
+            self.count_map(&map);
             report.damage.extend(self.check_slots(&census.slots));
             visited
         };
@@ -79,7 +90,7 @@ impl Store {
         places.sort_unstable_by_key(|(place, _)| (place.slot, place.crc));
         places.dedup_by_key(|(place, _)| *place);
         report.pages = places.len() as u64;
-        let mut bytes: Box<Bytes> = Box::new([0; PAGE_SIZE]);
+        let mut bytes = vec![0; PAGE_SIZE];
         for (done, (place, page)) in (1..).zip(&places) {
             let what = format_args!("page {page}");
             match self.file.read(*place, &what, &mut bytes) {

@@ -8,9 +8,9 @@
 //! is in memory's map, and the next checkpoint goes on from there.
 
 use super::cache::Pages;
-use super::file::{Bytes, DataFile, Place, SlotNumber, Superblock};
+use super::file::{DataFile, Place, SLOT_SIZE, SlotNumber, Superblock};
 use super::map::{Changes, Held, PageMap};
-use super::page::{PAGE_SIZE, Page, PageRef};
+use super::page::PageRef;
 use super::slots::{Census, Slots};
 use super::spaces::DroppedSpaces;
 use crate::base::sync::{AtomicU64, Mutex, Ordering, RwLock};
@@ -28,6 +28,8 @@ const BATCH: usize = 256;
 pub(super) struct Store {
     pub(super) file: DataFile,
     pub(super) map: RwLock<PageMap>,
+    /// Bytes of the map in memory, when it was last looked at.
+    map_memory: AtomicU64,
     /// The superblock in the file. Held by whoever takes a checkpoint.
     pub(super) checkpoint: Mutex<Superblock>,
     /// Taken after `checkpoint` and `map`, and not held while anything is written.
@@ -108,6 +110,20 @@ pub struct Start {
 }
 
 impl Store {
+    /// What the file holds according to a superblock.
+    pub(super) fn new(file: DataFile, superblock: Superblock) -> Result<Store> {
+        let map = PageMap::load(&file, superblock.root)?;
+        Ok(Store {
+            map_memory: AtomicU64::new(map.memory()),
+            map: RwLock::new(map),
+            file,
+            stored_lsn: AtomicU64::new(superblock.position.lsn.0),
+            checkpoint: Mutex::new(superblock),
+            slots: Mutex::default(),
+            spaces: Mutex::default(),
+        })
+    }
+
     /// Whether the data file holds a page.
     pub(super) fn holds(&self, page: PageId) -> Result<bool> {
         Ok(self.place(page)? != Place::NONE)
@@ -119,12 +135,21 @@ impl Store {
         }
         let mut map = self.map.write();
         map.load_path(&self.file, page)?;
+        self.count_map(&map);
         Ok(map.get(page).expect("the path was just loaded"))
     }
 
-    /// Reads a page that the file holds.
-    pub(super) fn read(&self, page: PageId) -> Result<PageRef> {
-        let mut read = Arc::new(Page::zeroed());
+    pub(super) fn map_memory(&self) -> u64 {
+        self.map_memory.load(Ordering::Relaxed)
+    }
+
+    /// The map may have more nodes than before.
+    pub(super) fn count_map(&self, map: &PageMap) {
+        self.map_memory.store(map.memory(), Ordering::Relaxed);
+    }
+
+    /// Reads a page that the file holds into one that nobody else has.
+    pub(super) fn read(&self, page: PageId, mut read: PageRef) -> Result<PageRef> {
         let bytes = Arc::get_mut(&mut read)
             .expect("nobody else has it")
             .bytes_mut();
@@ -140,8 +165,8 @@ impl Pages {
         DataFile::create(disk, path, database)
     }
 
-    /// The pages of a data file, as its last checkpoint left them; at most about `capacity` of
-    /// them in memory. The log from [`Start`] on is to be applied before anybody reads.
+    /// The pages of a data file, as its last checkpoint left them; at most about `memory` bytes of
+    /// memory are used for them and what finds them. The log from [`Start`] on is to be applied before anybody reads.
     ///
     /// # Errors
     /// `Corrupt`, naming the file, if both copies of its superblock are damaged.
@@ -149,7 +174,7 @@ impl Pages {
         disk: &dyn Disk,
         path: &Path,
         database: u64,
-        capacity: usize,
+        memory: u64,
         durable: Arc<dyn Fn() -> Lsn + Send + Sync>,
     ) -> Result<(Pages, Start)> {
         let (file, superblock) = DataFile::open(disk, path, database)?;
@@ -157,15 +182,8 @@ impl Pages {
             position: superblock.position,
             next_txn: superblock.next_txn,
         };
-        let store = Store {
-            map: RwLock::new(PageMap::load(&file, superblock.root)?),
-            file,
-            checkpoint: Mutex::new(superblock),
-            slots: Mutex::default(),
-            stored_lsn: AtomicU64::new(start.position.lsn.0),
-            spaces: Mutex::default(),
-        };
-        Ok((Pages::over(Some(store), capacity, durable), start))
+        let store = Store::new(file, superblock)?;
+        Ok((Pages::over(Some(store), memory, durable), start))
     }
 
     /// Takes a checkpoint, or finds that nothing has happened since the last one. `position` says
@@ -270,7 +288,7 @@ impl Pages {
         let mut state = store.slots.lock();
         let slots = state.slots();
         replaced.into_iter().for_each(|slot| slots.free(slot));
-        done.used_bytes = u64::from(slots.used()) * PAGE_SIZE as u64;
+        done.used_bytes = u64::from(slots.used()) * SLOT_SIZE as u64;
         Ok(Some(done))
     }
 
@@ -279,7 +297,7 @@ impl Pages {
     pub(super) fn used_bytes(&self) -> Result<u64> {
         let store = self.store.as_ref().expect("a data file");
         let used = store.used_slots(&mut store.map.write())?;
-        Ok(u64::from(used.used()) * PAGE_SIZE as u64)
+        Ok(u64::from(used.used()) * SLOT_SIZE as u64)
     }
 
     /// Stores the versions of some pages, durably, and has the map point to them. After an error
@@ -291,6 +309,7 @@ impl Pages {
             batch
                 .iter()
                 .try_for_each(|page| map.load_path(&store.file, *page))?;
+            store.count_map(&map);
         }
         let mut images = Images::default();
         let mut written = Vec::with_capacity(batch.len());
@@ -360,6 +379,7 @@ impl Store {
                 self.file.corrupt(place.slot, what)
             })
         })?;
+        self.count_map(map);
         Ok(census.slots)
     }
 
@@ -416,7 +436,7 @@ impl Store {
                 let mut images = Images::default();
                 nodes
                     .iter()
-                    .for_each(|(slot, bytes)| images.push(*slot, bytes));
+                    .for_each(|(slot, bytes)| images.push(*slot, &bytes[..]));
                 images.write(&self.file)
             })?;
             Ok(root)
@@ -447,18 +467,20 @@ pub(super) struct Images {
 }
 
 impl Images {
-    pub(super) fn push(&mut self, slot: SlotNumber, bytes: &Bytes) {
+    pub(super) fn push(&mut self, slot: SlotNumber, bytes: &[u8]) {
         match self.runs.last_mut() {
             Some((first, count)) if *first as usize + *count == slot as usize => *count += 1,
             _ => self.runs.push((slot, 1)),
         }
+        let end = self.bytes.len() + SLOT_SIZE;
         self.bytes.extend_from_slice(bytes);
+        self.bytes.resize(end, 0);
     }
 
     pub(super) fn write(&self, file: &DataFile) -> Result<()> {
         let mut rest = &self.bytes[..];
         for (first, count) in &self.runs {
-            let (run, later) = rest.split_at(count * PAGE_SIZE);
+            let (run, later) = rest.split_at(count * SLOT_SIZE);
             file.write(*first, run)?;
             rest = later;
         }

@@ -165,7 +165,7 @@ fn content_range(offset: u16, len: u16) -> Option<std::ops::Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::{CLEAR, SHIFT, apply};
-    use crate::pages::Page;
+    use crate::pages::{PAGE_SIZE, Page, page_u16};
 
     fn words(words: &[u16]) -> Vec<u8> {
         words.iter().flat_map(|w| w.to_le_bytes()).collect()
@@ -173,17 +173,18 @@ mod tests {
 
     #[test]
     fn edits_outside_the_content_are_refused() {
+        let end = page_u16(PAGE_SIZE);
         let bad: &[&[u16]] = &[
             &[0, 1, 0],
             &[15, 1, 0],
-            &[8191, 2, 0],
-            &[16, 8177],
+            &[end - 1, 2, 0],
+            &[16, end - 15],
             &[16],
             &[16, 4, 0],
             &[SHIFT | 8, 16, 8],
             &[SHIFT | 16, 8, 8],
-            &[SHIFT | 16, 8190, 3],
-            &[SHIFT | 8190, 16, 3],
+            &[SHIFT | 16, end - 2, 3],
+            &[SHIFT | (end - 2), 16, 3],
             &[SHIFT | 16, 32],
             &[CLEAR | 1, 0],
         ];
@@ -194,6 +195,6 @@ mod tests {
             );
         }
         assert!(apply(&mut Page::zeroed(), &[16]).is_none());
-        assert!(apply(&mut Page::zeroed(), &words(&[SHIFT | 16, 8189, 3])).is_some());
+        assert!(apply(&mut Page::zeroed(), &words(&[SHIFT | 16, end - 3, 3])).is_some());
     }
 }

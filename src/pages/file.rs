@@ -1,4 +1,4 @@
-//! The data file: slots of one page each, and what stands in them.
+//! The data file: slots of 8 KiB each, and what stands in them.
 //!
 //! Slots 0 and 1 hold two copies of the superblock; every other slot holds a page, a node of the
 //! [page map](super::map), or nothing that anybody needs. A slot in use is never overwritten: what
@@ -31,6 +31,10 @@ use std::sync::OnceLock;
 /// A slot, by number.
 pub(super) type SlotNumber = u32;
 
+/// Bytes of a slot: a node of the page map, or a page and a few zeros.
+pub(super) const SLOT_SIZE: usize = 8192;
+const _: () = assert!(PAGE_SIZE <= SLOT_SIZE);
+
 /// The copies of the superblock: 0 and 1.
 const COPIES: SlotNumber = 2;
 /// The lowest slot that can hold a page.
@@ -52,7 +56,7 @@ impl Place {
     pub(super) const NONE: Place = Place { slot: 0, crc: 0 };
 
     /// The place of these bytes in a slot.
-    pub(super) fn of(slot: SlotNumber, bytes: &[u8; PAGE_SIZE]) -> Place {
+    pub(super) fn of(slot: SlotNumber, bytes: &[u8]) -> Place {
         let crc = crc32fast::hash(bytes);
         Place { slot, crc }
     }
@@ -132,15 +136,9 @@ impl DataFile {
         if disk.exists(path)? {
             disk.remove(path)?;
         }
-        let data = DataFile {
-            file: disk.create(path)?,
-            path: path.to_owned(),
-            database,
-            first_copy: AtomicU32::new(0),
-            failure: OnceLock::new(),
-        };
+        let data = DataFile::over(disk.create(path)?, path, database);
         data.file
-            .write_all_at(&[0; COPIES as usize * PAGE_SIZE], 0)?;
+            .write_all_at(&[0; COPIES as usize * SLOT_SIZE], 0)?;
         data.write_superblock(&Superblock {
             sequence: 0,
             position: Position::START,
@@ -155,24 +153,9 @@ impl DataFile {
     /// # Errors
     /// `Corrupt` if both copies are damaged or belong to another database.
     pub(super) fn open(disk: &dyn Disk, path: &Path, database: u64) -> Result<(Self, Superblock)> {
-        let data = DataFile {
-            file: disk.open(path)?,
-            path: path.to_owned(),
-            database,
-            first_copy: AtomicU32::new(0),
-            failure: OnceLock::new(),
-        };
-        let mut newest: Option<Superblock> = None;
-        for copy in 0..COPIES {
-            match data.read_superblock(copy) {
-                Ok(found) if newest.is_none_or(|n| n.sequence < found.sequence) => {
-                    newest = Some(found);
-                    data.first_copy.store(1 - copy, Ordering::Relaxed);
-                }
-                Ok(_) => {}
-                Err(error) => tracing::warn!("{error}"),
-            }
-        }
+        let data = DataFile::over(disk.open(path)?, path, database);
+        let (newest, damage) = data.newest_superblock();
+        damage.iter().for_each(|error| tracing::warn!("{error}"));
         let newest = match newest {
             Some(newest) => newest,
             None => data.read_superblock(0)?,
@@ -185,21 +168,42 @@ impl DataFile {
         Ok((data, newest))
     }
 
-    /// What is wrong with the copies of the superblock.
-    pub(super) fn check_superblocks(
+    /// Opens the file to look at it; with what is wrong with the copies of its superblock.
+    pub(super) fn open_to_read(
         disk: &dyn Disk,
         path: &Path,
         database: u64,
-    ) -> Result<Vec<Error>> {
-        let data = DataFile {
-            file: disk.open_to_read(path)?,
+    ) -> Result<(Self, Option<Superblock>, Vec<Error>)> {
+        let data = DataFile::over(disk.open_to_read(path)?, path, database);
+        let (newest, damage) = data.newest_superblock();
+        Ok((data, newest, damage))
+    }
+
+    fn over(file: Box<dyn File>, path: &Path, database: u64) -> DataFile {
+        DataFile {
+            file,
             path: path.to_owned(),
             database,
             first_copy: AtomicU32::new(0),
             failure: OnceLock::new(),
-        };
-        let errors = (0..COPIES).filter_map(|copy| data.read_superblock(copy).err());
-        Ok(errors.collect())
+        }
+    }
+
+    /// The newer of the copies that are whole, and what is wrong with the others.
+    fn newest_superblock(&self) -> (Option<Superblock>, Vec<Error>) {
+        let mut newest: Option<Superblock> = None;
+        let mut damage = Vec::new();
+        for copy in 0..COPIES {
+            match self.read_superblock(copy) {
+                Ok(found) if newest.is_none_or(|n| n.sequence < found.sequence) => {
+                    newest = Some(found);
+                    self.first_copy.store(1 - copy, Ordering::Relaxed);
+                }
+                Ok(_) => {}
+                Err(error) => damage.push(error),
+            }
+        }
+        (newest, damage)
     }
 
     fn read_superblock(&self, copy: SlotNumber) -> Result<Superblock> {
@@ -234,10 +238,10 @@ impl DataFile {
         &self,
         place: Place,
         what: &dyn std::fmt::Display,
-        bytes: &mut Bytes,
+        bytes: &mut [u8],
     ) -> Result<()> {
         let read = self.file.read_at(bytes, offset(place.slot))?;
-        if read < PAGE_SIZE {
+        if read < bytes.len() {
             return Err(self.corrupt(place.slot, format!("the file ends before {what}")));
         }
         if crc32fast::hash(bytes) != place.crc {
@@ -248,7 +252,7 @@ impl DataFile {
 
     /// Writes whole slots one behind the other. They are durable after [`DataFile::sync`].
     pub(super) fn write(&self, first: SlotNumber, bytes: &[u8]) -> Result<()> {
-        debug_assert!(first >= FIRST_SLOT && bytes.len().is_multiple_of(PAGE_SIZE));
+        debug_assert!(first >= FIRST_SLOT && bytes.len().is_multiple_of(SLOT_SIZE));
         self.file.write_all_at(bytes, offset(first))
     }
 
@@ -283,8 +287,8 @@ impl DataFile {
 }
 
 /// The content of a slot.
-pub(super) type Bytes = [u8; PAGE_SIZE];
+pub(super) type Bytes = [u8; SLOT_SIZE];
 
 fn offset(slot: SlotNumber) -> u64 {
-    u64::from(slot) * PAGE_SIZE as u64
+    u64::from(slot) * SLOT_SIZE as u64
 }

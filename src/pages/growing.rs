@@ -42,15 +42,23 @@ impl<T: Default> Growing<T> {
 
     /// The entry, made now if need be.
     pub(super) fn get_or_grow(&self, index: u32) -> &T {
+        self.get_or_grow_counting(index, |_| {})
+    }
+
+    /// The same; `grown` is told the bytes of memory that the table took for it, each time some.
+    pub(super) fn get_or_grow_counting(&self, index: u32, grown: impl Fn(usize)) -> &T {
         let place = Place::of(index);
-        let bucket = self.buckets[place.bucket].get_or_init(|| made(bucket_len(place.bucket)));
-        let segment = bucket[place.segment].get_or_init(|| made(1 << SEGMENT_BITS));
+        let len = bucket_len(place.bucket);
+        let bucket = self.buckets[place.bucket].get_or_init(|| made(len, &grown));
+        let segment = bucket[place.segment].get_or_init(|| made(1 << SEGMENT_BITS, &grown));
         &segment[place.entry]
     }
 }
 
-fn made<T: Default>(len: usize) -> Box<[T]> {
-    (0..len).map(|_| T::default()).collect()
+fn made<T: Default>(len: usize, grown: impl Fn(usize)) -> Box<[T]> {
+    let entries: Box<[T]> = (0..len).map(|_| T::default()).collect();
+    grown(size_of_val(&*entries));
+    entries
 }
 
 fn bucket_len(bucket: usize) -> usize {
@@ -79,7 +87,8 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
-    use super::{BUCKETS, Growing, Place, SEGMENT_BITS, bucket_len};
+    use super::{BUCKETS, Growing, Place, SEGMENT_BITS, Segment, bucket_len};
+    use std::cell::Cell;
 
     #[test]
     fn every_index_has_its_own_place() {
@@ -118,5 +127,18 @@ mod tests {
         table.get_or_grow(100_000);
         assert!(std::ptr::eq(five, table.get(5).unwrap()));
         assert!(table.get(99_000).is_none());
+    }
+
+    #[test]
+    fn each_growth_is_counted_once() {
+        let (table, bytes) = (Growing::<u64>::default(), Cell::new(0));
+        let grow = |index| {
+            table.get_or_grow_counting(index, |more| bytes.set(bytes.get() + more));
+            bytes.take()
+        };
+        let segment = size_of::<u64>() << SEGMENT_BITS;
+        assert_eq!(grow(5), segment + bucket_len(0) * size_of::<Segment<u64>>());
+        assert_eq!((grow(6), grow(5)), (0, 0));
+        assert_eq!(grow(1 << SEGMENT_BITS), segment);
     }
 }

@@ -1,7 +1,7 @@
 //! The page map: which slot of the data file holds a page.
 //!
 //! A radix tree of five levels over the space (20 bits) and the number (30 bits) of a page, with
-//! 1024 entries in a node. A node is a page of the data file: its entries are the slots and
+//! 1024 entries in a node. A node fills a slot of the data file: its entries are the slots and
 //! checksums of the nodes below it, in the lowest level those of pages; all zero where nothing is
 //! stored. Nodes are loaded when they are first needed and stay in memory.
 //!
@@ -17,8 +17,7 @@
 //! from the top, and what has no pointer left is free once the superblock does without it.
 
 use super::checkpoint::SlotState;
-use super::file::{Bytes, DataFile, Place, SlotNumber};
-use super::page::PAGE_SIZE;
+use super::file::{Bytes, DataFile, Place, SLOT_SIZE, SlotNumber};
 use super::slots::Slots;
 use crate::base::{PageId, Result};
 
@@ -31,7 +30,7 @@ const SPACE_BITS: u32 = 20;
 const LEVELS: u32 = 5;
 const DEPTH: usize = LEVELS as usize;
 const _: () = assert!(NUMBER_BITS + SPACE_BITS == LEVEL_BITS * LEVELS);
-const _: () = assert!(FANOUT * 8 == PAGE_SIZE);
+const _: () = assert!(FANOUT * 8 == SLOT_SIZE);
 
 /// Pages from this number on, and spaces from this one on, cannot be stored.
 pub(super) const NUMBERS: u32 = 1 << NUMBER_BITS;
@@ -128,8 +127,8 @@ impl Node {
 
     fn read(file: &DataFile, level: usize, place: Place) -> Result<Node> {
         let mut node = Node::new(level);
-        let mut bytes: Box<Bytes> = Box::new([0; PAGE_SIZE]);
-        file.read(place, &"a node of the page map", &mut bytes)?;
+        let mut bytes: Box<Bytes> = Box::new([0; SLOT_SIZE]);
+        file.read(place, &"a node of the page map", &mut bytes[..])?;
         for (entry, bytes) in node.entries.iter_mut().zip(bytes.chunks_exact(8)) {
             let word = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().expect("four bytes"));
             *entry = Place {
@@ -142,7 +141,7 @@ impl Node {
     }
 
     fn encode(&self) -> Box<Bytes> {
-        let mut bytes: Box<Bytes> = Box::new([0; PAGE_SIZE]);
+        let mut bytes: Box<Bytes> = Box::new([0; SLOT_SIZE]);
         for (entry, bytes) in self.entries.iter().zip(bytes.chunks_exact_mut(8)) {
             bytes[..4].copy_from_slice(&entry.slot.to_le_bytes());
             bytes[4..].copy_from_slice(&entry.crc.to_le_bytes());
@@ -172,10 +171,17 @@ impl Node {
             }
         }
         let bytes = self.encode();
-        let place = Place::of(changes.slots.allocate()?, &bytes);
+        let place = Place::of(changes.slots.allocate()?, &bytes[..]);
         self.state = State::Placed;
         changes.nodes.push((place.slot, bytes));
         Ok(place)
+    }
+
+    /// Of this node and those below it.
+    fn memory(&self) -> usize {
+        let own = SLOT_SIZE + size_of_val(&*self.below);
+        let below = self.below.iter().flatten().map(|node| node.memory());
+        own + below.sum::<usize>()
     }
 
     /// What was placed is written, or is not and has to be placed again.
@@ -239,6 +245,8 @@ pub(super) struct Changes<'a> {
 pub(super) struct PageMap {
     root: Node,
     stored: Place,
+    /// Bytes of memory that its nodes take.
+    memory: usize,
 }
 
 impl PageMap {
@@ -248,7 +256,11 @@ impl PageMap {
             Place::NONE => Node::new(0),
             _ => Node::read(file, 0, stored)?,
         };
-        Ok(PageMap { root, stored })
+        Ok(PageMap {
+            memory: root.memory(),
+            root,
+            stored,
+        })
     }
 
     /// The place of a page, [`Place::NONE`] if it is not stored; or `None` if that takes nodes
@@ -282,7 +294,9 @@ impl PageMap {
             if node.entries[index] == Place::NONE && node.below[index].is_none() {
                 return Ok(());
             }
+            let is_new = node.below[index].is_none();
             node = node.load(file, level, index)?;
+            self.memory += if is_new { node.memory() } else { 0 };
         }
         Ok(())
     }
@@ -317,7 +331,9 @@ impl PageMap {
             let below = &mut node.below[index];
             let below = below.get_or_insert_with(|| {
                 assert!(*entry == Place::NONE, "the path was not loaded");
-                Box::new(Node::new(level + 1))
+                let made = Box::new(Node::new(level + 1));
+                self.memory += made.memory();
+                made
             });
             below.change(entry, slots);
             node = below;
@@ -339,12 +355,19 @@ impl PageMap {
         self.root.settle(&mut self.stored, is_written, slots);
     }
 
+    /// Bytes of memory that its nodes take.
+    pub(super) fn memory(&self) -> u64 {
+        self.memory as u64
+    }
+
     /// Visits every slot in use, with what it holds; what is below a node only if `visit` says so.
     pub(super) fn visit(&mut self, file: &DataFile, visit: &mut Visit<'_>) -> Result<()> {
         if self.stored != Place::NONE {
             visit(self.stored, Held::Node { level: 0, path: 0 })?;
         }
-        self.root.visit(file, 0, 0, visit)
+        let visited = self.root.visit(file, 0, 0, visit);
+        self.memory = self.root.memory();
+        visited
     }
 }
 

@@ -1,5 +1,5 @@
-//! The page cache: 8 KiB pages in versions, each stamped with the end lsn of the blob that made
-//! it, and the editor through which a transaction changes them.
+//! The page cache: pages in versions, each stamped with the end lsn of the blob that made it, and
+//! the editor through which a transaction changes them.
 //!
 //! The life of a change: a commit latches its trees ([`Pages::latch`]), edits private copies
 //! ([`Batch::edit`]), turns them into log records ([`Batch::finish`], [`Finished::take_edits`]),
@@ -70,6 +70,7 @@ mod bulk;
 mod cache;
 mod check;
 mod checkpoint;
+mod counter;
 mod edits;
 mod file;
 mod growing;
@@ -79,6 +80,7 @@ mod policy;
 mod slots;
 mod snapshots;
 mod spaces;
+mod spare;
 mod versions;
 
 #[cfg(test)]
@@ -89,7 +91,7 @@ mod tests;
 pub use allocator::{Extent, FreeList};
 pub use batch::{Batch, Finished, PageEditor};
 pub use bulk::STORED_LSN;
-pub use cache::{CacheStats, Pages};
+pub use cache::{CacheStats, Pages, SpaceReads};
 pub use check::FileReport;
 pub use checkpoint::{Checkpointed, Start};
 pub use edits::{Edit, edits};

@@ -3,6 +3,7 @@
 use super::page::PageRef;
 use super::policy::Verdict;
 use super::snapshots::Horizon;
+use super::spare::Spare;
 use crate::base::sync::{AtomicBool, Ordering, RwLock};
 use crate::base::{Lsn, Result};
 use smallvec::SmallVec;
@@ -78,7 +79,7 @@ impl State {
     }
 
     /// Says how many it dropped.
-    fn collect(&mut self, horizon: &Horizon) -> usize {
+    fn collect(&mut self, horizon: &Horizon, spare: &Spare) -> usize {
         let before = self.versions.len();
         // The oldest but one tells whether there is anything to drop: all versions above the
         // floor stay, and so does the one just below them.
@@ -87,11 +88,14 @@ impl State {
             return 0;
         }
         let mut next = Lsn::NEWEST;
-        self.versions.retain(|version| {
-            let keep = horizon.needs(version.lsn, next);
-            next = version.lsn;
-            keep
-        });
+        for version in std::mem::take(&mut self.versions) {
+            let lsn = version.lsn;
+            match horizon.needs(lsn, next) {
+                true => self.versions.push(version),
+                false => spare.give(version.page),
+            }
+            next = lsn;
+        }
         before - self.versions.len()
     }
 }
@@ -159,8 +163,8 @@ impl Chain {
     }
 
     /// Drops the versions that no snapshot, live or to come, can read (P5); says how many.
-    pub(super) fn collect(&self, horizon: &Horizon) -> usize {
-        self.state.write().collect(horizon)
+    pub(super) fn collect(&self, horizon: &Horizon, spare: &Spare) -> usize {
+        self.state.write().collect(horizon, spare)
     }
 
     /// Forgets the page: how many versions of it there were, and whether it was dirty.
@@ -185,7 +189,11 @@ impl Chain {
 
     /// Empties the chain if it is clean and nobody needs what the data file does not hold; says
     /// how many versions were dropped, too.
-    pub(super) fn evict(&self, horizon: impl FnOnce() -> Arc<Horizon>) -> (Verdict, usize) {
+    pub(super) fn evict(
+        &self,
+        horizon: impl FnOnce() -> Arc<Horizon>,
+        spare: &Spare,
+    ) -> (Verdict, usize) {
         if self.visited.swap(false, Ordering::Relaxed) {
             return (Verdict::Visited, 0);
         }
@@ -198,7 +206,7 @@ impl Chain {
         }
         let mut dropped = 0;
         if state.versions.len() > 1 {
-            dropped = state.collect(&horizon());
+            dropped = state.collect(&horizon(), spare);
         }
         // A page that somebody holds would not free its memory; a batch holds those it is to
         // install a version of, so that the older ones are there then (P9).
@@ -206,7 +214,7 @@ impl Chain {
         if state.dirty || state.versions.len() > 1 || !state.versions.iter().all(is_idle) {
             return (Verdict::Pinned, dropped);
         }
-        state.versions.clear();
+        state.versions.drain(..).for_each(|v| spare.give(v.page));
         (Verdict::Evicted, dropped + 1)
     }
 

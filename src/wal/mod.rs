@@ -133,6 +133,7 @@ use segment::{Preparer, Segments};
 
 pub use coordinator::{Reservation, Wait};
 pub use read::{Group, GroupBlob, LogReader, TornTail, read};
+pub use reader::Replayed;
 pub use record::{Blob, Record, records};
 
 /// The number of the first segment of a log.
@@ -260,8 +261,7 @@ impl Log {
         Log::start(preparer, GroupWriter::new(segments, chain), &options)
     }
 
-    /// Replays every blob behind `from`, as `replay(end lsn, blob)`, syncs, and begins the next
-    /// incarnation. Segments in front of `from` are retired.
+    /// Tells `replay` of every blob behind `from`, syncs, and begins the next incarnation. Segments in front of `from` are retired.
     ///
     /// # Errors
     /// `Corrupt`, naming file and offset, for a directory without segments, a segment that is
@@ -273,7 +273,7 @@ impl Log {
         database_id: u64,
         options: Options,
         from: &Position,
-        replay: &mut dyn FnMut(Lsn, &[u8]) -> Result<()>,
+        replay: &mut dyn FnMut(Replayed<'_>) -> Result<()>,
     ) -> Result<(Arc<Log>, Recovered)> {
         segment::remove_prepared(&*disk, dir)?;
         // A segment may have been named just before a crash that the name has yet to survive.

@@ -11,8 +11,16 @@ use super::record;
 use super::segment::{self, Segment};
 use super::{Position, Recovered};
 
-/// Called with the end lsn and the bytes of each blob.
-pub(super) type Replay<'a> = &'a mut dyn FnMut(Lsn, &[u8]) -> Result<()>;
+/// What recovery tells as it goes on. After an error the log is as it was.
+#[derive(Clone, Copy, Debug)]
+pub enum Replayed<'a> {
+    /// A blob that is behind all before it, and its end.
+    Blob { end: Lsn, bytes: &'a [u8] },
+    /// So many bytes of the log's files are read, of at most so many.
+    Read { bytes: u64, of: u64 },
+}
+
+pub(super) type Replay<'a> = &'a mut dyn FnMut(Replayed<'_>) -> Result<()>;
 
 /// Where a log goes on.
 pub(super) struct Tail {
@@ -122,13 +130,17 @@ fn replay_group(
         let (txn, blob) = blob.map_err(|error| files.locate(error, payload_at))?;
         let blob_at = payload_at + (end.0 - group.header.start.0);
         end.0 += blob.len() as u64;
-        replay(end, blob).map_err(|error| files.locate(error, blob_at))?;
+        let replayed = replay(Replayed::Blob { end, bytes: blob });
+        replayed.map_err(|error| files.locate(error, blob_at))?;
         recovered.blobs += 1;
         recovered.last_txn = recovered.last_txn.max(Some::<TxnId>(txn));
     }
     recovered.groups += 1;
     recovered.bytes += group.header.length;
-    Ok(())
+    replay(Replayed::Read {
+        bytes: group.end,
+        of: files.bytes,
+    })
 }
 
 /// The tail rule (W5). Gives the bytes of a torn group behind the last whole one.

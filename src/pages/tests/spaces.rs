@@ -14,9 +14,10 @@ use super::value;
 use crate::base::sync::{Mutex, Ordering};
 use crate::base::{Error, Lsn, PageId};
 use crate::disk::sim::{SimDisk, for_each_seed};
-use crate::pages::{PAGE_CONTENT, Pages};
+use crate::pages::{PAGE_CONTENT, PAGE_MEMORY, Pages};
 
-const CAPACITY: usize = 8;
+/// The tables take most of it: a few pages are left.
+const MEMORY: u64 = 20 * PAGE_MEMORY;
 /// In nodes of the page map that differ in all levels.
 const NUMBERS: [u32; 5] = [0, 1, 1025, 1026, (1 << 20) + 7];
 const SPACES: [u32; 7] = [1, 2, 3, 4, 1023, 1024, 5000];
@@ -67,7 +68,7 @@ impl Lives {
 
     fn open(&self, seed: u64) -> Life {
         let store = Store::over(self.log.clone(), |durable| {
-            let (pages, start) = Pages::open(&self.disk, path(), DATABASE, CAPACITY, durable)?;
+            let (pages, start) = Pages::open(&self.disk, path(), DATABASE, MEMORY, durable)?;
             let from = start.position.lsn;
             let mut changes = self
                 .changes
@@ -149,7 +150,7 @@ fn take_checkpoint(life: &Mutex<Life>) {
     match done {
         Ok(Some(done)) => {
             let never = std::sync::Arc::new(|| Lsn::ZERO);
-            let (again, _) = Pages::open(&life.disk, path(), DATABASE, CAPACITY, never).unwrap();
+            let (again, _) = Pages::open(&life.disk, path(), DATABASE, MEMORY, never).unwrap();
             assert_eq!(again.used_bytes().unwrap(), done.used_bytes);
         }
         Ok(None) => {}

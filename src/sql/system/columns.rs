@@ -477,6 +477,37 @@ pub(super) static PG_STAT_BGWRITER: Columns = &[
     ("stats_reset", Timestamptz),
 ];
 
+pub(super) static PG_STAT_DATABASE: Columns = &[
+    ("datid", Oid),
+    ("datname", Name),
+    ("numbackends", Int4),
+    ("xact_commit", Int8),
+    ("xact_rollback", Int8),
+    ("blks_read", Int8),
+    ("blks_hit", Int8),
+    ("tup_returned", Int8),
+    ("tup_fetched", Int8),
+    ("tup_inserted", Int8),
+    ("tup_updated", Int8),
+    ("tup_deleted", Int8),
+    ("conflicts", Int8),
+    ("temp_files", Int8),
+    ("temp_bytes", Int8),
+    ("deadlocks", Int8),
+    ("checksum_failures", Int8),
+    ("checksum_last_failure", Timestamptz),
+    ("blk_read_time", Float8),
+    ("blk_write_time", Float8),
+    ("session_time", Float8),
+    ("active_time", Float8),
+    ("idle_in_transaction_time", Float8),
+    ("sessions", Int8),
+    ("sessions_abandoned", Int8),
+    ("sessions_fatal", Int8),
+    ("sessions_killed", Int8),
+    ("stats_reset", Timestamptz),
+];
+
 pub(super) static PG_STAT_WAL: Columns = &[
     ("wal_records", Int8),
     ("wal_fpi", Int8),

@@ -1,4 +1,4 @@
-//! pg_stat_wal and pg_stat_bgwriter.
+//! What the server has counted since it started: pg_stat_wal, pg_stat_bgwriter, pg_stat_database.
 
 use std::time::Duration;
 
@@ -7,6 +7,8 @@ use crate::types::datetime::micros_at;
 use crate::types::{Datum, Numeric};
 
 use super::Rows;
+use super::columns::PG_STAT_DATABASE;
+use super::values::{NULL, oid, text};
 
 /// What the log has done since the server started, which is when the counting began. A group is
 /// one write and one sync.
@@ -33,7 +35,7 @@ pub(super) fn pg_stat_wal(cx: &EvalContext<'_>) -> Rows {
 }
 
 /// What checkpoints have done since the server started. Only they write pages: the counters of
-/// other writers are 0.
+/// other writers are 0. `buffers_alloc` counts the pages that came into memory from the data file.
 pub(super) fn pg_stat_bgwriter(cx: &EvalContext<'_>) -> Rows {
     let Some(server) = &cx.session.server else {
         return Vec::new();
@@ -52,6 +54,31 @@ pub(super) fn pg_stat_bgwriter(cx: &EvalContext<'_>) -> Rows {
         count(cache.loads),
         Datum::Timestamp(micros_at(done.since)),
     ]]
+}
+
+/// How often pages of each database were found in memory and how often they were not. What nobody
+/// counts is NULL; what never happens is 0.
+pub(super) fn pg_stat_database(cx: &EvalContext<'_>) -> Rows {
+    let server = cx.session.server.iter();
+    let databases =
+        server.flat_map(|server| server.databases().into_iter().map(move |d| (server, d)));
+    databases
+        .map(|(server, database)| {
+            let reads = server.reads_of(&database);
+            let value = |name: &str| match name {
+                "datid" => oid(database.oid.0),
+                "datname" => text(&database.name),
+                "blks_read" => count(reads.loads),
+                "blks_hit" => count(reads.hits),
+                "conflicts" | "temp_files" | "temp_bytes" => count(0),
+                "blk_read_time" | "blk_write_time" => Datum::Float8(0.0), // track_io_timing is off
+                "stats_reset" => Datum::Timestamp(micros_at(server.checkpoint_stats().since)),
+                _ => NULL,
+            };
+            let columns = PG_STAT_DATABASE.iter();
+            columns.map(|(name, _)| value(name)).collect()
+        })
+        .collect()
 }
 
 fn count(n: u64) -> Datum {

@@ -139,6 +139,12 @@ static RELATIONS: &[SystemRelation] = &[
         columns::PG_STAT_BGWRITER,
         log::pg_stat_bgwriter
     ),
+    relation!(
+        12266,
+        "pg_stat_database",
+        columns::PG_STAT_DATABASE,
+        log::pg_stat_database
+    ),
     relation!(12293, "pg_stat_wal", columns::PG_STAT_WAL, log::pg_stat_wal),
     relation!(3381, "pg_statistic_ext", columns::PG_STATISTIC_EXT),
     relation!(12033, "pg_tables", columns::PG_TABLES, relations::pg_tables),
