@@ -119,8 +119,13 @@ fn finish(result: Result<()>) -> ExitCode {
 /// clients on two cores, 8 instead of tokio's 61 gives a tenth more point reads.
 const EVENT_INTERVAL: u32 = 8;
 
+/// More than there can be sessions: each may have a thread on which it computes, or waits for an
+/// advisory lock, and must not keep the others from running.
+const THREADS_MAX: usize = u16::MAX as usize + 64;
+
 fn runtime() -> std::io::Result<Runtime> {
     Builder::new_multi_thread()
+        .max_blocking_threads(THREADS_MAX)
         .event_interval(EVENT_INTERVAL)
         .enable_all()
         .build()

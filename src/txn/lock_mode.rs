@@ -89,6 +89,13 @@ impl Modes {
         self.0 & 1 << mode as u8 != 0
     }
 
+    /// Whether a mode keeps nobody out whom one of these does not keep out.
+    pub(super) fn cover(self, mode: LockMode) -> bool {
+        let conflicts = mode.conflicts();
+        let covers = |held: LockMode| held.conflicts().union(conflicts) == held.conflicts();
+        self.contains(mode) || self.iter().any(covers)
+    }
+
     pub(super) fn insert(&mut self, mode: LockMode) {
         self.0 |= 1 << mode as u8;
     }
@@ -138,6 +145,14 @@ mod tests {
                 assert_eq!(a.conflicts_with(b), b.conflicts_with(a), "{a:?} {b:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_changed_table_can_be_read_without_a_further_lock_but_not_made_an_index_of() {
+        let mut held = Modes::default();
+        held.insert(RowExclusive);
+        assert!(held.cover(AccessShare) && held.cover(RowShare) && held.cover(RowExclusive));
+        assert!(!held.cover(Share) && !held.cover(AccessExclusive));
     }
 
     #[test]

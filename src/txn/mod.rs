@@ -684,13 +684,14 @@ impl Transaction {
         Ok(true)
     }
 
-    /// A statement asks for the locks of its tables anew: those at hand are found here.
+    /// A statement asks for the locks of its tables anew: those at hand are found here, and so is a
+    /// stronger one, as of a table that has been changed and is read now.
     fn holds_table(&self, target: LockTarget, mode: LockMode) -> bool {
         let LockTarget::Table(oid) = target else {
             return false;
         };
         let own = self.tables.iter().find(|(table, _)| *table == oid);
-        own.is_some_and(|(_, modes)| modes.contains(mode))
+        own.is_some_and(|(_, modes)| modes.cover(mode))
     }
 
     fn note_lock(&mut self, target: LockTarget, mode: LockMode) {

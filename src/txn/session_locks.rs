@@ -152,6 +152,12 @@ impl SessionLocks {
         }
     }
 
+    /// # Errors
+    /// Why a wait of the session must end.
+    pub fn check_cancel(&self) -> Result<()> {
+        self.cancel.check()
+    }
+
     /// All locks of the database.
     pub fn list(&self) -> Vec<ListedLock> {
         self.shared.locks.list()

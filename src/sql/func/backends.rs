@@ -95,6 +95,7 @@ fn terminate(cx: &EvalContext<'_>, pid: i32, timeout_ms: i64) -> Result<Datum> {
             ));
             return bool_datum(false);
         }
+        backend.locks.check_cancel()?;
         crate::base::blocking(true, || std::thread::sleep(LOOK));
     }
     bool_datum(true)
