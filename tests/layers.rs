@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each layer and those it may use.
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     ("base", &[]),
     ("types", &["base"]),
     ("disk", &["base"]),
@@ -48,7 +48,11 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ),
     // `walnut check` and `walnut wal`, parts of the binary.
     ("options", &[]),
-    ("check", &["base", "database", "inspect", "options"]),
+    ("progress", &["database"]),
+    (
+        "check",
+        &["base", "database", "inspect", "options", "progress"],
+    ),
     (
         "inspect",
         &["base", "disk", "wal", "pages", "database", "options"],
