@@ -48,6 +48,19 @@ const TRUNK_CAPACITY: u32 = 2035;
 
 const _: () = assert!(ENTRIES + 4 * TRUNK_CAPACITY as usize == PAGE_SIZE);
 
+/// Fewer free pages side by side are left to single allocations.
+const FREE_RUN_MIN: usize = 32;
+/// How many trunk pages are looked at for a run of them.
+const TRUNKS_SEARCHED: u32 = 16;
+
+/// The longest run of numbers side by side, of at most `count`, among sorted ones.
+fn longest_run(numbers: &[u32], count: u32) -> Option<Range<u32>> {
+    let runs = numbers.chunk_by(|a, b| a + 1 == *b);
+    let run = runs.max_by_key(|run| run.len())?;
+    let len = u32::try_from(run.len()).ok()?.min(count);
+    (run.len() >= FREE_RUN_MIN).then_some(run[0]..run[0] + len)
+}
+
 /// The allocator's state in page 0.
 struct Space {
     high_water: u32,
@@ -114,6 +127,13 @@ impl Trunk {
     }
 }
 
+/// The pages that a trunk page lists.
+fn entries(id: PageId, page: &Page, state: &Space) -> Result<Vec<u32>> {
+    let count = Trunk::read(id, page)?.count;
+    let number = |index| state.check(id, page.u32_at(entry(index)).unwrap_or(0));
+    (0..count).map(number).collect()
+}
+
 fn entry(index: u32) -> usize {
     ENTRIES + 4 * index as usize
 }
@@ -164,14 +184,25 @@ fn pending_entry(index: u32) -> usize {
 }
 
 impl<'a> Batch<'a> {
-    /// Sets pages aside that were never used.
+    /// Sets pages aside that were never used, or that were blanked since: `count`, or fewer.
     pub fn reserve_extent(&mut self, space: u32, count: u32) -> Result<Extent> {
         let (mut state, _) = self.space(space)?;
         let id = allocator(space);
-        let first = state.high_water;
-        let end = first.checked_add(count).filter(|&end| end <= NUMBERS);
-        state.high_water = end.ok_or_else(|| space_full(space))?;
         let listed = pending(id, &*self.read(id)?)?.len();
+        let free = match listed < PENDING_CAPACITY as usize / 2 {
+            true => self.take_free_range(space, &mut state, count)?,
+            false => None,
+        };
+        let range = match free {
+            Some(range) => range,
+            None => {
+                let first = state.high_water;
+                let end = first.checked_add(count).filter(|&end| end <= NUMBERS);
+                state.high_water = end.ok_or_else(|| space_full(space))?;
+                first..state.high_water
+            }
+        };
+        let (first, count) = (range.start, range.end - range.start);
         let listed = u32::try_from(listed)
             .ok()
             .filter(|&listed| listed < PENDING_CAPACITY)
@@ -186,6 +217,55 @@ impl<'a> Batch<'a> {
             first,
             count,
         })
+    }
+
+    /// Takes the longest run of free pages that one of the first trunks lists, at most `count`, if
+    /// it is worth it and all of them are blank.
+    fn take_free_range(
+        &mut self,
+        space: u32,
+        state: &mut Space,
+        count: u32,
+    ) -> Result<Option<Range<u32>>> {
+        let mut number = state.first_trunk;
+        for _ in 0..TRUNKS_SEARCHED {
+            if number == 0 {
+                break;
+            }
+            let id = PageId { space, number };
+            let page = self.read(id)?;
+            let mut listed = entries(id, &page, state)?;
+            number = Trunk::read(id, &page)?.next;
+            drop(page);
+            listed.sort_unstable();
+            let Some(range) = longest_run(&listed, count) else {
+                continue;
+            };
+            let mut pages = range.clone().map(|number| PageId { space, number });
+            if !pages.try_fold(true, |all, page| {
+                Ok::<_, Error>(all && self.pages.is_blank(page)?)
+            })? {
+                continue;
+            }
+            listed.retain(|number| !range.contains(number));
+            self.list_entries(id, &listed)?;
+            state.free_count = state
+                .free_count
+                .checked_sub(range.end - range.start)
+                .ok_or_else(|| corrupt(id, "more free pages than counted"))?;
+            return Ok(Some(range));
+        }
+        Ok(None)
+    }
+
+    /// Has a trunk page list these pages.
+    fn list_entries(&mut self, trunk: PageId, listed: &[u32]) -> Result<()> {
+        let bytes: Vec<u8> = listed.iter().flat_map(|n| n.to_le_bytes()).collect();
+        let count = u32::try_from(listed.len()).expect("entries of one page");
+        let mut editor = self.edit(trunk)?;
+        editor.write_u32(COUNT, count);
+        editor.write(ENTRIES, &bytes);
+        Ok(())
     }
 
     /// Takes the first `used` pages of an extent as allocated, and frees the others.
@@ -220,23 +300,38 @@ impl<'a> Batch<'a> {
         self.keep_extent(extent, 0)
     }
 
-    /// Lists pages that nobody reads as free, on trunk pages of their own.
+    /// Lists pages that nobody reads as free: on the first trunk page if it has room for all, else
+    /// on trunk pages of their own.
     fn free_range(&mut self, space: u32, state: &mut Space, pages: Range<u32>) -> Result<()> {
         let mut first = pages.start;
         while first < pages.end {
-            let listed = (pages.end - first - 1).min(TRUNK_CAPACITY);
-            let mut trunk = self.edit_fresh(PageId {
+            let left = pages.end - first;
+            let head = PageId {
+                space,
+                number: state.first_trunk,
+            };
+            let mut listed = match state.first_trunk {
+                0 => Vec::new(),
+                _ => entries(head, &*self.read(head)?, state)?,
+            };
+            if state.first_trunk != 0 && listed.len() + left as usize <= TRUNK_CAPACITY as usize {
+                listed.extend(first..pages.end);
+                self.list_entries(head, &listed)?;
+                state.free_count += left;
+                return Ok(());
+            }
+            let count = (left - 1).min(TRUNK_CAPACITY);
+            let id = PageId {
                 space,
                 number: first,
-            })?;
-            let entries = (first + 1..=first + listed).flat_map(u32::to_le_bytes);
+            };
+            let mut trunk = self.edit_fresh(id)?;
             trunk.write_u32(MAGIC, TRUNK_MAGIC);
             trunk.write_u32(NEXT, state.first_trunk);
-            trunk.write_u32(COUNT, listed);
-            trunk.write(ENTRIES, &entries.collect::<Vec<u8>>());
+            self.list_entries(id, &(first + 1..=first + count).collect::<Vec<u32>>())?;
             state.first_trunk = first;
-            state.free_count += listed + 1;
-            first += listed + 1;
+            state.free_count += count + 1;
+            first += count + 1;
         }
         Ok(())
     }
@@ -309,6 +404,8 @@ impl<'a> Batch<'a> {
             trunk.write_u32(MAGIC, TRUNK_MAGIC);
             trunk.write_u32(NEXT, state.first_trunk);
             state.first_trunk = page.number;
+        } else {
+            self.freed.push(page);
         }
         state.write(&mut self.edit(allocator(space))?);
         Ok(())
@@ -427,10 +524,7 @@ impl Pages {
             free.push(state.check(id, number)?);
             let page = self.read(id, snapshot)?;
             let trunk = Trunk::read(id, &page)?;
-            for index in 0..trunk.count {
-                let entry = page.u32_at(entry(index)).unwrap_or(0);
-                free.push(state.check(id, entry)?);
-            }
+            free.extend(entries(id, &page, &state)?);
             if free.len() > state.free_count as usize {
                 return Err(corrupt(id, "more free pages than counted"));
             }

@@ -21,6 +21,8 @@ pub struct Batch<'a> {
     /// Page → its place in `touched`. A page freed again has none.
     index: FxHashMap<PageId, usize>,
     pub(super) allocators: AllocatorLatches<'a>,
+    /// Listed as free by this batch.
+    pub(super) freed: Vec<PageId>,
 }
 
 struct Touched {
@@ -40,6 +42,7 @@ impl<'a> Batch<'a> {
             touched: Vec::new(),
             index: FxHashMap::default(),
             allocators: SmallVec::new(),
+            freed: Vec::new(),
         }
     }
 
@@ -132,6 +135,11 @@ impl<'a> Batch<'a> {
             pages: self.pages,
             writes: writes.filter(|w| !w.edits.is_empty()).collect(),
             allocators: self.allocators,
+            // What was used again since is not free.
+            freed: { self.freed }
+                .into_iter()
+                .filter(|page| !index.contains_key(page))
+                .collect(),
         }
     }
 }
@@ -198,6 +206,7 @@ pub struct Finished<'a> {
     pages: &'a Pages,
     writes: Vec<PageWrite>,
     allocators: AllocatorLatches<'a>,
+    freed: Vec<PageId>,
 }
 
 struct PageWrite {
@@ -233,6 +242,9 @@ impl Finished<'_> {
     /// latches drop. The caller still holds the trees' latches and drops them after.
     pub fn install(self, lsn: Lsn) {
         let mut noted = None;
+        let fresh = self.writes.iter().filter(|write| write.base == Lsn::ZERO);
+        self.pages
+            .note_free(fresh.map(|write| write.page), &self.freed, lsn);
         for mut write in self.writes {
             // A batch changes one space, but for that which makes the first ones.
             if noted.replace(write.page.space) != Some(write.page.space) {

@@ -13,6 +13,7 @@ use super::file::Place;
 use super::page::{Page, corrupt};
 use crate::base::sync::Ordering;
 use crate::base::{Error, Lsn, PageId, Result, SqlState};
+use rustc_hash::FxHashSet;
 
 #[cfg(doc)]
 use super::batch::Batch;
@@ -116,6 +117,57 @@ impl Pages {
             }
         }
         Ok(())
+    }
+
+    /// A commit at `lsn` uses some pages again and frees others.
+    pub(super) fn note_free(&self, used: impl Iterator<Item = PageId>, freed: &[PageId], lsn: Lsn) {
+        let mut used = used.peekable();
+        if self.store.is_none() || (used.peek().is_none() && freed.is_empty()) {
+            return;
+        }
+        let mut noted = self.freed.lock();
+        for page in used {
+            noted.remove(&page);
+        }
+        noted.extend(freed.iter().map(|page| (*page, lsn)));
+    }
+
+    /// Whether a free page has no content that anybody could read: an extent may take it.
+    pub(super) fn is_blank(&self, page: PageId) -> Result<bool> {
+        let is_known = self
+            .known_chain(page)
+            .is_some_and(|chain| !chain.is_empty());
+        Ok(!is_known && !self.stored()?.holds(page)?)
+    }
+
+    /// Before a checkpoint at `at` stores pages: forgets the content of those that were free then
+    /// and that no snapshot reads, so that their slots are free after it. Gives those that had been
+    /// dirty.
+    pub(super) fn blank_freed(&self, store: &Store, at: Lsn) -> Result<FxHashSet<PageId>> {
+        let horizon = self.snapshots().new_horizon(at);
+        let oldest = horizon.live.first().copied().unwrap_or(Lsn::NEWEST);
+        let limit = at.min(horizon.floor).min(oldest);
+        let due = self
+            .freed
+            .lock()
+            .extract_if(|_, since| *since <= limit)
+            .collect::<Vec<_>>();
+        let mut were_dirty = FxHashSet::default();
+        for (page, since) in due {
+            let Some((versions, was_dirty)) = self.chain(page).blank(since) else {
+                continue;
+            };
+            self.cached.fetch_sub(versions, Ordering::Relaxed);
+            if was_dirty {
+                self.dirty_count.fetch_sub(1, Ordering::Relaxed);
+                were_dirty.insert(page);
+            }
+            if store.holds(page)? {
+                let mut map = store.map.write();
+                map.set(page, Place::NONE, &mut store.slots.lock());
+            }
+        }
+        Ok(were_dirty)
     }
 
     /// Empties the chain of a page whose content in memory nobody asks for any more.

@@ -12,6 +12,7 @@ use super::spare::Spare;
 use super::versions::{Chain, FEW, Found};
 use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, RwLock, SegQueue};
 use crate::base::{Error, Lsn, PageId, Result};
+use rustc_hash::FxHashMap;
 use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
 
@@ -32,6 +33,8 @@ pub struct Pages {
     pub(super) cached: AtomicUsize,
     pub(super) spare: Spare,
     policy: Mutex<Policy>,
+    /// Pages that are free since an lsn and whose content is not forgotten yet.
+    pub(super) freed: Mutex<FxHashMap<PageId, Lsn>>,
     pub(super) room: Mutex<Room>,
     half_dirty: OnceLock<Box<dyn Fn() + Send + Sync>>,
     loads: AtomicU64,
@@ -103,6 +106,7 @@ impl Pages {
             cached: AtomicUsize::new(0),
             spare: Spare::default(),
             policy: Mutex::new(Policy::new(pages_in(memory))),
+            freed: Mutex::default(),
             room: Mutex::default(),
             half_dirty: OnceLock::new(),
             loads: AtomicU64::new(0),

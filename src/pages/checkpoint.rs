@@ -251,7 +251,10 @@ impl Pages {
             .collect();
         self.drop_spaces(store, &dropped)
             .inspect_err(|_| dirty.iter().for_each(|page| self.dirty.push(*page)))?;
-        dirty.retain(|page| !dropped.contains(&page.space));
+        let blank = self
+            .blank_freed(store, position.lsn)
+            .inspect_err(|_| dirty.iter().for_each(|page| self.dirty.push(*page)))?;
+        dirty.retain(|page| !dropped.contains(&page.space) && !blank.contains(page));
         dirty.sort_unstable();
         let mut rest = &dirty[..];
         while !rest.is_empty() {

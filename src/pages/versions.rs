@@ -218,6 +218,24 @@ impl Chain {
         (Verdict::Evicted, dropped + 1)
     }
 
+    /// Whether nothing is in memory.
+    pub(super) fn is_empty(&self) -> bool {
+        self.state.read().versions.is_empty()
+    }
+
+    /// Empties the chain of a page that is free since an lsn and needed by nobody; says how many
+    /// versions were dropped, and whether it was dirty. `None`: it was used again.
+    pub(super) fn blank(&self, since: Lsn) -> Option<(usize, bool)> {
+        let mut state = self.state.write();
+        let newest = state.versions.first();
+        if newest.is_some_and(|version| version.lsn > since) {
+            return None;
+        }
+        let dropped = state.versions.len();
+        state.versions.clear();
+        Some((dropped, std::mem::take(&mut state.dirty)))
+    }
+
     /// Empties the chain of a clean page, whoever needs it; says how many versions were dropped.
     /// `None`: it is not clean.
     pub(super) fn forget(&self) -> Option<usize> {
