@@ -21,6 +21,13 @@
 //! [`sql`]'s operators pull rows from [`table`]'s scans, which walk [`btree`]s whose pages come
 //! from the cache in the version of that lsn ([`pages::Pages::read`]). Readers never wait.
 //!
+//! # The life of a large load
+//!
+//! What a COPY or an index build adds behind all keys of a tree does not stay in memory: sorted
+//! runs of it become trees of their own in new pages, stored at once ([`pages::Pages::store_new`]).
+//! Nothing committed names them until the commit makes them a part of the real tree by changing a
+//! few pages ([`btree::adopt`]); the log carries those changes and the places of the others.
+//!
 //! # After a crash
 //!
 //! [`database::Database::open`] finds the last checkpoint in the data file, replays the blobs that

@@ -10,8 +10,9 @@
 //! Pages live in memory in versions and in the data file in one, that of the last checkpoint
 //! ([`Pages::checkpoint`]); where, the page map tells (`map.rs`, and `file.rs` for the format). A
 //! page of which nothing is in memory is loaded when it is read, and one that is clean and needed
-//! in no older version may be evicted (`policy.rs` says which). Spaces are cloned without copying
-//! any page, and dropped (`spaces.rs`).
+//! in no older version may be evicted (`policy.rs` says which). Whole new pages of a large
+//! transaction are stored before it commits (`bulk.rs`). Spaces are cloned without copying any
+//! page, and dropped (`spaces.rs`).
 //!
 //! # Invariants
 //! - **P1** The versions of a page have strictly rising lsns, and an installed version never
@@ -32,8 +33,10 @@
 //! - **P6** A snapshot is registered first and checked against the floor after; the collector
 //!   raises the floor first and looks for snapshots after (all SeqCst). So one of the two always
 //!   sees the other.
-//! - **P7** A freed page keeps its versions; only the free list's trunk page is edited. Page 0 of
-//!   a space is its allocator, and the first page allocated in a space is number 1.
+//! - **P7** A freed page keeps its versions until a checkpoint at which it is free and no snapshot
+//!   reads it ([`Pages::checkpoint`] blanks it, so that its slot is free and a load may take it);
+//!   freeing edits the free list's trunk page only. Page 0 of a space is its allocator, and the
+//!   first page allocated in a space is number 1.
 //! - **P8** Bytes of pages and records never panic here: [`crate::base::Error::Corrupt`].
 //! - **P9** If anything of a page is in memory, all versions that anybody may ask for are; if
 //!   nothing is, the data file holds the only one. So a dirty page is not evicted, nor one with

@@ -1,6 +1,5 @@
-//! Pages that nobody uses any more, kept to be used again. What leaves the cache makes room for
-//! what comes in: through the allocator, whose blocks lie together by the thread that wanted them,
-//! a fifth of the memory would be holes.
+//! Pages that nobody uses any more, kept to be used again: what leaves the cache makes room for
+//! what comes in, without a way through the allocator.
 
 use super::page::{Page, PageRef};
 use crate::base::sync::ArrayQueue;
