@@ -154,6 +154,8 @@ impl Pages {
             .collect::<Vec<_>>();
         let mut were_dirty = FxHashSet::default();
         for (page, since) in due {
+            // Asked first: once nothing is stored nor in memory, a load may take the page.
+            let is_stored = store.holds(page)?;
             let Some((versions, was_dirty)) = self.chain(page).blank(since) else {
                 continue;
             };
@@ -162,7 +164,7 @@ impl Pages {
                 self.dirty_count.fetch_sub(1, Ordering::Relaxed);
                 were_dirty.insert(page);
             }
-            if store.holds(page)? {
+            if is_stored {
                 let mut map = store.map.write();
                 map.set(page, Place::NONE, &mut store.slots.lock());
             }

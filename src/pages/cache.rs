@@ -289,6 +289,8 @@ impl Pages {
 
     /// Empties all chains of a space that nobody uses.
     pub(super) fn forget_space(&self, space: u32) {
+        // Its number may become another space's.
+        self.freed.lock().retain(|page, _| page.space != space);
         let space = self.spaces.get(space).and_then(|space| space.get());
         for chain in space.into_iter().flat_map(|space| space.chains.iter()) {
             let (versions, was_dirty) = chain.clear();
