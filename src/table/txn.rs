@@ -140,10 +140,10 @@ impl Txn {
         self.prepare(&CancelFlag::default())?;
         self.base.wait_room().await?;
         if self.changes.is_empty() {
-            let lsn = self.base.install(false)?;
+            let lsn = self.install(false)?;
             return self.base.wait_durable(lsn).await;
         }
-        let lsn = self.base.install(true)?;
+        let lsn = self.install(true)?;
         // The catalog must follow even if the session goes away while it waits.
         let finish = tokio::spawn(async move {
             self.base.wait_durable(lsn).await?;
@@ -179,7 +179,7 @@ impl Txn {
         }
         self.prepare(&CancelFlag::default())?;
         self.base.wait_room().await?;
-        let lsn = self.base.install(false)?;
+        let lsn = self.install(false)?;
         self.base.write_soon();
         Ok(lsn)
     }
@@ -190,7 +190,11 @@ impl Txn {
     }
 
     pub fn rollback(self) {
-        drop(self);
+        blocking(self.base.is_large(), || drop(self));
+    }
+
+    fn install(&mut self, keep_locks: bool) -> Result<Lsn> {
+        blocking(self.base.is_large(), || self.base.install(keep_locks))
     }
 
     /// Opens a savepoint within those that are open; its number is how many those are.

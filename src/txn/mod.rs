@@ -70,6 +70,10 @@ const RUN_BYTES: u64 = 64 << 20;
 /// How many runs a tree may have: each has a few of the allocator's pending extents.
 const RUNS_MAX: usize = 64;
 
+/// What a transaction needs to be large: changes in memory, or locks.
+const LARGE_BYTES: u64 = 1 << 20;
+const LARGE_LOCKS: usize = 10_000;
+
 /// For so many keys of a tree the pages are touched before a commit: more would evict each other.
 const TOUCHES_MAX: usize = 1000;
 
@@ -588,6 +592,12 @@ impl Transaction {
         self.loads.insert(tree, load);
         self.writes(tree).set_runs(vec![run]);
         Ok(())
+    }
+
+    /// Whether its end may keep a thread for longer than others should wait for it.
+    pub fn is_large(&self) -> bool {
+        let writes: u64 = self.writes.values().map(|writes| writes.bytes()).sum();
+        writes >= LARGE_BYTES || self.held.len() >= LARGE_LOCKS || !self.finished_runs.is_empty()
     }
 
     /// Whether [`Transaction::prepare`] has anything to do, which may take long.
