@@ -13,7 +13,6 @@ use super::file::Place;
 use super::page::{Page, corrupt};
 use crate::base::sync::Ordering;
 use crate::base::{Error, Lsn, PageId, Result, SqlState};
-use rustc_hash::FxHashSet;
 
 #[cfg(doc)]
 use super::batch::Batch;
@@ -93,7 +92,10 @@ impl Pages {
                 crc: word(&bytes[4..]),
             };
             let page = PageId { number, ..first };
-            self.forget(page)?;
+            // What it held before it was free may have been replayed, and is needed no more.
+            self.known_chain(page)
+                .into_iter()
+                .for_each(|c| self.clear(c));
             if store.place(page)? != place {
                 let (mut map, mut state) = (store.map.write(), store.slots.lock());
                 state.mark(place.slot);
@@ -141,9 +143,8 @@ impl Pages {
     }
 
     /// Before a checkpoint at `at` stores pages: forgets the content of those that were free then
-    /// and that no snapshot reads, so that their slots are free after it. Gives those that had been
-    /// dirty.
-    pub(super) fn blank_freed(&self, store: &Store, at: Lsn) -> Result<FxHashSet<PageId>> {
+    /// and that no snapshot reads, so that their slots are free after it.
+    pub(super) fn blank_freed(&self, store: &Store, at: Lsn) -> Result<()> {
         let horizon = self.snapshots().new_horizon(at);
         let oldest = horizon.live.first().copied().unwrap_or(Lsn::NEWEST);
         let limit = at.min(horizon.floor).min(oldest);
@@ -152,7 +153,6 @@ impl Pages {
             .lock()
             .extract_if(|_, since| *since <= limit)
             .collect::<Vec<_>>();
-        let mut were_dirty = FxHashSet::default();
         for (page, since) in due {
             // Asked first: once nothing is stored nor in memory, a load may take the page.
             let is_stored = store.holds(page)?;
@@ -160,16 +160,14 @@ impl Pages {
                 continue;
             };
             self.cached.fetch_sub(versions, Ordering::Relaxed);
-            if was_dirty {
-                self.dirty_count.fetch_sub(1, Ordering::Relaxed);
-                were_dirty.insert(page);
-            }
+            self.dirty_count
+                .fetch_sub(usize::from(was_dirty), Ordering::Relaxed);
             if is_stored {
                 let mut map = store.map.write();
                 map.set(page, Place::NONE, &mut store.slots.lock());
             }
         }
-        Ok(were_dirty)
+        Ok(())
     }
 
     /// Empties the chain of a page whose content in memory nobody asks for any more.

@@ -293,11 +293,16 @@ impl Pages {
         self.freed.lock().retain(|page, _| page.space != space);
         let space = self.spaces.get(space).and_then(|space| space.get());
         for chain in space.into_iter().flat_map(|space| space.chains.iter()) {
-            let (versions, was_dirty) = chain.clear();
-            self.cached.fetch_sub(versions, Ordering::Relaxed);
-            self.dirty_count
-                .fetch_sub(usize::from(was_dirty), Ordering::Relaxed);
+            self.clear(chain);
         }
+    }
+
+    /// Empties a chain that nobody reads.
+    pub(super) fn clear(&self, chain: &Chain) {
+        let (versions, was_dirty) = chain.clear();
+        self.cached.fetch_sub(versions, Ordering::Relaxed);
+        self.dirty_count
+            .fetch_sub(usize::from(was_dirty), Ordering::Relaxed);
     }
 
     /// Adds a stamped version, and drops those nobody needs if they have become many.

@@ -251,11 +251,11 @@ impl Pages {
             .collect();
         self.drop_spaces(store, &dropped)
             .inspect_err(|_| dirty.iter().for_each(|page| self.dirty.push(*page)))?;
-        let blank = self
-            .blank_freed(store, position.lsn)
+        self.blank_freed(store, position.lsn)
             .inspect_err(|_| dirty.iter().for_each(|page| self.dirty.push(*page)))?;
-        dirty.retain(|page| !dropped.contains(&page.space) && !blank.contains(page));
+        dirty.retain(|page| !dropped.contains(&page.space));
         dirty.sort_unstable();
+        dirty.dedup();
         let mut rest = &dirty[..];
         while !rest.is_empty() {
             let (batch, later) = rest.split_at(rest.len().min(BATCH));
@@ -318,6 +318,10 @@ impl Pages {
         let mut written = Vec::with_capacity(batch.len());
         let result = (|| {
             for &page in batch {
+                // Its content may have been forgotten since it was marked.
+                if !self.chain(page).is_dirty() {
+                    continue;
+                }
                 let Some(version) = self.chain(page).at(done.position.lsn) else {
                     written.push((page, None));
                     continue;

@@ -218,6 +218,11 @@ impl Chain {
         (Verdict::Evicted, dropped + 1)
     }
 
+    /// Whether the newest version is not what the data file holds.
+    pub(super) fn is_dirty(&self) -> bool {
+        self.state.read().dirty
+    }
+
     /// Whether nothing is in memory.
     pub(super) fn is_empty(&self) -> bool {
         self.state.read().versions.is_empty()

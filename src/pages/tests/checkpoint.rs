@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::super::harness::{Logged, Store};
-use super::super::{Checkpointed, PAGE_MEMORY, Pages, Snapshot};
+use super::super::{Checkpointed, Extent, PAGE_CONTENT, PAGE_MEMORY, Page, Pages, Snapshot};
 use super::{page, value, write};
 use crate::base::sync::{AtomicBool, Ordering};
 use crate::base::{Error, Lsn, Result};
@@ -305,4 +305,48 @@ fn readers_find_their_versions_while_pages_are_stored_evicted_and_loaded() {
     });
     let stats = store.pages.stats();
     assert!(stats.evictions > 100 && stats.loads > 100, "{stats:?}");
+}
+
+/// A page was changed, freed, made blank by a checkpoint and taken by a load, and the process died
+/// before that checkpoint was whole: recovery met its old changes first, and refused to start.
+#[test]
+fn a_page_that_a_load_took_over_is_recovered_whatever_it_was_before() {
+    let disk = new_disk();
+    let (first, _) = open(&disk, Vec::new()).unwrap();
+    let mut content = Box::new(Page::zeroed());
+    content.bytes_mut()[PAGE_CONTENT] = 77;
+    first.pages.store_new(&mut [(page(3), content)]).unwrap();
+    first.pages.sync_stored().unwrap();
+    let places = |pages: &Pages| {
+        let (space, number) = (page(3).space, page(3).number);
+        let extent = Extent {
+            space,
+            first: number,
+            count: 1,
+        };
+        pages.places(extent, 1).unwrap()
+    };
+    let stored = places(&first.pages);
+    drop(first);
+
+    let before = Store::new();
+    before.commit(|batch| {
+        batch.edit_fresh(page(3))?.write_u32(PAGE_CONTENT, 5);
+        Ok(())
+    });
+    let log = std::mem::take(&mut *before.log.lock());
+    let (store, _) = open(&disk, log).unwrap();
+    assert_eq!(store.pages.stats().dirty, 1);
+    store.pages.recover_stored(page(3), &stored).unwrap();
+    assert_eq!(value(&store.pages.read(page(3), Lsn::NEWEST).unwrap()), 77);
+    // It is not stored again: the place that the log knows stays its own.
+    checkpoint(&store).unwrap();
+    checkpoint(&store).unwrap();
+    assert_eq!(
+        (store.pages.stats().dirty, places(&store.pages)),
+        (0, stored)
+    );
+    drop(store);
+    let (again, _) = open(&disk, Vec::new()).unwrap();
+    assert_eq!(value(&again.pages.read(page(3), Lsn::NEWEST).unwrap()), 77);
 }
