@@ -48,9 +48,14 @@ impl CancelFlag {
     }
 
     fn set(&self, state: State) {
-        // Relaxed: the flag guards no other data.
-        self.state.fetch_max(state as u8, Ordering::Relaxed);
+        self.mark(state);
         self.wake.notify_waiters();
+    }
+
+    fn mark(&self, state: State) {
+        // Release: who gets what another session gave up because it was stopped finds its own
+        // flag as set as it was then.
+        self.state.fetch_max(state as u8, Ordering::Release);
     }
 
     /// Before a new statement: what was meant for the last one is void.
@@ -65,7 +70,7 @@ impl CancelFlag {
     /// 57014 after a cancellation, 57P01 (fatal) after the session's termination.
     pub fn check(&self) -> Result<()> {
         let cancelled = |message| Err(Error::new(SqlState::QUERY_CANCELED, message));
-        match self.state.load(Ordering::Relaxed) {
+        match self.state.load(Ordering::Acquire) {
             0 => Ok(()),
             state if state == State::Cancelled as u8 => {
                 cancelled("canceling statement due to user request")
@@ -78,7 +83,7 @@ impl CancelFlag {
     }
 
     pub fn is_terminated(&self) -> bool {
-        self.state.load(Ordering::Relaxed) == State::Terminated as u8
+        self.state.load(Ordering::Acquire) == State::Terminated as u8
     }
 
     /// Returns when the statement has been cancelled, or the session terminated.
@@ -94,7 +99,7 @@ impl CancelFlag {
     async fn reached(&self, state: State) {
         loop {
             let woken = self.wake.notified();
-            if self.state.load(Ordering::Relaxed) >= state as u8 {
+            if self.state.load(Ordering::Acquire) >= state as u8 {
                 return;
             }
             woken.await;
@@ -111,6 +116,16 @@ impl CancelFlag {
 
     pub fn set_lock_timeout_ms(&self, ms: u64) {
         self.lock_timeout_ms.store(ms, Ordering::Relaxed);
+    }
+}
+
+/// Ends sessions, none of which goes on when another has gone.
+pub fn terminate_all<'a>(flags: impl Iterator<Item = &'a CancelFlag> + Clone) {
+    for flag in flags.clone() {
+        flag.mark(State::Terminated);
+    }
+    for flag in flags {
+        flag.wake.notify_waiters();
     }
 }
 

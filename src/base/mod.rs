@@ -12,7 +12,7 @@ mod sessions;
 pub mod sync;
 
 pub use blocking::blocking;
-pub use cancel::{CancelFlag, terminated};
+pub use cancel::{CancelFlag, terminate_all, terminated};
 pub use error::{Error, Report, Result, SqlState};
 pub use ids::{Lsn, Oid, PageId, RowId, TreeId, TxnId};
 pub use sessions::{Registration, Sessions};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::sync::Mutex;
-use crate::base::{CancelFlag, Error, Result, SqlState};
+use crate::base::{CancelFlag, Error, Result, SqlState, terminate_all};
 
 #[derive(Default)]
 pub struct Sessions {
@@ -65,9 +65,8 @@ impl Sessions {
     }
 
     pub fn terminate_all(&self) {
-        for entry in self.by_pid.lock().values() {
-            entry.cancel.terminate();
-        }
+        let by_pid = self.by_pid.lock();
+        terminate_all(by_pid.values().map(|entry| &*entry.cancel));
     }
 }
 

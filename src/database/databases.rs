@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use super::Database;
 use crate::base::bytes::Reader;
 use crate::base::sync::Mutex;
-use crate::base::{CancelFlag, Error, Oid, Result, SqlState, TreeId};
+use crate::base::{CancelFlag, Error, Oid, Result, SqlState, TreeId, terminate_all};
 use crate::pages::Pages;
 use crate::table::{Tables, Txn};
 use crate::txn::{Key, NewSpace, SessionLocks, Transactions, TxnIds, create_spaces};
@@ -233,9 +233,8 @@ impl Databases {
     pub(super) fn end_sessions(&self, oid: Oid) {
         let state = self.state.lock();
         let seats = state.by_oid.get(&oid).into_iter();
-        for seat in seats.flat_map(|e| e.connected.values()) {
-            seat.cancel.terminate();
-        }
+        let seats = seats.flat_map(|e| e.connected.values());
+        terminate_all(seats.map(|seat| &*seat.cancel));
     }
 
     /// Lets nobody connect to a database as long as the guard lives.

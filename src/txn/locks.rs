@@ -205,12 +205,13 @@ impl Locks {
             }
         };
         tokio::select! {
+            // First: who was stopped takes no lock that another, stopped as well, has just left.
             biased;
-            granted = self.lock(who, target, mode, level) => granted,
             () = cancel.cancelled() => {
                 cancel.check()?;
                 Err(Error::new(SqlState::INTERNAL_ERROR, "cancelled without a reason"))
             }
+            granted = self.lock(who, target, mode, level) => granted,
             () = too_long => Err(Error::new(
                 SqlState::LOCK_NOT_AVAILABLE,
                 "canceling statement due to lock timeout",
