@@ -111,6 +111,8 @@ fn prepare_shared(
         Statement::CreateTable(_)
         | Statement::CreateTableAs { .. }
         | Statement::CreateIndex(_)
+        | Statement::CreateSequence(_)
+        | Statement::AlterSequence(_)
         | Statement::AlterTable(_)
         | Statement::Drop { .. }
         | Statement::Truncate { .. }

@@ -6,6 +6,7 @@
 //!
 //! - Reading: [`scan`], [`index_scan`], [`get_unique`], at the statement's snapshot.
 //! - Changing: [`lock_row`] or [`lock_unique`], then [`update`] or [`delete`]; [`insert`].
+//! - Sequences: [`Sequences`] of a session gives their values.
 //! - DDL: [`ddl`], under a lock of the table ([`lock_table`]) that excludes writers, and those who
 //!   read what changes.
 //!
@@ -16,6 +17,9 @@
 //! - **D3** A row id is never given to a second row while the process lives.
 //! - **D4** The shared catalog holds durable definitions only. A transaction that changes it keeps
 //!   its locks until the change is durable and known.
+//! - **D5** A value of a sequence is given out only when the log has set it aside, in a blob that
+//!   whoever shows the value waits for: no crash gives it again. (Not of a sequence whose making
+//!   or restart is not committed: a crash takes that back whole.)
 
 mod access;
 mod codec;
@@ -23,6 +27,7 @@ pub mod ddl;
 mod def;
 mod key;
 pub mod row;
+mod sequence;
 #[cfg(test)]
 mod tests;
 mod txn;
@@ -33,9 +38,13 @@ pub use access::{
     index_scan, insert, lock_definition, lock_row, lock_table, lock_unique, reader, scan, update,
 };
 pub use def::{
-    Catalog, CheckDef, ColumnDef, ForeignKeyDef, IndexColumn, IndexDef, TableDef, TableState,
+    Catalog, CheckDef, ColumnDef, ForeignKeyDef, Identity, IndexColumn, IndexDef, TableDef,
+    TableState,
 };
 pub use key::{KeyRange, is_indexable, key_range};
 pub use row::Layout;
+pub use sequence::{
+    Position, SequenceDef, SequenceOwner, SequenceParams, SequenceState, Sequences,
+};
 pub use txn::{Tables, Txn};
 pub use verify::verify;

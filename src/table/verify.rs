@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::base::{Error, Result, SqlState};
 use crate::table::key::IndexKey;
-use crate::table::{KeyRange, TableDef, Tables, index_scan, scan};
+use crate::table::{KeyRange, TableDef, Tables, index_scan, scan, sequence};
 use crate::types::Datum;
 
 /// Checks every tree and every index against its table; gives the number of rows checked.
@@ -18,6 +18,9 @@ pub async fn verify(tables: &Arc<Tables>) -> Result<u64> {
     let mut rows = 0;
     for table in txn.catalog().tables.values() {
         rows += verify_table(&txn, table)?;
+    }
+    for sequence in txn.catalog().sequences.values() {
+        sequence::verify(sequence, tables.transactions())?;
     }
     Ok(rows)
 }

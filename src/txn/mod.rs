@@ -25,6 +25,7 @@
 //! - **T5** The newest state is read only under the tree's latch, so that half an installation is
 //!   never seen.
 
+mod alone;
 mod deadlock;
 mod lock_list;
 mod lock_mode;
@@ -213,6 +214,7 @@ impl Transactions {
             tables: SmallVec::new(),
             savepoints: Savepoints::default(),
             depends_on: Lsn::ZERO,
+            session_shown: None,
         }
     }
 
@@ -273,6 +275,8 @@ pub struct Transaction {
     tables: SmallVec<[(Oid, Modes); 4]>,
     savepoints: Savepoints,
     depends_on: Lsn,
+    /// The end of what functions of its session have shown ([`SessionLocks::show`]).
+    session_shown: Option<Arc<AtomicU64>>,
 }
 
 impl Transaction {
@@ -282,7 +286,7 @@ impl Transaction {
 
     /// Takes a new snapshot, when all that was seen is durable (T3).
     pub async fn take_snapshot(&mut self) -> Result<()> {
-        self.wait_shown().await?;
+        self.wait_until(self.depends_on).await?;
         let log = &self.shared.log;
         let snapshot = self.shared.pages.snapshots().register(|| log.durable_lsn());
         self.snapshot = Some(Arc::new(snapshot));
@@ -296,8 +300,12 @@ impl Transaction {
 
     /// Waits until everything this transaction has seen is durable (T2).
     pub async fn wait_shown(&self) -> Result<()> {
-        if self.depends_on > self.shared.log.durable_lsn() {
-            self.shared.log.commit_at_least(self.depends_on).await?;
+        self.wait_until(self.depends_on()).await
+    }
+
+    async fn wait_until(&self, lsn: Lsn) -> Result<()> {
+        if lsn > self.shared.log.durable_lsn() {
+            self.shared.log.commit_at_least(lsn).await?;
         }
         Ok(())
     }
@@ -790,7 +798,7 @@ impl Transaction {
         }
         let mut finished = batch.finish();
         if finished.is_empty() {
-            return Ok(self.depends_on);
+            return Ok(self.depends_on());
         }
         let refs = kept.iter().flat_map(|run| &run.refs);
         let blob = make_blob(self.id, refs, self.space_change, &mut finished);
@@ -806,7 +814,7 @@ impl Transaction {
             self.release_locks();
         }
         reservation.publish(blob);
-        Ok(lsn.max(self.depends_on))
+        Ok(lsn.max(self.depends_on()))
     }
 
     /// Waits until the log is durable up to an lsn that [`Self::install`] gave.
@@ -826,9 +834,12 @@ impl Transaction {
         self.shared.log.write_soon();
     }
 
-    /// The highest lsn seen beyond the snapshot.
+    /// The highest lsn seen beyond the snapshot, or shown by functions of the session.
     pub fn depends_on(&self) -> Lsn {
-        self.depends_on
+        // Relaxed: the same session stores it.
+        let shown = |shown: &Arc<AtomicU64>| Lsn(shown.load(Ordering::Relaxed));
+        let shown = self.session_shown.as_ref().map_or(Lsn::ZERO, shown);
+        self.depends_on.max(shown)
     }
 
     /// Gives all locks to those who wait for them.

@@ -53,7 +53,7 @@ use crate::sql::ir::{BindContext, Bound, BoundStatement, Expr};
 use crate::table::TableDef;
 use crate::types::Type;
 
-pub use names::{resolve_lockable, resolve_table, resolve_type};
+pub use names::{resolve_lockable, resolve_sequence, resolve_table, resolve_type};
 
 /// Binds a query or a data-modifying statement. `params` are the types that the client gave;
 /// the others are inferred from their use.

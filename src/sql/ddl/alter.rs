@@ -6,18 +6,25 @@ use crate::base::{Error, Result, SqlState};
 use crate::sql::ast::{AlterAction, AlterTable, ColumnDef, ConstraintKind, Expr, Ident};
 use crate::sql::bind::bind_default;
 use crate::sql::ddl::constraint::{contains_nulls, has_rows};
+use crate::sql::ddl::create::default_text;
 use crate::sql::ddl::{Ddl, names};
 use crate::sql::expr::{ExprContext, eval, to_text};
+use crate::sql::parse::parse_expr;
 use crate::sql::plan::{columns_of, plan_expr, uses_volatile};
 use crate::sql::prepared::{bind_context, checks, eval_context};
-use crate::table::TableDef;
 use crate::table::ddl::{drop_index, replace};
-use crate::types::Format;
+use crate::table::{SequenceDef, TableDef, scan, update};
+use crate::txn::LockMode;
+use crate::types::{Datum, Format};
 
 impl Ddl<'_> {
     pub(super) async fn alter_table(&mut self, alter: &AlterTable) -> Result<String> {
         let tag = "ALTER TABLE".to_owned();
-        if alter.if_exists && self.find(&alter.table)?.is_none() {
+        let exists = |ddl: &Self| -> Result<bool> {
+            let name = &alter.table;
+            Ok(ddl.find(name)?.is_some() || ddl.find_sequence(name).is_some())
+        };
+        if alter.if_exists && !exists(self)? {
             let name = alter
                 .table
                 .parts
@@ -27,11 +34,36 @@ impl Ddl<'_> {
             self.notice(SqlState::UNDEFINED_TABLE, message);
             return Ok(tag);
         }
+        if let Some(sequence) = self.find_sequence(&alter.table) {
+            self.alter_as_table(&sequence, alter).await?;
+            return Ok(tag);
+        }
         let mut table = self.lock(&alter.table).await?;
         for action in &alter.actions {
             table = self.alter(table, action).await?;
         }
         Ok(tag)
+    }
+
+    /// ALTER TABLE of a sequence: all it can do is rename it.
+    async fn alter_as_table(&mut self, sequence: &SequenceDef, alter: &AlterTable) -> Result<()> {
+        let what = match alter.actions.as_slice() {
+            [AlterAction::RenameTable { to }] => {
+                let mode = LockMode::AccessExclusive;
+                let sequence = self.lock_sequence(mode, &alter.table).await?;
+                return self.rename_sequence(&sequence, &to.name);
+            }
+            [AlterAction::Unsupported(what), ..] => {
+                return Err(Error::unsupported(format!("{what} is")));
+            }
+            [AlterAction::AddColumn { .. }, ..] => "ALTER action ADD COLUMN",
+            [AlterAction::DropColumn { .. }, ..] => "ALTER action DROP COLUMN",
+            [AlterAction::AddConstraint(_), ..] => "ALTER action ADD CONSTRAINT",
+            _ => "this ALTER action",
+        };
+        let message = format!("{what} cannot be performed on relation \"{}\"", sequence.name);
+        Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
+            .with_detail("This operation is not supported for sequences."))
     }
 
     async fn alter(&mut self, table: Arc<TableDef>, action: &AlterAction) -> Result<Arc<TableDef>> {
@@ -45,7 +77,10 @@ impl Ddl<'_> {
                 column,
                 if_exists,
                 cascade,
-            } => self.drop_column(table, column, *if_exists, *cascade),
+            } => {
+                self.drop_column(table, column, *if_exists, *cascade)
+                    .await
+            }
             AlterAction::DropConstraint {
                 name,
                 if_exists,
@@ -59,6 +94,9 @@ impl Ddl<'_> {
                 if *not_null {
                     return self.set_not_null(&table, &[place]);
                 }
+                if table.columns[place].identity.is_some() {
+                    return Err(is_identity(&table, column));
+                }
                 let mut keys = table.primary_key().into_iter().flat_map(|key| &key.columns);
                 if keys.any(|key| key.column == place) {
                     let message = format!("column \"{}\" is in a primary key", column.name);
@@ -67,6 +105,9 @@ impl Ddl<'_> {
                 let mut changed = TableDef::clone(&table);
                 changed.columns[place].not_null = false;
                 replace(self.txn, changed)
+            }
+            AlterAction::Identity { column, change } => {
+                self.alter_identity(&table, column, change).await
             }
             AlterAction::RenameColumn { from, to } => self.rename_column(&table, from, to),
             AlterAction::RenameTable { to } => {
@@ -103,24 +144,55 @@ impl Ddl<'_> {
                 "tables can have at most 1600 columns",
             ));
         }
-        let mut def = self.column(column, &table.name)?;
+        let (mut def, wanted) = self.column(column, &table.name)?;
+        let mut sequence = None;
+        if let Some(wanted) = wanted {
+            let of = (table.schema.as_str(), table.name.as_str());
+            sequence = Some(self.make_wanted(wanted, of, &mut def).await?);
+        }
         let is_key = |kind: &ConstraintKind| matches!(kind, ConstraintKind::PrimaryKey(_));
         let required = def.not_null || column.constraints.iter().any(|c| is_key(&c.kind));
         def.missing = match &column.default {
             Some((expr, _)) => self.missing_value(&def, expr)?,
             None => None,
         };
-        if required && def.missing.is_none() && has_rows(self, &table)? {
+        let fills = sequence.is_some();
+        if required && def.missing.is_none() && !fills && has_rows(self, &table)? {
             return Err(contains_nulls(&table, name));
         }
         def.not_null = required;
         let mut changed = TableDef::clone(&table);
         changed.columns.push(def);
         let mut table = replace(self.txn, changed)?;
+        if let Some(sequence) = sequence {
+            self.give_to(&sequence, &table, table.columns.len() - 1)?;
+            self.fill(&table).await?;
+        }
         for constraint in &column.constraints {
             table = self.add_constraint(table, constraint).await?;
         }
         Ok(table)
+    }
+
+    /// Gives the rows that are there already values of the new last column's sequence.
+    async fn fill(&mut self, table: &Arc<TableDef>) -> Result<()> {
+        let place = table.columns.len() - 1;
+        let column = &table.columns[place];
+        let catalog = self.txn.catalog();
+        let cx = bind_context(self.cx, &catalog);
+        let text = column.default_sql().unwrap_or_default();
+        let bound = bind_default(&parse_expr(&text)?, &column.name, column.ty, -1, &cx)?;
+        let expr = plan_expr(bound, eval_context(&cx))?;
+        let mut row = vec![Datum::Null; place + 1];
+        let old: Vec<usize> = (0..place).filter(|p| !table.columns[*p].dropped).collect();
+        let mut rows = scan(self.txn, table)?;
+        while let Some((id, bytes)) = rows.next()? {
+            table.layout.decode(bytes, &old, &mut row)?;
+            row[place] = eval(&expr, &[], &ExprContext::new(eval_context(&cx)))?.into_owned();
+            update(self.txn, table, id, bytes, &row, &self.cx.cancel).await?;
+            self.cx.cancel.check()?;
+        }
+        Ok(())
     }
 
     /// What rows that are there already have in a new column: the default, computed once.
@@ -144,7 +216,7 @@ impl Ddl<'_> {
         Ok((!value.is_null()).then(|| to_text(&value, column.ty, &format)))
     }
 
-    fn drop_column(
+    async fn drop_column(
         &mut self,
         table: Arc<TableDef>,
         column: &Ident,
@@ -162,6 +234,9 @@ impl Ddl<'_> {
         };
         let what = format!("column {} of table {}", column.name, table.name);
         self.drop_references(&table, &[place], &what, cascade)?;
+        for sequence in self.lock_owned(&table, Some(place)).await? {
+            self.drop_sequence(&sequence, &what, cascade, &[table.oid])?;
+        }
         let mut table = self.newest(&table);
         let with_column =
             |index: &&Arc<crate::table::IndexDef>| index.columns.iter().any(|c| c.column == place);
@@ -183,6 +258,7 @@ impl Ddl<'_> {
         dropped.dropped = true;
         dropped.not_null = false;
         dropped.default = None;
+        dropped.identity = None;
         dropped.name = format!("........pg.dropped.{}........", place + 1);
         replace(self.txn, changed)
     }
@@ -230,14 +306,22 @@ impl Ddl<'_> {
         default: Option<&(Expr, String)>,
     ) -> Result<Arc<TableDef>> {
         let place = existing(table, column)?;
+        if table.columns[place].identity.is_some() {
+            let error = is_identity(table, column);
+            let hint = "Use ALTER TABLE ... ALTER COLUMN ... DROP IDENTITY instead.";
+            return Err(match default {
+                Some(_) => error,
+                None => error.with_hint(hint),
+            });
+        }
         let mut changed = TableDef::clone(table);
         let def = &mut changed.columns[place];
         def.default = match default {
             Some((expr, text)) => {
                 let catalog = self.txn.catalog();
                 let cx = bind_context(self.cx, &catalog);
-                bind_default(expr, &def.name, def.ty, def.typmod, &cx)?;
-                Some(text.clone())
+                let bound = bind_default(expr, &def.name, def.ty, def.typmod, &cx)?;
+                Some(default_text(&bound, text))
             }
             None => None,
         };
@@ -273,6 +357,14 @@ impl Ddl<'_> {
     }
 }
 
+fn is_identity(table: &TableDef, column: &Ident) -> Error {
+    let message = format!(
+        "column \"{}\" of relation \"{}\" is an identity column",
+        column.name, table.name
+    );
+    Error::new(SqlState::SYNTAX_ERROR, message)
+}
+
 fn already_there(table: &TableDef, column: &str) -> String {
     format!(
         "column \"{column}\" of relation \"{}\" already exists",
@@ -280,7 +372,7 @@ fn already_there(table: &TableDef, column: &str) -> String {
     )
 }
 
-fn existing(table: &TableDef, column: &Ident) -> Result<usize> {
+pub(super) fn existing(table: &TableDef, column: &Ident) -> Result<usize> {
     table.column(&column.name).ok_or_else(|| {
         let message = format!(
             "column \"{}\" of relation \"{}\" does not exist",

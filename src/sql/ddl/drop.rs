@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use crate::base::{Error, Oid, Result, SqlState};
 use crate::sql::ast::{Name, ObjectKind};
-use crate::sql::ddl::Ddl;
+use crate::sql::bind::resolve_sequence;
+use crate::sql::ddl::names::quoted;
+use crate::sql::ddl::{Ddl, identity_table};
+use crate::sql::prepared::bind_context;
 use crate::table::ddl::{drop_index, drop_table, replace, truncate};
-use crate::table::{Catalog, IndexDef, TableDef};
+use crate::table::{Catalog, IndexDef, SequenceDef, TableDef};
 use crate::txn::LockMode;
 
 type FoundIndex = (Arc<TableDef>, Arc<IndexDef>);
@@ -27,6 +30,7 @@ impl Ddl<'_> {
             ObjectKind::Schema => return Err(Error::unsupported("DROP SCHEMA is")),
         };
         let mut tables = Vec::new();
+        let mut sequences = Vec::new();
         for name in names {
             let missing = match kind {
                 ObjectKind::Index => self.drop_index_named(name).await?,
@@ -34,6 +38,12 @@ impl Ddl<'_> {
                     let table = self.lock_for_drop(name).await?;
                     let missing = table.is_none();
                     tables.extend(table);
+                    missing
+                }
+                ObjectKind::Sequence => {
+                    let sequence = self.sequence_to_drop(name).await?;
+                    let missing = sequence.is_none();
+                    sequences.extend(sequence);
                     missing
                 }
                 _ => true,
@@ -57,7 +67,8 @@ impl Ddl<'_> {
                 format!("{message}, skipping"),
             );
         }
-        self.drop_tables(tables, cascade)?;
+        self.drop_tables(tables, cascade).await?;
+        self.drop_sequences(sequences, cascade)?;
         Ok(format!("DROP {}", what.to_ascii_uppercase()))
     }
 
@@ -70,6 +81,42 @@ impl Ddl<'_> {
             [schema, table] | [_, schema, table] => catalog.table(schema, table).cloned(),
             _ => None,
         })
+    }
+
+    pub(super) fn find_sequence(&self, name: &Name) -> Option<Arc<SequenceDef>> {
+        let catalog = self.txn.catalog();
+        resolve_sequence(name, &bind_context(self.cx, &catalog))
+            .ok()
+            .cloned()
+    }
+
+    /// A sequence that is not a column's identity, locked.
+    async fn sequence_to_drop(&mut self, name: &Name) -> Result<Option<Arc<SequenceDef>>> {
+        if self.find_sequence(name).is_none() {
+            return Ok(None);
+        }
+        let sequence = self.lock_sequence(LockMode::AccessExclusive, name).await?;
+        let catalog = self.txn.catalog();
+        let Some((table, column)) = identity_table(&catalog, &sequence) else {
+            return Ok(Some(sequence));
+        };
+        let column = format!("column {column} of table {}", table.name);
+        let message = format!(
+            "cannot drop sequence {} because {column} requires it",
+            quoted(&sequence.name)
+        );
+        let error = Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message);
+        Err(error.with_hint(format!("You can drop {column} instead.")))
+    }
+
+    fn drop_sequences(&mut self, sequences: Vec<Arc<SequenceDef>>, cascade: bool) -> Result<()> {
+        for sequence in sequences {
+            let what = format!("sequence {}", quoted(&sequence.name));
+            if self.txn.catalog().sequences.contains_key(&sequence.oid) {
+                self.drop_sequence(&sequence, &what, cascade, &[])?;
+            }
+        }
+        Ok(())
     }
 
     fn find_index(&self, name: &Name) -> Option<FoundIndex> {
@@ -93,6 +140,8 @@ impl Ddl<'_> {
             "Use DROP TABLE to remove a table."
         } else if self.find_index(name).is_some() {
             "Use DROP INDEX to remove an index."
+        } else if self.find_sequence(name).is_some() {
+            "Use DROP SEQUENCE to remove a sequence."
         } else {
             return Ok(());
         };
@@ -113,13 +162,16 @@ impl Ddl<'_> {
         Ok(None)
     }
 
-    fn drop_tables(&mut self, mut tables: Vec<Arc<TableDef>>, cascade: bool) -> Result<()> {
+    async fn drop_tables(&mut self, mut tables: Vec<Arc<TableDef>>, cascade: bool) -> Result<()> {
         tables.dedup_by_key(|table| table.oid);
         let dropped: Vec<Oid> = tables.iter().map(|table| table.oid).collect();
         for table in &tables {
             let all: Vec<usize> = (0..table.columns.len()).collect();
             let what = format!("table {}", table.name);
             self.drop_references_except(table, &all, &what, cascade, &dropped)?;
+            for sequence in self.lock_owned(table, None).await? {
+                self.drop_sequence(&sequence, &what, cascade, &dropped)?;
+            }
         }
         for table in &tables {
             let table = self.newest(table);
@@ -196,7 +248,12 @@ impl Ddl<'_> {
         }
     }
 
-    pub(super) async fn truncate(&mut self, names: &[Name], cascade: bool) -> Result<String> {
+    pub(super) async fn truncate(
+        &mut self,
+        names: &[Name],
+        restart_identity: bool,
+        cascade: bool,
+    ) -> Result<String> {
         let mut tables: Vec<Arc<TableDef>> = Vec::new();
         for name in names {
             if self.find(name)?.is_none() && self.find_index(name).is_some() {
@@ -234,6 +291,9 @@ impl Ddl<'_> {
         }
         for table in &tables {
             truncate(self.txn, table)?;
+            if restart_identity {
+                self.restart_owned(table).await?;
+            }
         }
         Ok("TRUNCATE TABLE".to_owned())
     }

@@ -28,6 +28,7 @@ mod lift;
 mod primary;
 mod query;
 mod rewrite;
+mod sequence;
 mod session;
 mod statement;
 mod types;

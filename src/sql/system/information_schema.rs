@@ -5,11 +5,13 @@ use crate::sql::ir::SystemRelation;
 use crate::table::{ColumnDef, TableDef};
 use crate::types::{Datum, Type, format_type};
 
+use super::definitions::default_text;
 use super::names;
+use super::sequences::identity_facts;
 use super::values::{NULL, int4, text};
 use super::{Rows, is_view};
 
-fn yes_or_no(x: bool) -> Datum {
+pub(super) fn yes_or_no(x: bool) -> Datum {
     text(if x { "YES" } else { "NO" })
 }
 
@@ -71,7 +73,7 @@ fn system_columns(cx: &EvalContext<'_>, relation: &SystemRelation) -> Rows {
         .map(|((name, ty), number)| {
             column_row(
                 cx,
-                &Column {
+                Column {
                     schema: relation.schema,
                     table: relation.name,
                     name,
@@ -80,6 +82,7 @@ fn system_columns(cx: &EvalContext<'_>, relation: &SystemRelation) -> Rows {
                     typmod: -1,
                     not_null: false,
                     default: None,
+                    identity: identity_facts(cx.catalog, None),
                     updatable: false,
                 },
             )
@@ -96,7 +99,7 @@ fn table_columns(cx: &EvalContext<'_>, table: &TableDef) -> Rows {
     let of = |column: &ColumnDef, number| {
         column_row(
             cx,
-            &Column {
+            Column {
                 schema: &table.schema,
                 table: &table.name,
                 name: &column.name,
@@ -104,7 +107,8 @@ fn table_columns(cx: &EvalContext<'_>, table: &TableDef) -> Rows {
                 ty: column.ty,
                 typmod: column.typmod,
                 not_null: column.not_null,
-                default: column.default.as_deref(),
+                default: column.default.as_deref().map(|d| default_text(cx, d)),
+                identity: identity_facts(cx.catalog, Some(column)),
                 updatable: true,
             },
         )
@@ -120,11 +124,13 @@ struct Column<'a> {
     ty: Type,
     typmod: i32,
     not_null: bool,
-    default: Option<&'a str>,
+    default: Option<String>,
+    /// From `is_identity` on.
+    identity: [Datum; 7],
     updatable: bool,
 }
 
-fn column_row(cx: &EvalContext<'_>, column: &Column<'_>) -> Vec<Datum> {
+fn column_row(cx: &EvalContext<'_>, column: Column<'_>) -> Vec<Datum> {
     let database = &cx.session.database;
     let ty = column.ty;
     let data_type = match ty.element() {
@@ -161,13 +167,9 @@ fn column_row(cx: &EvalContext<'_>, column: &Column<'_>) -> Vec<Datum> {
         NULL, // maximum_cardinality
         text(column.number.to_string()),
         yes_or_no(false), // is_self_referencing
-        yes_or_no(false), // is_identity
-        NULL,             // identity_generation
-        NULL,             // identity_start
-        NULL,             // identity_increment
-        NULL,             // identity_maximum
-        NULL,             // identity_minimum
-        yes_or_no(false), // identity_cycle
+    ]);
+    row.extend(column.identity);
+    row.extend([
         text("NEVER"),    // is_generated
         NULL,             // generation_expression
         yes_or_no(column.updatable),

@@ -16,6 +16,7 @@ fn column(name: &str, ty: Type, typmod: i32) -> ColumnDef {
         typmod,
         not_null: name == "id",
         default: (name == "note").then(|| "'x'::text".to_owned()),
+        identity: None,
         dropped: name == "gone",
         missing: None,
     }

@@ -1,0 +1,45 @@
+//! Values that change outside transactions, each change in a blob of its own: who reads them waits
+//! for nobody, and no rollback takes them back.
+
+use crate::base::{Lsn, PageId, Result, TreeId};
+use crate::btree::{self, Value};
+use crate::pages::Batch;
+use crate::txn::{Transactions, commit_alone, internal};
+
+impl Transactions {
+    /// Sets the value of a key of a committed tree, which no transaction writes; gives the lsn at
+    /// which that is durable.
+    ///
+    /// # Errors
+    /// Nothing has been changed.
+    pub fn put_alone(&self, tree: TreeId, key: &[u8], value: &[u8]) -> Result<Lsn> {
+        self.log.check_room()?;
+        let root = self.root_of(tree)?;
+        self.touch(root, [key]);
+        let _latch = self.pages.latch(root).write();
+        let mut batch = Batch::new(&self.pages);
+        btree::put(&mut batch, root, key, value)?;
+        Ok(commit_alone(&self.log, batch))
+    }
+
+    /// The newest value of a key of a committed tree, and the lsn at which it is durable.
+    ///
+    /// # Errors
+    /// When the tree does not exist, or cannot be read.
+    pub fn newest(&self, tree: TreeId, key: &[u8]) -> Result<(Option<Value>, Lsn)> {
+        let root = self.root_of(tree)?;
+        let _latch = self.pages.latch(root).read();
+        let found = btree::get(&self.pages, root, Lsn::NEWEST, key)?;
+        Ok((found.value, found.lsn))
+    }
+
+    /// Whether the log is durable up to an lsn.
+    pub fn is_durable(&self, lsn: Lsn) -> bool {
+        self.log.durable_lsn() >= lsn
+    }
+
+    fn root_of(&self, tree: TreeId) -> Result<PageId> {
+        let root = self.trees.root(tree);
+        root.ok_or_else(|| internal(format!("tree {} does not exist", tree.0)))
+    }
+}
