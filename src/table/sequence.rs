@@ -388,12 +388,7 @@ impl Sequences {
     ///
     /// # Errors
     /// 22003 for a value beyond the limits, and those of [`SessionLocks::lock_sequence`].
-    pub fn set(
-        &self,
-        def: &Arc<SequenceDef>,
-        at: Position,
-        locks: &SessionLocks,
-    ) -> Result<()> {
+    pub fn set(&self, def: &Arc<SequenceDef>, at: Position, locks: &SessionLocks) -> Result<()> {
         let def = self.locked(def, locks)?;
         let (min, max, value) = (def.params.min, def.params.max, at.last);
         if value < min || value > max {
@@ -507,7 +502,10 @@ mod tests {
         let widest = params(i64::MIN, i64::MIN, i64::MAX, false);
         assert_eq!((widest.steps(i64::MAX), widest.steps(0)), (1, 1));
         assert_eq!(widest.stepped(0, 1), i64::MIN);
-        assert_eq!(params(1, i64::MIN, i64::MAX, false).steps(i64::MIN), u64::MAX);
+        assert_eq!(
+            params(1, i64::MIN, i64::MAX, false).steps(i64::MIN),
+            u64::MAX
+        );
     }
 
     #[test]

@@ -278,9 +278,8 @@ async fn locked_table(
     cx: &StatementContext,
 ) -> Result<(Arc<TableDef>, Arc<Catalog>)> {
     loop {
-        let find = |catalog: &Catalog| {
-            table_to_copy(name, "to", &bind_context(cx, catalog)).cloned()
-        };
+        let find =
+            |catalog: &Catalog| table_to_copy(name, "to", &bind_context(cx, catalog)).cloned();
         let table = find(&txn.catalog())?;
         let (mode, cancel) = (LockMode::RowExclusive, &cx.cancel);
         lock_table(txn, table.oid, mode, LockWait::Wait, cancel).await?;

@@ -47,11 +47,7 @@ pub(super) async fn start(
 }
 
 /// The table of that name; `way` says how it is copied, for the error about a sequence.
-fn table_to_copy<'a>(
-    name: &Name,
-    way: &str,
-    cx: &BindContext<'a>,
-) -> Result<&'a Arc<TableDef>> {
+fn table_to_copy<'a>(name: &Name, way: &str, cx: &BindContext<'a>) -> Result<&'a Arc<TableDef>> {
     if let Ok(sequence) = resolve_sequence(name, cx) {
         let message = format!("cannot copy {way} sequence \"{}\"", sequence.name);
         return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));

@@ -61,7 +61,10 @@ impl Ddl<'_> {
             [AlterAction::AddConstraint(_), ..] => "ALTER action ADD CONSTRAINT",
             _ => "this ALTER action",
         };
-        let message = format!("{what} cannot be performed on relation \"{}\"", sequence.name);
+        let message = format!(
+            "{what} cannot be performed on relation \"{}\"",
+            sequence.name
+        );
         Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
             .with_detail("This operation is not supported for sequences."))
     }
@@ -77,10 +80,7 @@ impl Ddl<'_> {
                 column,
                 if_exists,
                 cascade,
-            } => {
-                self.drop_column(table, column, *if_exists, *cascade)
-                    .await
-            }
+            } => self.drop_column(table, column, *if_exists, *cascade).await,
             AlterAction::DropConstraint {
                 name,
                 if_exists,

@@ -40,11 +40,15 @@ impl Ddl<'_> {
         }
         check_options(&create.options)?;
         let mut columns = Vec::new();
-        let mut wanted = Vec::new();
+        let mut sequences = Vec::new();
         for (place, column) in create.columns.iter().enumerate() {
-            let (def, wants) = self.column(column, &name)?;
+            let (mut def, wanted) = self.column(column, &name)?;
+            if let Some(wanted) = wanted {
+                let of = (schema.as_str(), name.as_str());
+                let sequence = self.make_wanted(wanted, of, &mut def).await?;
+                sequences.push((place, sequence));
+            }
             add_column(&mut columns, def, &column.name)?;
-            wanted.extend(wants.map(|wants| (place, wants)));
         }
         let constraints: Vec<&ast::TableConstraint> = create
             .columns
@@ -53,12 +57,6 @@ impl Ddl<'_> {
             .chain(&create.constraints)
             .collect();
         primary_key_is_not_null(&constraints, &name, &mut columns)?;
-        let mut sequences = Vec::new();
-        for (place, wants) in wanted {
-            let of = (schema.as_str(), name.as_str());
-            let sequence = self.make_wanted(wants, of, &mut columns[place]).await?;
-            sequences.push((place, sequence));
-        }
         let new = NewTable {
             schema,
             name,

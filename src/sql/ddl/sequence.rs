@@ -25,10 +25,7 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// For a column of a type, which must be an integer.
-    pub(super) fn identity(
-        column: &ast::IdentityColumn,
-        ty: crate::types::Type,
-    ) -> Result<Wanted> {
+    pub(super) fn identity(column: &ast::IdentityColumn, ty: crate::types::Type) -> Result<Wanted> {
         let options = &column.options;
         if let Some((_, at)) = options.ty {
             let message = "conflicting or redundant options";
@@ -297,7 +294,8 @@ impl Ddl<'_> {
         };
         let owned: Vec<_> = owned.filter(of_column).cloned().collect();
         for sequence in &owned {
-            self.lock_oid(sequence.oid, LockMode::AccessExclusive).await?;
+            self.lock_oid(sequence.oid, LockMode::AccessExclusive)
+                .await?;
         }
         let catalog = self.txn.catalog();
         let newest = |s: &Arc<SequenceDef>| catalog.sequences.get(&s.oid).cloned();
@@ -314,21 +312,34 @@ impl Ddl<'_> {
         except: &[crate::base::Oid],
     ) -> Result<()> {
         let catalog = self.txn.catalog();
-        for (table, place) in catalog.uses_of(sequence.oid) {
-            if except.contains(&table.oid) {
-                continue;
+        let uses = catalog.uses_of(sequence.oid);
+        let uses: Vec<_> = uses
+            .filter(|(table, _)| !except.contains(&table.oid))
+            .collect();
+        let defaults = uses.iter().map(|(table, place)| {
+            let column = &table.columns[*place].name;
+            format!("default value for column {column} of table {}", table.name)
+        });
+        match (defaults.collect::<Vec<_>>().as_slice(), cascade) {
+            ([], _) => {}
+            (defaults, false) => return Err(needed(what, sequence, defaults)),
+            ([default], true) => {
+                let message = format!("drop cascades to {default}");
+                self.notice(SqlState::SUCCESSFUL_COMPLETION, message);
             }
-            let column = &table.columns[place].name;
-            let default = format!("default value for column {column} of table {}", table.name);
-            if !cascade {
-                let shown = names::quoted(&sequence.name);
-                let message = format!("cannot drop {what} because other objects depend on it");
-                return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
-                    .with_detail(format!("{default} depends on sequence {shown}"))
-                    .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
+            (defaults, true) => {
+                let cascades = defaults
+                    .iter()
+                    .map(|default| format!("drop cascades to {default}"));
+                let detail = cascades.collect::<Vec<_>>().join("\n");
+                let message = format!("drop cascades to {} other objects", defaults.len());
+                self.notice(SqlState::SUCCESSFUL_COMPLETION, message);
+                if let Some(notice) = self.notices.last_mut() {
+                    notice.detail = Some(detail);
+                }
             }
-            let message = format!("drop cascades to {default}");
-            self.notice(SqlState::SUCCESSFUL_COMPLETION, message);
+        }
+        for (table, place) in uses {
             let mut changed = TableDef::clone(&self.newest(table));
             changed.columns[place].default = None;
             replace(self.txn, changed)?;
@@ -364,6 +375,17 @@ impl Ddl<'_> {
         let ty = sequence.params.ty;
         self.change_sequence(sequence, options, Defaults::Identity(ty))
     }
+}
+
+/// The refusal to drop something because of defaults that use a sequence.
+fn needed(what: &str, sequence: &SequenceDef, defaults: &[String]) -> Error {
+    let shown = names::quoted(&sequence.name);
+    let depend = |default| format!("{default} depends on sequence {shown}");
+    let detail: Vec<String> = defaults.iter().map(depend).collect();
+    let message = format!("cannot drop {what} because other objects depend on it");
+    Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+        .with_detail(detail.join("\n"))
+        .with_hint("Use DROP ... CASCADE to drop the dependent objects too.")
 }
 
 /// The table, and the name of its column, that a sequence is the identity of.

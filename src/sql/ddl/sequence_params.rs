@@ -143,7 +143,9 @@ fn finish(
         }
     }
     if min >= max {
-        return wrong(format!("MINVALUE ({min}) must be less than MAXVALUE ({max})"));
+        return wrong(format!(
+            "MINVALUE ({min}) must be less than MAXVALUE ({max})"
+        ));
     }
     check_within("START", params.start, &params)?;
     if let Some(restart) = options.restart {

@@ -72,7 +72,9 @@ fn row(cx: &EvalContext<'_>, args: &[Datum]) -> Result<Rows> {
         return wrong_argument();
     };
     let backend = backend(cx)?;
-    let (at, ahead) = backend.sequences.position(sequence(cx, *oid)?, &backend.locks)?;
+    let (at, ahead) = backend
+        .sequences
+        .position(sequence(cx, *oid)?, &backend.locks)?;
     let ahead = i64::try_from(ahead).unwrap_or(i64::MAX);
     Ok(vec![vec![
         Datum::Int8(at.last),

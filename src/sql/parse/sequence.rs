@@ -153,7 +153,9 @@ impl Cursor<'_, '_> {
             return Err(unsupported("GENERATED columns"));
         }
         let identity = self.identity(always, at)?;
-        column.repeated_identity = column.repeated_identity.or(column.identity.as_ref().map(|_| at));
+        column.repeated_identity = column
+            .repeated_identity
+            .or(column.identity.as_ref().map(|_| at));
         column.identity = Some(identity);
         Ok(())
     }
@@ -223,8 +225,17 @@ impl Cursor<'_, '_> {
             };
         }
         let known = [
-            "sequence", "as", "increment", "start", "cache", "owned", "minvalue", "maxvalue", "cycle",
-            "no", "restart",
+            "sequence",
+            "as",
+            "increment",
+            "start",
+            "cache",
+            "owned",
+            "minvalue",
+            "maxvalue",
+            "cycle",
+            "no",
+            "restart",
         ];
         if !self.is("set") || !self.word(1).is_some_and(|word| known.contains(&word)) {
             return Ok(false);

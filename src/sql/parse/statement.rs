@@ -2,8 +2,8 @@
 
 use crate::base::{Error, Result, SqlState};
 use crate::sql::ast::{
-    Alias, Assignment, Cte, Delete, Expr, Ident, Insert, Name, Overriding, SelectItem, Statement, TargetColumn,
-    Update,
+    Alias, Assignment, Cte, Delete, Expr, Ident, Insert, Name, Overriding, SelectItem, Statement,
+    TargetColumn, Update,
 };
 use crate::sql::parse::cursor::{Cursor, NameKind, allowed};
 use crate::sql::parse::dialect::unsupported;

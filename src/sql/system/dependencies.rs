@@ -53,11 +53,7 @@ fn column(table: &TableDef, place: usize) -> Object {
     (PG_CLASS, table.oid.0, attnum(place).into())
 }
 
-fn of_relation(
-    catalog: &Catalog,
-    relation: &Relation<'_>,
-    found: &mut Vec<(Object, Object, u8)>,
-) {
+fn of_relation(catalog: &Catalog, relation: &Relation<'_>, found: &mut Vec<(Object, Object, u8)>) {
     let this = (PG_CLASS, relation.oid(), 0);
     let schema = (
         PG_NAMESPACE,

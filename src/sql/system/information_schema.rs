@@ -170,8 +170,8 @@ fn column_row(cx: &EvalContext<'_>, column: Column<'_>) -> Vec<Datum> {
     ]);
     row.extend(column.identity);
     row.extend([
-        text("NEVER"),    // is_generated
-        NULL,             // generation_expression
+        text("NEVER"), // is_generated
+        NULL,          // generation_expression
         yes_or_no(column.updatable),
     ]);
     row

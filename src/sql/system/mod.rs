@@ -10,8 +10,8 @@
 
 mod builtins;
 mod columns;
-mod dependencies;
 pub(super) mod definitions;
+mod dependencies;
 mod information_schema;
 mod locks;
 mod log;

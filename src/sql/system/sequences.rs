@@ -82,12 +82,24 @@ pub(super) fn identity_facts(catalog: &Catalog, column: Option<&ColumnDef>) -> [
     let identity = column.and_then(|column| column.identity);
     let sequence = identity.and_then(|i| catalog.sequences.get(&i.sequence));
     let (Some(identity), Some(sequence)) = (identity, sequence) else {
-        return [yes_or_no(false), NULL, NULL, NULL, NULL, NULL, yes_or_no(false)];
+        return [
+            yes_or_no(false),
+            NULL,
+            NULL,
+            NULL,
+            NULL,
+            NULL,
+            yes_or_no(false),
+        ];
     };
     let params = &sequence.params;
     [
         yes_or_no(true),
-        text(if identity.always { "ALWAYS" } else { "BY DEFAULT" }),
+        text(if identity.always {
+            "ALWAYS"
+        } else {
+            "BY DEFAULT"
+        }),
         text(params.start.to_string()),
         text(params.increment.to_string()),
         text(params.max.to_string()),
