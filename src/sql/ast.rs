@@ -474,7 +474,7 @@ pub struct ColumnDef {
     pub default: Option<(Expr, String)>,
     /// Where DEFAULT was written again, which bind refuses.
     pub repeated_default: Option<Position>,
-    pub identity: Option<IdentityColumn>,
+    pub identity: Option<Box<IdentityColumn>>,
     /// Where GENERATED … AS IDENTITY was written again.
     pub repeated_identity: Option<Position>,
     pub default_position: Option<Position>,
@@ -614,7 +614,7 @@ pub enum AlterAction {
     },
     Identity {
         column: Ident,
-        change: AlterIdentity,
+        change: Box<AlterIdentity>,
     },
     RenameColumn {
         from: Ident,

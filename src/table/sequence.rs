@@ -13,7 +13,7 @@ use crate::base::bytes::Reader;
 use crate::base::sync::Mutex;
 use crate::base::{Error, Lsn, Oid, Result, SqlState, TreeId};
 use crate::table::Tables;
-use crate::txn::{SessionLocks, Transactions};
+use crate::txn::{Level, LockMode, LockTarget, SessionLocks, Transactions};
 use crate::types::Type;
 
 /// The only key of a sequence's tree.
@@ -270,6 +270,7 @@ impl SequenceState {
         let mut values = self.values.lock();
         if let Some(at) = values.at
             && values.ahead > 0
+            && values.stage == Stage::Stored
         {
             values.store(def, at, transactions)?;
             values.ahead = 0;
@@ -413,29 +414,45 @@ impl Sequences {
         Ok(())
     }
 
-    /// Where a sequence stands, and how many values beyond that are set aside.
+    /// Where a sequence stands, and how many values beyond that are set aside. It is not dropped
+    /// by others until the transaction ends.
     ///
     /// # Errors
-    /// When the sequence cannot be read.
-    pub fn position(&self, def: &SequenceDef, locks: &SessionLocks) -> Result<(Position, u64)> {
+    /// When the sequence cannot be read, and those of [`SessionLocks::lock`].
+    pub fn position(
+        &self,
+        def: &Arc<SequenceDef>,
+        locks: &SessionLocks,
+    ) -> Result<(Position, u64)> {
+        let (target, mode) = (LockTarget::Table(def.oid), LockMode::AccessShare);
+        locks.lock(target, mode, Level::Transaction)?;
+        let def = self.newest(def)?;
         let mut values = def.state.values.lock();
-        if values.stage == Stage::Ended && values.at.is_none() {
-            return Err(def.gone());
-        }
-        let at = values.load(def, self.tables.transactions())?;
+        // Who restarts a sequence has come by here before: its old tree is not read any more.
+        let at = values.load(&def, self.tables.transactions())?;
         locks.show(values.lsn);
         Ok((at, values.ahead))
     }
 
-    /// The value that the session has had last of a sequence.
-    pub fn current(&self, sequence: Oid) -> Option<i64> {
+    /// The value that the session has had last of a sequence, which stays as it is until the
+    /// transaction ends.
+    ///
+    /// # Errors
+    /// Those of [`SessionLocks::lock_sequence`].
+    pub fn current(&self, def: &Arc<SequenceDef>, locks: &SessionLocks) -> Result<Option<i64>> {
+        let def = self.locked(def, locks)?;
+        Ok(self.last_of(def.oid))
+    }
+
+    fn last_of(&self, sequence: Oid) -> Option<i64> {
         let own = self.own.lock();
         own.by_oid.get(&sequence).map(|taken| taken.last)
     }
 
-    /// The sequence that the session has had a value of last.
-    pub fn last_used(&self) -> Option<Oid> {
-        self.own.lock().last_used
+    /// The sequence that the session has had a value of last, and that value.
+    pub fn last_used(&self) -> Option<(Oid, i64)> {
+        let sequence = self.own.lock().last_used?;
+        Some((sequence, self.last_of(sequence)?))
     }
 
     /// Forgets all values the session has had (DISCARD SEQUENCES).
@@ -446,6 +463,10 @@ impl Sequences {
     /// The newest definition, which nobody else changes until the transaction ends.
     fn locked(&self, def: &Arc<SequenceDef>, locks: &SessionLocks) -> Result<Arc<SequenceDef>> {
         locks.lock_sequence(def.oid)?;
+        self.newest(def)
+    }
+
+    fn newest(&self, def: &Arc<SequenceDef>) -> Result<Arc<SequenceDef>> {
         if !def.state.is_ended() {
             return Ok(def.clone());
         }

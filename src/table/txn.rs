@@ -104,9 +104,14 @@ impl Tables {
     /// # Errors
     /// When the log takes nothing.
     pub fn settle_sequences(&self) -> Result<()> {
-        let catalog = self.catalog();
-        let mut sequences = catalog.sequences.values();
-        sequences.try_for_each(|def| def.state.settle(def, &self.transactions))
+        for def in self.catalog().sequences.values() {
+            let (target, mode) = (LockTarget::Table(def.oid), LockMode::RowExclusive);
+            // Who changes it right now has it go on from what it stands at, or drops it.
+            if let Some(_held) = self.transactions.begin_holding(target, mode) {
+                def.state.settle(def, &self.transactions)?;
+            }
+        }
+        Ok(())
     }
 }
 

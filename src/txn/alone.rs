@@ -1,10 +1,13 @@
 //! Values that change outside transactions, each change in a blob of its own: who reads them waits
 //! for nobody, and no rollback takes them back.
 
+use std::sync::Arc;
+
 use crate::base::{Lsn, PageId, Result, TreeId};
 use crate::btree::{self, Value};
 use crate::pages::Batch;
-use crate::txn::{Transactions, commit_alone, internal};
+use crate::txn::locks::{TryLock, Who};
+use crate::txn::{Level, LockMode, LockTarget, Transaction, Transactions, commit_alone, internal};
 
 impl Transactions {
     /// Sets the value of a key of a committed tree, which no transaction writes; gives the lsn at
@@ -31,6 +34,26 @@ impl Transactions {
         let _latch = self.pages.latch(root).read();
         let found = btree::get(&self.pages, root, Lsn::NEWEST, key)?;
         Ok((found.value, found.lsn))
+    }
+
+    /// A transaction that holds a lock, if that is free now.
+    pub fn begin_holding(
+        self: &Arc<Self>,
+        target: LockTarget,
+        mode: LockMode,
+    ) -> Option<Transaction> {
+        let mut transaction = self.begin();
+        let who = Who {
+            owner: transaction.owner,
+            txn: transaction.id,
+        };
+        match self.locks.try_lock(who, target, mode, Level::Transaction) {
+            TryLock::Conflict => None,
+            TryLock::Granted | TryLock::Held => {
+                transaction.note_lock(target, mode);
+                Some(transaction)
+            }
+        }
     }
 
     /// Whether the log is durable up to an lsn.

@@ -175,16 +175,19 @@ impl SessionLocks {
         self.held.lock().transaction.len()
     }
 
-    /// Releases the locks that the transaction has taken since a mark; 0: all, at its end.
+    /// At the end of the transaction: releases all its locks.
+    pub fn end_transaction(&self) {
+        self.release_from(0);
+        for sequence in self.held.lock().sequences.drain(..) {
+            let (target, mode) = (LockTarget::Table(sequence), LockMode::RowExclusive);
+            let locks = &self.shared.locks;
+            locks.release(self.owner, target, mode, Level::Transaction);
+        }
+    }
+
+    /// Releases the locks that the transaction has taken since a mark, but for sequences.
     pub fn release_from(&self, mark: usize) {
         let mut held = self.held.lock();
-        if mark == 0 {
-            for sequence in held.sequences.drain(..) {
-                let (target, mode) = (LockTarget::Table(sequence), LockMode::RowExclusive);
-                let locks = &self.shared.locks;
-                locks.release(self.owner, target, mode, Level::Transaction);
-            }
-        }
         if held.transaction.len() <= mark {
             return;
         }
@@ -214,7 +217,7 @@ impl SessionLocks {
 
 impl Drop for SessionLocks {
     fn drop(&mut self) {
-        self.release_from(0);
+        self.end_transaction();
         self.unlock_all();
     }
 }

@@ -191,6 +191,7 @@ impl Ddl<'_> {
             row[place] = eval(&expr, &[], &ExprContext::new(eval_context(&cx)))?.into_owned();
             update(self.txn, table, id, bytes, &row, &self.cx.cancel).await?;
             self.cx.cancel.check()?;
+            tokio::task::consume_budget().await;
         }
         Ok(())
     }

@@ -138,7 +138,7 @@ impl Ddl<'_> {
     /// with where the sequence stands, by the transaction.
     fn change_sequence(
         &mut self,
-        sequence: &SequenceDef,
+        sequence: &Arc<SequenceDef>,
         options: &ast::SequenceOptions,
         defaults: Defaults,
     ) -> Result<()> {
@@ -156,7 +156,7 @@ impl Ddl<'_> {
             let params = made.params;
             let changed = SequenceDef {
                 params,
-                ..sequence.clone()
+                ..SequenceDef::clone(sequence)
             };
             replace_sequence(self.txn, changed)?;
         }

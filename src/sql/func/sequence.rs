@@ -30,7 +30,8 @@ pub(super) static FUNCTIONS: &[&[Function]] = &[&[
         Int8,
         eval!(cx; |oid: Oid| {
             let def = sequence(cx, *oid)?;
-            let value = backend(cx)?.sequences.current(def.oid);
+            let backend = backend(cx)?;
+            let value = backend.sequences.current(def, &backend.locks)?;
             let what = || format!("currval of sequence \"{}\"", def.name);
             value.map(Datum::Int8).ok_or_else(|| not_yet(&what()))
         }),
@@ -119,11 +120,10 @@ fn not_yet(what: &str) -> Error {
 }
 
 fn lastval(cx: &EvalContext<'_>) -> Result<Datum> {
-    let sequences = &backend(cx)?.sequences;
-    let last = sequences.last_used();
-    let last = last.filter(|oid| cx.catalog.sequences.contains_key(oid));
-    let value = last.and_then(|oid| sequences.current(oid));
-    value.map(Datum::Int8).ok_or_else(|| not_yet("lastval"))
+    let last = backend(cx)?.sequences.last_used();
+    let last = last.filter(|(oid, _)| cx.catalog.sequences.contains_key(oid));
+    let value = last.map(|(_, value)| Datum::Int8(value));
+    value.ok_or_else(|| not_yet("lastval"))
 }
 
 fn set(cx: &EvalContext<'_>, oid: u32, value: i64, is_called: bool) -> Result<Datum> {
@@ -138,7 +138,7 @@ fn set(cx: &EvalContext<'_>, oid: u32, value: i64, is_called: bool) -> Result<Da
 }
 
 /// The value given last; NULL when there was none.
-pub fn last_value(cx: &EvalContext<'_>, def: &SequenceDef) -> Result<Datum> {
+pub fn last_value(cx: &EvalContext<'_>, def: &Arc<SequenceDef>) -> Result<Datum> {
     let backend = backend(cx)?;
     let (at, _) = backend.sequences.position(def, &backend.locks)?;
     Ok(match at.is_called {

@@ -156,7 +156,7 @@ impl Cursor<'_, '_> {
         column.repeated_identity = column
             .repeated_identity
             .or(column.identity.as_ref().map(|_| at));
-        column.identity = Some(identity);
+        column.identity = Some(Box::new(identity));
         Ok(())
     }
 
@@ -204,7 +204,7 @@ impl Cursor<'_, '_> {
         };
         Ok(Some(AlterAction::Identity {
             column: column.clone(),
-            change,
+            change: Box::new(change),
         }))
     }
 

@@ -1,5 +1,7 @@
 //! What `pg_catalog` and the information schema say of sequences.
 
+use std::sync::Arc;
+
 use crate::sql::ddl::identity_table;
 use crate::sql::func::EvalContext;
 use crate::sql::func::sequence::last_value;
@@ -28,7 +30,7 @@ pub(super) fn pg_sequence(cx: &EvalContext<'_>) -> Rows {
 }
 
 pub(super) fn pg_sequences(cx: &EvalContext<'_>) -> Rows {
-    let row = |sequence: &SequenceDef| {
+    let row = |sequence: &Arc<SequenceDef>| {
         let params = &sequence.params;
         vec![
             text(&sequence.schema),
@@ -45,7 +47,7 @@ pub(super) fn pg_sequences(cx: &EvalContext<'_>) -> Rows {
             last_value(cx, sequence).unwrap_or(NULL),
         ]
     };
-    cx.catalog.sequences.values().map(|s| row(s)).collect()
+    cx.catalog.sequences.values().map(row).collect()
 }
 
 /// Without those of identity columns, which are a part of these.
