@@ -62,7 +62,7 @@ impl Transactions {
     }
 
     fn root_of(&self, tree: TreeId) -> Result<PageId> {
-        let root = self.trees.root(tree);
+        let root = self.trees.root(tree).map(|root| root.page);
         root.ok_or_else(|| internal(format!("tree {} does not exist", tree.0)))
     }
 }

@@ -69,7 +69,7 @@ impl Ddl<'_> {
         for (place, sequence) in &sequences {
             self.give_to(sequence, &table, *place)?;
         }
-        self.txn.begin_statement().await?;
+        self.txn.begin_definition().await?;
         // CHECKs first: they are named before anything else, as in PostgreSQL.
         let is_check = |c: &&&ast::TableConstraint| matches!(c.kind, ConstraintKind::Check(..));
         for constraint in constraints.iter().filter(is_check) {

@@ -77,11 +77,12 @@ fn row(cx: &EvalContext<'_>, args: &[Datum]) -> Result<Rows> {
         .sequences
         .position(sequence(cx, *oid)?, &backend.locks)?;
     let ahead = i64::try_from(ahead).unwrap_or(i64::MAX);
-    Ok(vec![vec![
+    let row = vec![
         Datum::Int8(at.last),
         Datum::Int8(ahead),
         Datum::Bool(at.is_called),
-    ]])
+    ];
+    Ok(Box::new(std::iter::once(Ok(row))))
 }
 
 /// # Errors
