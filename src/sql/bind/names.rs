@@ -157,6 +157,11 @@ pub fn resolve_lockable(name: &Name, cx: &BindContext<'_>) -> Result<Oid> {
             format!("cannot lock relation \"{}\"", dotted(name)),
         )
         .with_detail("This operation is not supported for indexes.")),
+        Some(Relation::Sequence(_)) => Err(Error::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("cannot lock relation \"{}\"", dotted(name)),
+        )
+        .with_detail("This operation is not supported for sequences.")),
         _ => resolve_table(name, cx).map(|table| table.oid),
     }
 }

@@ -7,6 +7,7 @@ use crate::sql::bind::Binder;
 use crate::sql::bind::expr::typed;
 use crate::sql::bind::from::Source;
 use crate::sql::bind::group::{Grouping, place_aggregates, place_set, strip_tags};
+use crate::sql::bind::names::resolve_sequence;
 use crate::sql::bind::naming::column_name;
 use crate::sql::bind::query::{
     OutColumn, Output, Tail, first_columns, limit_rel, lock_name, refuse_locking,
@@ -300,6 +301,14 @@ impl Binder<'_> {
         }
         if locking.iter().any(|l| l.wait != first.wait) && locking.len() > 1 {
             return Err(Error::unsupported("several ways to wait for row locks are"));
+        }
+        for item in &select.from {
+            if let ast::TableRef::Table { name, .. } = item
+                && let Ok(sequence) = resolve_sequence(name, self.cx)
+            {
+                let message = format!("cannot lock rows in sequence \"{}\"", sequence.name);
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+            }
         }
         refuse_nullable(&select.from, first)
     }

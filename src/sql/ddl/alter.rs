@@ -3,19 +3,15 @@
 use std::sync::Arc;
 
 use crate::base::{Error, Result, SqlState};
-use crate::sql::ast::{AlterAction, AlterTable, ColumnDef, ConstraintKind, Expr, Ident};
+use crate::sql::ast::{AlterAction, AlterTable, Expr, Ident};
 use crate::sql::bind::bind_default;
-use crate::sql::ddl::constraint::{contains_nulls, has_rows};
 use crate::sql::ddl::create::default_text;
 use crate::sql::ddl::{Ddl, names};
-use crate::sql::expr::{ExprContext, eval, to_text};
-use crate::sql::parse::parse_expr;
-use crate::sql::plan::{columns_of, plan_expr, uses_volatile};
-use crate::sql::prepared::{bind_context, checks, eval_context};
+use crate::sql::plan::columns_of;
+use crate::sql::prepared::{bind_context, checks};
 use crate::table::ddl::{drop_index, replace};
-use crate::table::{SequenceDef, TableDef, scan, update};
+use crate::table::{SequenceDef, TableDef};
 use crate::txn::LockMode;
-use crate::types::{Datum, Format};
 
 impl Ddl<'_> {
     pub(super) async fn alter_table(&mut self, alter: &AlterTable) -> Result<String> {
@@ -56,13 +52,20 @@ impl Ddl<'_> {
             [AlterAction::Unsupported(what), ..] => {
                 return Err(Error::unsupported(format!("{what} is")));
             }
-            [AlterAction::AddColumn { .. }, ..] => "ALTER action ADD COLUMN",
-            [AlterAction::DropColumn { .. }, ..] => "ALTER action DROP COLUMN",
-            [AlterAction::AddConstraint(_), ..] => "ALTER action ADD CONSTRAINT",
-            _ => "this ALTER action",
+            [AlterAction::AddColumn { .. }, ..] => "ADD COLUMN",
+            [AlterAction::DropColumn { .. }, ..] => "DROP COLUMN",
+            [AlterAction::AddConstraint(_), ..] => "ADD CONSTRAINT",
+            [AlterAction::DropConstraint { .. }, ..] => "DROP CONSTRAINT",
+            [AlterAction::SetDefault { .. }, ..] => "ALTER COLUMN ... SET DEFAULT",
+            [AlterAction::SetNotNull { not_null: true, .. }, ..] => "ALTER COLUMN ... SET NOT NULL",
+            [AlterAction::SetNotNull { .. }, ..] => "ALTER COLUMN ... DROP NOT NULL",
+            _ => {
+                let message = format!("\"{}\" is not a table", sequence.name);
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+            }
         };
         let message = format!(
-            "{what} cannot be performed on relation \"{}\"",
+            "ALTER action {what} cannot be performed on relation \"{}\"",
             sequence.name
         );
         Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
@@ -121,100 +124,6 @@ impl Ddl<'_> {
             }
             AlterAction::Unsupported(what) => Err(Error::unsupported(format!("{what} is"))),
         }
-    }
-
-    async fn add_column(
-        &mut self,
-        table: Arc<TableDef>,
-        column: &ColumnDef,
-        if_not_exists: bool,
-    ) -> Result<Arc<TableDef>> {
-        let name = &column.name.name;
-        if table.column(name).is_some() {
-            let message = already_there(&table, name);
-            if if_not_exists {
-                self.notice(SqlState::DUPLICATE_COLUMN, format!("{message}, skipping"));
-                return Ok(table);
-            }
-            return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
-        }
-        if table.columns.len() == crate::table::row::COLUMNS_MAX {
-            return Err(Error::new(
-                SqlState::TOO_MANY_COLUMNS,
-                "tables can have at most 1600 columns",
-            ));
-        }
-        let (mut def, wanted) = self.column(column, &table.name)?;
-        let mut sequence = None;
-        if let Some(wanted) = wanted {
-            let of = (table.schema.as_str(), table.name.as_str());
-            sequence = Some(self.make_wanted(wanted, of, &mut def).await?);
-        }
-        let is_key = |kind: &ConstraintKind| matches!(kind, ConstraintKind::PrimaryKey(_));
-        let required = def.not_null || column.constraints.iter().any(|c| is_key(&c.kind));
-        def.missing = match &column.default {
-            Some((expr, _)) => self.missing_value(&def, expr)?,
-            None => None,
-        };
-        let fills = sequence.is_some();
-        if required && def.missing.is_none() && !fills && has_rows(self, &table)? {
-            return Err(contains_nulls(&table, name));
-        }
-        def.not_null = required;
-        let mut changed = TableDef::clone(&table);
-        changed.columns.push(def);
-        let mut table = replace(self.txn, changed)?;
-        if let Some(sequence) = sequence {
-            self.give_to(&sequence, &table, table.columns.len() - 1)?;
-            self.fill(&table).await?;
-        }
-        for constraint in &column.constraints {
-            table = self.add_constraint(table, constraint).await?;
-        }
-        Ok(table)
-    }
-
-    /// Gives the rows that are there already values of the new last column's sequence.
-    async fn fill(&mut self, table: &Arc<TableDef>) -> Result<()> {
-        let place = table.columns.len() - 1;
-        let column = &table.columns[place];
-        let catalog = self.txn.catalog();
-        let cx = bind_context(self.cx, &catalog);
-        let text = column.default_sql().unwrap_or_default();
-        let bound = bind_default(&parse_expr(&text)?, &column.name, column.ty, -1, &cx)?;
-        let expr = plan_expr(bound, eval_context(&cx))?;
-        let mut row = vec![Datum::Null; place + 1];
-        let old: Vec<usize> = (0..place).filter(|p| !table.columns[*p].dropped).collect();
-        let mut rows = scan(self.txn, table)?;
-        while let Some((id, bytes)) = rows.next()? {
-            table.layout.decode(bytes, &old, &mut row)?;
-            row[place] = eval(&expr, &[], &ExprContext::new(eval_context(&cx)))?.into_owned();
-            update(self.txn, table, id, bytes, &row, &self.cx.cancel).await?;
-            self.cx.cancel.check()?;
-            tokio::task::consume_budget().await;
-        }
-        Ok(())
-    }
-
-    /// What rows that are there already have in a new column: the default, computed once.
-    fn missing_value(
-        &self,
-        column: &crate::table::ColumnDef,
-        default: &Expr,
-    ) -> Result<Option<String>> {
-        let catalog = self.txn.catalog();
-        let cx = bind_context(self.cx, &catalog);
-        let bound = bind_default(default, &column.name, column.ty, column.typmod, &cx)?;
-        if uses_volatile(&bound) {
-            return Err(Error::unsupported(
-                "adding a column with a volatile default is",
-            ));
-        }
-        let expr = plan_expr(bound, eval_context(&cx))?;
-        let value = eval(&expr, &[], &ExprContext::new(eval_context(&cx)))?;
-        // The catalog keeps values in the form of the default settings.
-        let format = Format::default();
-        Ok((!value.is_null()).then(|| to_text(&value, column.ty, &format)))
     }
 
     async fn drop_column(
@@ -366,7 +275,7 @@ fn is_identity(table: &TableDef, column: &Ident) -> Error {
     Error::new(SqlState::SYNTAX_ERROR, message)
 }
 
-fn already_there(table: &TableDef, column: &str) -> String {
+pub(super) fn already_there(table: &TableDef, column: &str) -> String {
     format!(
         "column \"{column}\" of relation \"{}\" already exists",
         table.name

@@ -5,6 +5,7 @@
 //!     and its definition is looked up again under the lock.
 //! G2: the snapshot that rows are checked at is taken under the lock, so that it shows all there is.
 
+mod add_column;
 mod alter;
 mod constraint;
 mod create;
