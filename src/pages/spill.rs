@@ -113,7 +113,7 @@ impl Drop for Spilled {
 
 fn full(path: &std::path::Path) -> Error {
     let source = std::io::Error::from(std::io::ErrorKind::FileTooLarge);
-    Error::io(&format!("extend {}", path.display()), source)
+    Error::io(format!("extend {}", path.display()), source)
 }
 
 #[cfg(test)]
