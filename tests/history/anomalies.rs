@@ -1,0 +1,1 @@
+//! Histories made by hand, and what must be found in them.
