@@ -172,7 +172,8 @@ impl<'h> Order<'h> {
         if let Some(&look) = self.statement_looks.get(&key) {
             return Some(look);
         }
-        let look = self.add_moment(number, statement.begun, statement.ended);
+        let sure_at = self.history.transactions[number].sure_at(statement);
+        let look = self.add_moment(number, statement.begun, sure_at);
         self.statement_looks.insert(key, look);
         if self.level == Level::ReadCommitted {
             self.add_edge(Some(look), self.commits[number], Edge::Within);
@@ -298,6 +299,7 @@ fn describe(history: &History, number: usize) -> String {
                 Effect::Append { .. } => continue,
                 Effect::Read { object, elements } => format!("{object}: {elements:?}"),
                 Effect::NotTagged { object, tag } => format!("{object} is not under tag {tag}"),
+                Effect::AtLeast { object, count } => format!("{object} has {count}, or is not"),
                 Effect::Exists { object } => format!("{object} exists"),
                 Effect::UndoneFrom { statement } => format!("back to before statement {statement}"),
             };

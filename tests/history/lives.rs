@@ -163,7 +163,10 @@ impl Target<'_> {
         client.batch_execute(SCHEMA).await.unwrap();
         if self.is_postgres() {
             // It looks for deadlocks after a second.
-            for sql in ["ALTER SYSTEM SET deadlock_timeout = '5ms'", "SELECT pg_reload_conf()"] {
+            for sql in [
+                "ALTER SYSTEM SET deadlock_timeout = '5ms'",
+                "SELECT pg_reload_conf()",
+            ] {
                 client.batch_execute(sql).await.unwrap();
             }
         }

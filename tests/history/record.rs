@@ -77,6 +77,8 @@ pub enum Effect {
     },
     /// A search for the lists with this tag did not find this one.
     NotTagged { object: Object, tag: u32 },
+    /// It has so many elements, unless there is no such list at all.
+    AtLeast { object: Object, count: usize },
     /// An error told that it is not empty.
     Exists { object: Object },
     /// What the statements from this one on appended was rolled back.
@@ -99,6 +101,9 @@ pub struct Statement {
     /// When its answer came, if one did.
     pub ended: Option<Time>,
     pub look: Look,
+    /// Its answer says what is there: rows or an error. A tag such as UPDATE 0 alone may tell of
+    /// what could still be lost; what it tells is sure when COMMIT is answered.
+    pub is_sure: bool,
     pub effects: Vec<Effect>,
 }
 
@@ -122,6 +127,16 @@ pub struct Transaction {
 }
 
 impl Transaction {
+    /// When what a statement of it told was sure.
+    pub fn sure_at(&self, statement: &Statement) -> Option<Time> {
+        let committed = self.ended.filter(|_| self.outcome == Outcome::Committed);
+        if statement.is_sure {
+            statement.ended
+        } else {
+            committed
+        }
+    }
+
     pub fn begun(&self) -> Time {
         self.statements
             .first()

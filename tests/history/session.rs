@@ -159,6 +159,7 @@ impl Session {
                 begun,
                 ended,
                 look,
+                is_sure: true,
                 effects,
             });
         }
@@ -248,6 +249,7 @@ impl Session {
             begun,
             ended,
             look,
+            is_sure: false,
             effects,
         });
         Ok(Next::Statement)
@@ -257,12 +259,13 @@ impl Session {
         let begun = self.world.tick();
         let answer = self.ask(&step).await;
         let ended = Some(self.world.tick());
-        let mut next = Next::Statement;
+        let (mut next, mut is_sure) = (Next::Statement, step.has_rows);
         let (ended, effects) = match &answer {
             Ok(answer) => (ended, self.effects_of(&step, answer)),
             Err(Failure::Broken) => (None, step.without_answer()),
             Err(Failure::Refused { code }) => {
                 self.judge(code, &step.sql);
+                is_sure = true;
                 next = Next::Rollback;
                 let effects = match code == DUPLICATE {
                     true => step.after_duplicate(),
@@ -281,6 +284,7 @@ impl Session {
             begun,
             ended,
             look,
+            is_sure,
             effects,
         });
         if matches!(answer, Err(Failure::Broken)) {

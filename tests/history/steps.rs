@@ -17,6 +17,9 @@ pub const SCHEMA: &str = "
     CREATE INDEX items_list ON items (list);
     CREATE TABLE pairs (list int, element int, PRIMARY KEY (list, element))";
 
+/// Most lists end with about so many elements.
+const LENGTH_USUAL: usize = 16;
+
 pub struct Answer {
     pub rows: Vec<Vec<String>>,
     pub count: u64,
@@ -46,9 +49,42 @@ struct Lists {
     searched: Option<u32>,
     /// What is not in the answer may be there all the same.
     is_partial: bool,
-    /// It changes only lists with an even number of elements.
-    is_even: bool,
+    only: Only,
     append: Option<(Element, Option<u32>)>,
+}
+
+/// Which lists an UPDATE changes, by the number of their elements.
+#[derive(Clone, Copy, PartialEq)]
+enum Only {
+    All,
+    Even,
+    Below(usize),
+}
+
+impl Only {
+    fn random(rng: &mut StdRng) -> Only {
+        match rng.random_range(0..10) {
+            0..2 => Only::Even,
+            2..4 => Only::Below(rng.random_range(1..LENGTH_USUAL)),
+            _ => Only::All,
+        }
+    }
+
+    fn condition(self) -> String {
+        match self {
+            Only::All => String::new(),
+            Only::Even => " AND n % 2 = 0".to_owned(),
+            Only::Below(count) => format!(" AND n < {count}"),
+        }
+    }
+
+    fn holds(self, count: usize) -> bool {
+        match self {
+            Only::All => true,
+            Only::Even => count % 2 == 0,
+            Only::Below(limit) => count < limit,
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -134,7 +170,7 @@ impl Step {
             ids: ids.clone(),
             searched: None,
             is_partial: false,
-            is_even: false,
+            only: Only::All,
             append: None,
         };
         let sql = format!("SELECT id, n, v FROM lists WHERE id BETWEEN {low} AND {high}");
@@ -168,7 +204,7 @@ impl Step {
     /// The list that should have been appended to, if there is no such list.
     pub fn missing_list(&self, answer: &Answer) -> Option<u32> {
         match &self.kind {
-            Kind::Lists(lists) if lists.append.is_some() && !lists.is_partial => {
+            Kind::Lists(lists) if lists.append.is_some() && lists.only == Only::All => {
                 let is_one = lists.ids.start() == lists.ids.end();
                 (is_one && answer.count == 0).then_some(*lists.ids.start())
             }
@@ -244,7 +280,7 @@ impl Lists {
                 if elements.pop() != Some(element) {
                     return Err(format!("list {id} does not end in {element}"));
                 }
-                if self.is_even && elements.len() % 2 == 1 {
+                if !self.only.holds(elements.len()) {
                     return Err(format!("list {id} does not meet the condition"));
                 }
                 effects.push(Effect::Read { object, elements });
@@ -260,10 +296,8 @@ impl Lists {
                 effects.push(Effect::Read { object, elements });
             }
         }
-        if !self.is_partial {
-            let absent = self.ids.clone().filter(|id| !found.contains(id));
-            effects.extend(absent.map(|id| self.not_found(id)));
-        }
+        let absent = self.ids.clone().filter(|id| !found.contains(id));
+        effects.extend(absent.filter_map(|id| self.not_found(id)));
         Ok(effects)
     }
 
@@ -281,19 +315,21 @@ impl Lists {
                     .effect(true),
                 ]
             }
-            _ if self.is_partial => Vec::new(),
-            _ => vec![self.not_found(id)],
+            _ => self.not_found(id).into_iter().collect(),
         }
     }
 
-    fn not_found(&self, id: u32) -> Effect {
+    fn not_found(&self, id: u32) -> Option<Effect> {
         let object = Object::List(id);
-        match self.searched {
-            Some(tag) => Effect::NotTagged { object, tag },
-            None => Effect::Read {
+        match (self.searched, self.only) {
+            _ if self.is_partial => None,
+            (None, Only::All) => Some(Effect::Read {
                 object,
                 elements: Vec::new(),
-            },
+            }),
+            (None, Only::Below(count)) => Some(Effect::AtLeast { object, count }),
+            (Some(tag), Only::All) => Some(Effect::NotTagged { object, tag }),
+            _ => None,
         }
     }
 }
@@ -364,7 +400,7 @@ fn read_lists(world: &World, rng: &mut StdRng, lock: &str) -> Step {
         ids,
         searched,
         is_partial: lock.ends_with("SKIP LOCKED"),
-        is_even: false,
+        only: Only::All,
         append: None,
     };
     let order = ["", " ORDER BY id"][rng.random_range(0..2)];
@@ -403,10 +439,8 @@ fn update(world: &World, rng: &mut StdRng) -> Step {
     let is_one = ids.start() == ids.end();
     let tag = (is_one && rng.random_range(0..4) == 0)
         .then(|| ids.start() / LISTS_PER_TAG + rng.random_range(0..2));
-    let is_even = rng.random_range(0..5) == 0;
-    if is_even {
-        condition += " AND n % 2 = 0";
-    }
+    let only = Only::random(rng);
+    condition += &only.condition();
     // Of several lists nobody would know which.
     let has_rows = !is_one || searched.is_some() || rng.random_range(0..2) == 0;
     let returning = if has_rows { " RETURNING id, n, v" } else { "" };
@@ -418,8 +452,8 @@ fn update(world: &World, rng: &mut StdRng) -> Step {
     let lists = Lists {
         ids,
         searched,
-        is_partial: is_even,
-        is_even,
+        is_partial: false,
+        only,
         append,
     };
     Step {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::record::{Effect, Element, History, Object, Outcome};
+use crate::record::{Effect, Element, History, Object, Outcome, Time};
 
 pub struct Writer {
     pub transaction: usize,
@@ -20,12 +20,15 @@ pub struct Sight {
     pub statement: usize,
     pub object: Object,
     pub what: Seen,
+    /// When its transaction began.
+    begun: Time,
 }
 
 pub enum Seen {
     /// All that there was, but for what the transaction had appended itself.
     Elements(Vec<Element>),
     NotTagged(u32),
+    AtLeast(usize),
     Exists,
 }
 
@@ -40,6 +43,8 @@ pub struct Versions {
     /// Committed beyond doubt, and in no order: all elements of sets, those of lists that nobody
     /// saw.
     unordered: BTreeMap<Object, Vec<Element>>,
+    /// Since when each is known not to be empty.
+    known_since: HashMap<Object, Time>,
     pub wrong: Vec<String>,
 }
 
@@ -52,6 +57,7 @@ impl Versions {
         }
         versions.resolve_outcomes(history);
         versions.find_orders();
+        versions.find_known(history);
         versions.find_unordered();
         versions.judge_reads();
         versions
@@ -90,7 +96,16 @@ impl Versions {
             }
             Seen::NotTagged(tag) => {
                 let after = self.since_when_tagged(object, order, *tag);
-                (Vec::new(), after.into_iter().collect())
+                let before = self.first_other_than(object, order, *tag);
+                let before = before.filter(|_| self.is_known_to(sight));
+                (before.into_iter().collect(), after.into_iter().collect())
+            }
+            Seen::AtLeast(count) => {
+                let before = order
+                    .get(count - 1)
+                    .filter(|_| self.is_known_to(sight))
+                    .copied();
+                (before.into_iter().collect(), Vec::new())
             }
             Seen::Exists => (order.first().copied().into_iter().collect(), Vec::new()),
         }
@@ -99,12 +114,30 @@ impl Versions {
     /// The append after which the list has had this tag for good. Who did not find it there looked
     /// before that, whichever of the earlier versions it was.
     fn since_when_tagged(&self, object: Object, order: &[Element], tag: u32) -> Option<Element> {
-        let tag_of = |element: &Element| self.writers[&(object, *element)].tag;
-        let last_change = order
-            .iter()
-            .rposition(|e| tag_of(e).is_some_and(|t| t != tag));
-        let later = &order[last_change.map_or(0, |at| at + 1)..];
-        later.iter().find(|e| tag_of(e) == Some(tag)).copied()
+        let is_other = |e: &Element| self.tag_of(object, *e).is_some_and(|t| t != tag);
+        let last_change = order.iter().rposition(is_other);
+        let mut later = order[last_change.map_or(0, |at| at + 1)..].iter();
+        later
+            .find(|e| self.tag_of(object, **e) == Some(tag))
+            .copied()
+    }
+
+    /// The first append after which the list did not have this tag.
+    fn first_other_than(&self, object: Object, order: &[Element], tag: u32) -> Option<Element> {
+        let is_other = |e: &&Element| self.tag_of(object, **e).is_some_and(|t| t != tag);
+        order.iter().find(is_other).copied()
+    }
+
+    /// The tag that an append gave its list.
+    fn tag_of(&self, object: Object, element: Element) -> Option<u32> {
+        self.writers[&(object, element)].tag
+    }
+
+    /// Whether there was such a list before the sight's transaction began.
+    fn is_known_to(&self, sight: &Sight) -> bool {
+        self.known_since
+            .get(&sight.object)
+            .is_some_and(|since| *since < sight.begun)
     }
 
     fn register_writers(&mut self, history: &History) {
@@ -134,6 +167,7 @@ impl Versions {
     /// Follows a transaction through its statements: marks what it took back, and takes its own
     /// appends from what it read.
     fn replay(&mut self, history: &History, number: usize) {
+        let begun = history.transactions[number].begun();
         let mut own: Vec<(usize, Object, Element)> = Vec::new();
         for (place, statement) in history.transactions[number].statements.iter().enumerate() {
             for effect in &statement.effects {
@@ -153,12 +187,15 @@ impl Versions {
                         continue;
                     }
                     // Its own may be what it met.
-                    Effect::NotTagged { object, .. } | Effect::Exists { object }
+                    Effect::NotTagged { object, .. }
+                    | Effect::AtLeast { object, .. }
+                    | Effect::Exists { object }
                         if own.iter().any(|(_, o, _)| o == object) =>
                     {
                         continue;
                     }
                     Effect::NotTagged { object, tag } => (*object, Seen::NotTagged(*tag)),
+                    Effect::AtLeast { object, count } => (*object, Seen::AtLeast(*count)),
                     Effect::Exists { object } => (*object, Seen::Exists),
                     Effect::Read { object, elements } => {
                         let mine = own.iter().filter(|(_, o, _)| o == object).map(|o| o.2);
@@ -171,6 +208,7 @@ impl Versions {
                     statement: place,
                     object,
                     what,
+                    begun,
                 });
             }
         }
@@ -234,6 +272,19 @@ impl Versions {
                 if elements.len() > order.len() {
                     order.clone_from(elements);
                 }
+            }
+        }
+    }
+
+    fn find_known(&mut self, history: &History) {
+        for sight in &self.sights {
+            let t = &history.transactions[sight.transaction];
+            if let Seen::Elements(elements) = &sight.what
+                && !elements.is_empty()
+                && let Some(at) = t.sure_at(&t.statements[sight.statement])
+            {
+                let since = self.known_since.entry(sight.object).or_insert(at);
+                *since = at.min(*since);
             }
         }
     }
