@@ -270,7 +270,7 @@ impl<'h> Order<'h> {
             (0, ..) => "G1c, circular information flow",
             (1, 0, 0, _) => "a stale read, or what was acknowledged is lost",
             (1, 0, 1, 0) => "a transaction is seen in part (G1b, G-single)",
-            (1, 0, 1, _) => "what was shown is not there any more",
+            (1, 0, 1, _) => "out of the order of time, or what was shown is lost",
             (1, 1.., 0, 0) => "a lost update (G-single)",
             (1, ..) => "G-single",
             _ => "G2",

@@ -18,6 +18,7 @@
 // A test fails by its `unwrap`; this is no library.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+#[cfg(test)]
 mod anomalies;
 mod check;
 #[path = "../common/mod.rs"]
