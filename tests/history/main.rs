@@ -127,6 +127,16 @@ async fn read_committed_keeps_its_promises_through_kills() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn repeatable_read_keeps_its_promises_through_kills() {
+    assert_walnut_is_clean(Level::RepeatableRead).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn serializable_keeps_its_promises_through_kills() {
+    assert_walnut_is_clean(Level::Serializable).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_keeps_the_promises_of_each_level() {
     for level in Level::ALL {
         let Some(mut server) = Server::start_postgres() else {
