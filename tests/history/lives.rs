@@ -81,6 +81,7 @@ impl Run {
             }
             report.seconds = start.elapsed().as_secs_f64();
             if !report.violations.is_empty() || report.seconds > self.seconds {
+                target.verify().await;
                 return report;
             }
             Arc::get_mut(&mut world)
@@ -233,6 +234,20 @@ impl Target<'_> {
             _ => None,
         });
         reads.collect()
+    }
+
+    /// Each index against its table, and all pages.
+    async fn verify(&self) {
+        if let Target::Own(server) = self
+            && server.engine == Engine::Walnut
+        {
+            let check = "SELECT walnut_check()";
+            self.client()
+                .await
+                .query_one(check, &[])
+                .await
+                .expect(check);
+        }
     }
 
     /// What has stayed through another history's kills goes, so that tables stay small.

@@ -97,7 +97,7 @@ async fn assert_clean(target: Target<'_>, level: Level, default_seconds: f64) {
         "{}",
         report.violations.join("\n")
     );
-    let wanted = 50.0 * report.seconds;
+    let wanted = 20.0 * report.seconds;
     assert!(
         report.committed as f64 > wanted,
         "only {} committed",
@@ -146,13 +146,13 @@ async fn postgres_keeps_the_promises_of_each_level() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_weaker_level_of_postgres_is_found_out() {
+/// A level judged by the next one.
+async fn assert_found_out(start: fn() -> Option<Server>) {
     for (level, expected, anomaly) in [
         (Level::ReadCommitted, Level::RepeatableRead, "G-single"),
         (Level::RepeatableRead, Level::Serializable, "G2"),
     ] {
-        let Some(mut server) = Server::start_postgres() else {
+        let Some(mut server) = start() else {
             return skip("PostgreSQL 15 is not installed");
         };
         let report = run(Target::Own(&mut server), level, expected, CATCH_SECONDS).await;
@@ -164,4 +164,14 @@ async fn a_weaker_level_of_postgres_is_found_out() {
             expected.name()
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_weaker_level_of_postgres_is_found_out() {
+    assert_found_out(Server::start_postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_weaker_level_of_walnut_is_found_out() {
+    assert_found_out(|| Some(Server::start_small())).await;
 }

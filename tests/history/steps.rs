@@ -50,7 +50,40 @@ struct Lists {
     /// What is not in the answer may be there all the same.
     is_partial: bool,
     only: Only,
+    walk: Walk,
     append: Option<(Element, Option<u32>)>,
+}
+
+/// How far a search goes.
+#[derive(Clone, Copy)]
+enum Walk {
+    All,
+    /// To the lowest or the highest id.
+    Up,
+    Down,
+}
+
+impl Walk {
+    fn random(rng: &mut StdRng) -> Walk {
+        [Walk::All, Walk::All, Walk::Up, Walk::Down][rng.random_range(0..4)]
+    }
+
+    fn limit(self) -> &'static str {
+        match self {
+            Walk::All => "",
+            Walk::Up => " ORDER BY id LIMIT 1",
+            Walk::Down => " ORDER BY id DESC LIMIT 1",
+        }
+    }
+
+    /// Whether it came by an id, if these are all that it found.
+    fn passed(self, id: u32, found: &BTreeSet<u32>) -> bool {
+        match (self, found.first()) {
+            (Walk::All, _) | (_, None) => true,
+            (Walk::Up, Some(first)) => id < *first,
+            (Walk::Down, Some(first)) => id > *first,
+        }
+    }
 }
 
 /// Which lists an UPDATE changes, by the number of their elements.
@@ -171,6 +204,7 @@ impl Step {
             searched: None,
             is_partial: false,
             only: Only::All,
+            walk: Walk::All,
             append: None,
         };
         let sql = format!("SELECT id, n, v FROM lists WHERE id BETWEEN {low} AND {high}");
@@ -296,7 +330,8 @@ impl Lists {
                 effects.push(Effect::Read { object, elements });
             }
         }
-        let absent = self.ids.clone().filter(|id| !found.contains(id));
+        let is_absent = |id: &u32| !found.contains(id) && self.walk.passed(*id, &found);
+        let absent = self.ids.clone().filter(is_absent);
         effects.extend(absent.filter_map(|id| self.not_found(id)));
         Ok(effects)
     }
@@ -396,15 +431,17 @@ fn some_lists(world: &World, rng: &mut StdRng) -> (RangeInclusive<u32>, Option<u
 
 fn read_lists(world: &World, rng: &mut StdRng, lock: &str) -> Step {
     let (ids, searched, condition) = some_lists(world, rng);
+    let walk = Walk::random(rng);
+    let limit = walk.limit();
     let lists = Lists {
         ids,
         searched,
         is_partial: lock.ends_with("SKIP LOCKED"),
         only: Only::All,
+        walk,
         append: None,
     };
-    let order = ["", " ORDER BY id"][rng.random_range(0..2)];
-    let sql = format!("SELECT id, n, v FROM lists WHERE {condition}{order}{lock}");
+    let sql = format!("SELECT id, n, v FROM lists WHERE {condition}{limit}{lock}");
     Step::over_lists(sql, look_with(lock), lists)
 }
 
@@ -454,6 +491,7 @@ fn update(world: &World, rng: &mut StdRng) -> Step {
         searched,
         is_partial: false,
         only,
+        walk: Walk::All,
         append,
     };
     Step {
