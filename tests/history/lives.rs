@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 use tokio_postgres::{Client, Config, NoTls};
 
 use crate::check::check;
-use crate::common::{Engine, Server, tool};
+use crate::common::{Engine, Server, skip, tool};
 use crate::record::{Effect, Element, History, Level, Object, Outcome};
 use crate::session::Session;
 use crate::steps::SCHEMA;
@@ -48,7 +48,7 @@ pub struct Report {
 pub enum Target<'s> {
     /// It is killed if it is a Walnut.
     Own(&'s mut Server),
-    Elsewhere(Config),
+    Elsewhere(Box<Config>),
 }
 
 /// What lists and sets hold, those that are empty left out.
@@ -80,7 +80,10 @@ impl Run {
                 target.remove(ids).await;
             }
             report.seconds = start.elapsed().as_secs_f64();
-            if !report.violations.is_empty() || report.seconds > self.seconds {
+            if !report.violations.is_empty() {
+                return report;
+            }
+            if report.seconds > self.seconds {
                 target.verify().await;
                 return report;
             }
@@ -147,7 +150,7 @@ impl Target<'_> {
     fn config(&self) -> Config {
         match self {
             Target::Own(server) => server.config(),
-            Target::Elsewhere(config) => config.clone(),
+            Target::Elsewhere(config) => Config::clone(config),
         }
     }
 
@@ -260,9 +263,11 @@ impl Target<'_> {
     }
 }
 
-/// Has strace hold up each sync, if there is a strace.
+/// Has strace hold up each sync of the next start.
 fn slow_down(server: &mut Server) {
-    let Some(strace) = tool("strace") else { return };
+    let Some(strace) = tool("strace") else {
+        return skip("strace is not installed: syncs are not slow");
+    };
     let inject = format!("inject=fdatasync:delay_enter={SLOW_SYNC_MICROS}");
     let program = strace.to_str().unwrap();
     server.wrap(&[

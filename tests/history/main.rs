@@ -115,7 +115,7 @@ async fn assert_walnut_is_clean(level: Level) {
             .port(port.parse().unwrap())
             .user("postgres")
             .dbname("postgres");
-        return assert_clean(Target::Elsewhere(config), level, SECONDS).await;
+        return assert_clean(Target::Elsewhere(config.into()), level, SECONDS).await;
     }
     let mut server = Server::start_small();
     assert_clean(Target::Own(&mut server), level, SECONDS).await;

@@ -32,10 +32,13 @@ pub struct Step {
     kind: Kind,
 }
 
+/// The set of a number.
+type ToSet = fn(u32) -> Object;
+
 enum Kind {
     Lists(Lists),
     Sets {
-        object: fn(u32) -> Object,
+        object: ToSet,
         ids: RangeInclusive<u32>,
         is_partial: bool,
     },
@@ -114,7 +117,7 @@ impl Only {
     fn holds(self, count: usize) -> bool {
         match self {
             Only::All => true,
-            Only::Even => count % 2 == 0,
+            Only::Even => count.is_multiple_of(2),
             Only::Below(limit) => count < limit,
         }
     }
@@ -370,7 +373,7 @@ impl Lists {
 }
 
 fn sets_after(
-    object: fn(u32) -> Object,
+    object: ToSet,
     ids: RangeInclusive<u32>,
     is_partial: bool,
     rows: &[Vec<String>],
@@ -388,7 +391,8 @@ fn sets_after(
     reads.collect()
 }
 
-const SETS: [(&str, fn(u32) -> Object); 2] = [("items", Object::Items), ("pairs", Object::Pairs)];
+/// Tables of sets, and what a set in them is.
+const SETS: [(&str, ToSet); 2] = [("items", Object::Items), ("pairs", Object::Pairs)];
 
 /// A condition on the ids of rows, which the planner meets by an index or, with `+ 0`, by a scan.
 fn condition(column: &str, ids: &RangeInclusive<u32>, rng: &mut StdRng) -> String {
