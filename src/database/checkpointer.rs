@@ -17,8 +17,8 @@ const TICK: Duration = Duration::from_millis(200);
 /// A checkpoint writes pages to new places before it gives up their old ones, so the data file is
 /// larger than its content by what changes between two of them: by this share of it at most, or by
 /// what is not worth a checkpoint.
-const GROWTH_SHARE: usize = 5;
-const GROWTH_MIN_BYTES: usize = 128 << 20;
+const GROWTH_SHARE: u64 = 5;
+const GROWTH_MIN_BYTES: u64 = 128 << 20;
 
 /// How many bytes of log, in whole segments' worth, a checkpoint may leave behind it.
 #[derive(Clone, Debug)]
@@ -178,7 +178,7 @@ impl Shared {
     fn run(&self, mut position: Position) {
         let _guard = AbortOnPanic;
         let mut begun = Instant::now();
-        let mut used_bytes = 0;
+        let mut used_bytes = 0_u64;
         let mut state = self.state.lock();
         while !state.is_stopped {
             let requests = state.requested;
@@ -193,11 +193,7 @@ impl Shared {
                 let done = self.checkpoint(reason);
                 if let Ok(Some(done)) = &done {
                     position = done.position;
-                    // Unknown, and the same as before, where there was nothing to store.
-                    let known = done
-                        .used_bytes
-                        .and_then(|bytes| usize::try_from(bytes).ok());
-                    used_bytes = known.unwrap_or(used_bytes);
+                    used_bytes = done.used_bytes.unwrap_or(used_bytes);
                 }
                 if let Some(error) = self.pages.failure() {
                     // As for the log's own syncs.
@@ -219,7 +215,7 @@ impl Shared {
     }
 
     /// Why a checkpoint should be taken now, if it should.
-    fn reason(&self, last: &Position, used_bytes: usize, since: Duration) -> Option<Reason> {
+    fn reason(&self, last: &Position, used_bytes: u64, since: Duration) -> Option<Reason> {
         #[cfg(test)]
         if self.limits.lockstep {
             return None;
@@ -236,7 +232,7 @@ impl Shared {
             Some(Reason::Log)
         } else if pages.dirty >= pages.capacity / 2 {
             Some(Reason::Dirty)
-        } else if pages.dirty >= (used_bytes / GROWTH_SHARE).max(GROWTH_MIN_BYTES) / PAGE_SIZE {
+        } else if pages.dirty >= growth_pages(used_bytes) {
             Some(Reason::Growth)
         } else if since >= self.limits.timeout {
             Some(Reason::Time)
@@ -290,6 +286,11 @@ impl Shared {
             self.changed.wait_for(&mut state, took);
         }
     }
+}
+
+fn growth_pages(used_bytes: u64) -> usize {
+    let bytes = (used_bytes / GROWTH_SHARE).max(GROWTH_MIN_BYTES);
+    usize::try_from(bytes / PAGE_SIZE as u64).unwrap_or(usize::MAX)
 }
 
 impl State {

@@ -1,5 +1,5 @@
-//! Making, changing and dropping tables, indexes and sequences. All of it is transactional; the callers hold
-//! the exclusive locks of the tables they change.
+//! Making, changing and dropping tables, indexes and sequences. All of it is transactional; the
+//! callers hold the exclusive locks of what they change.
 
 use std::sync::Arc;
 
@@ -268,7 +268,7 @@ pub async fn create_sequence(
     replace_sequence(txn, sequence)
 }
 
-/// Replaces the definition by one with the same parameters.
+/// Replaces the definition by one that goes on in the same tree.
 pub fn replace_sequence(txn: &mut Txn, sequence: SequenceDef) -> Result<Arc<SequenceDef>> {
     let sequence = Arc::new(sequence);
     txn.set_sequence(sequence.oid, Some(sequence.clone()))?;

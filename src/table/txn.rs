@@ -314,13 +314,9 @@ impl Txn {
         let Some(own) = self.own.clone() else {
             return Ok(());
         };
-        let changed: Vec<Oid> = self.changes.iter().map(|(oid, _)| *oid).collect();
-        for oid in changed {
-            let Some(def) = own.sequences.get(&oid) else {
-                continue;
-            };
-            if let Some(at) = def.state.new_position()
-                && self.base.created(def.tree)
+        for def in own.sequences.values() {
+            if self.base.created(def.tree)
+                && let Some(at) = def.state.new_position()
             {
                 let key = Key::from_slice(sequence::KEY);
                 self.base.put(def.tree, key, at.encode())?;
