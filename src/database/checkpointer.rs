@@ -1,5 +1,5 @@
 //! Who takes checkpoints, and when: on request, when the log behind the last one is long, when
-//! much of the cache is dirty, when time is up.
+//! much of the cache is dirty, when the data file would grow by much, when time is up.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::base::sync::{Condvar, Mutex};
 use crate::base::{Error, Result};
-use crate::pages::{Checkpointed, Pages};
+use crate::pages::{Checkpointed, PAGE_SIZE, Pages};
 use crate::txn::TxnIds;
 use crate::wal::{Log, Position};
 
@@ -20,6 +20,12 @@ const PACE_TICK: Duration = Duration::from_millis(20);
 /// A checkpoint is spread over so many thousandths of the way to the next one: what PostgreSQL
 /// calls `checkpoint_completion_target`, and its default.
 const COMPLETION_TARGET: u64 = 900;
+
+/// A checkpoint writes pages to new places before it gives up their old ones, so the data file is
+/// larger than its content by what changes between two of them: by this share of it at most, or by
+/// what is not worth a checkpoint.
+const GROWTH_SHARE: u64 = 5;
+const GROWTH_MIN_BYTES: u64 = 128 << 20;
 
 /// How many bytes of log, in whole segments' worth, a checkpoint may leave behind it.
 #[derive(Clone, Debug)]
@@ -75,21 +81,25 @@ struct Since {
     time: Duration,
     log_bytes: u64,
     dirty_pages: usize,
+    /// What the data file held then.
+    used_bytes: u64,
 }
 
 impl Limits {
     /// How much of what may come between two checkpoints that is, in thousandths, by reason.
-    fn parts(&self, since: &Since, capacity: usize) -> [(Reason, u64); 3] {
+    fn parts(&self, since: &Since, capacity: usize) -> [(Reason, u64); 4] {
         let part = |some: u128, of: u128| {
             let thousandths = some * 1000 / of.max(1);
             u64::try_from(thousandths).unwrap_or(u64::MAX)
         };
         let (dirty, capacity) = (since.dirty_pages as u128, capacity as u128);
+        let growth = (since.used_bytes / GROWTH_SHARE).max(GROWTH_MIN_BYTES) / PAGE_SIZE as u64;
         let log = part(since.log_bytes.into(), (self.wal_bytes / 2).into());
         let time = part(since.time.as_millis(), self.timeout.as_millis());
         [
             (Reason::Log, log),
             (Reason::Dirty, part(dirty, capacity / 2)),
+            (Reason::Growth, part(dirty, growth.into())),
             (Reason::Time, time),
         ]
     }
@@ -109,6 +119,8 @@ struct Mark {
     at: Instant,
     position: Position,
     annex_bytes: u64,
+    /// What the data file held, as far as it is known.
+    used_bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +129,7 @@ enum Reason {
     Time,
     Log,
     Dirty,
+    Growth,
 }
 
 impl Checkpointer {
@@ -231,7 +244,7 @@ impl Drop for AbortOnPanic {
 impl Shared {
     fn run(&self, position: Position) {
         let _guard = AbortOnPanic;
-        let mut last = self.mark(position);
+        let mut last = self.mark(position, 0);
         let mut state = self.state.lock();
         while !state.is_stopped {
             let requests = state.requested;
@@ -258,11 +271,12 @@ impl Shared {
         }
     }
 
-    fn mark(&self, position: Position) -> Mark {
+    fn mark(&self, position: Position, used_bytes: u64) -> Mark {
         Mark {
             at: Instant::now(),
             position,
             annex_bytes: self.log.annex_bytes(),
+            used_bytes,
         }
     }
 
@@ -275,6 +289,7 @@ impl Shared {
             time: mark.at.elapsed(),
             log_bytes: bytes.saturating_sub(then.offset) + annexes,
             dirty_pages,
+            used_bytes: mark.used_bytes,
         })
     }
 
@@ -295,13 +310,14 @@ impl Shared {
 
     /// Takes a checkpoint; `last` is where the one before began, and then this one.
     fn checkpoint(&self, reason: Reason, last: &mut Mark) -> Result<Option<Checkpointed>> {
-        let begun = self.mark(self.log.position()?);
+        let begun = self.mark(self.log.position()?, last.used_bytes);
         last.at = begun.at;
         let pause = |stored, of| self.pause(reason, &begun, stored, of);
         let done = self.store(&|| self.ids.next(), &pause)?;
         if let Some(done) = &done {
             *last = Mark {
                 position: done.position,
+                used_bytes: done.used_bytes.unwrap_or(begun.used_bytes),
                 ..begun
             };
             self.warn_of_old_versions();
@@ -408,6 +424,7 @@ mod tests {
             time: Duration::from_secs(seconds),
             log_bytes,
             dirty_pages,
+            used_bytes: 0,
         }
     }
 
