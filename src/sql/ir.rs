@@ -270,7 +270,24 @@ pub struct Insert {
     /// and modifiers applied.
     pub source: Rel,
     pub values: Vec<Expr>,
+    pub conflict: Option<Conflict>,
     pub returning: Option<Returning>,
+}
+
+/// ON CONFLICT.
+#[derive(Clone)]
+pub struct Conflict {
+    /// The unique indexes meant, by their places in the table; `None`: all.
+    pub arbiters: Option<Vec<usize>>,
+    /// `None`: DO NOTHING.
+    pub update: Option<ConflictUpdate>,
+}
+
+/// DO UPDATE: over the row that is there ++ the row that was to be inserted.
+#[derive(Clone)]
+pub struct ConflictUpdate {
+    pub filter: Option<Expr>,
+    pub assignments: Vec<(usize, Expr)>,
 }
 
 #[derive(Clone)]

@@ -167,7 +167,7 @@ fn prepare_bound(
 }
 
 fn change_parts(plan: ChangePlan, params: Vec<Type>) -> Parts {
-    let fields = plan.returning.as_ref().map(|r| r.fields.clone());
+    let fields = plan.change.returning.as_ref().map(|r| r.fields.clone());
     (Kind::Change(plan), params, fields)
 }
 
@@ -208,7 +208,7 @@ fn table_locks(kind: &Kind) -> Vec<(Oid, LockMode)> {
     let (plan, changed) = match kind {
         Kind::Query(plan) => (plan, None),
         Kind::Insert(insert) => (&insert.plan, Some(insert.table.oid)),
-        Kind::Change(change) => (&change.plan, Some(change.table.oid)),
+        Kind::Change(change) => (&change.plan, Some(change.change.table.oid)),
         Kind::Explain { inner, .. } => return inner.locks.clone(),
         Kind::Copy | Kind::Ddl | Kind::Empty => return Vec::new(),
     };
@@ -393,14 +393,14 @@ pub(super) async fn run_change(
                 }
                 Target::Scan => start(&plan.plan, params, catalog, txn, cx).await?,
             };
-            let verb = match plan.assignments {
+            let verb = match plan.change.assignments {
                 Some(_) => "UPDATE",
                 None => "DELETE",
             };
             (
                 change(plan, &run, txn).await?,
                 verb,
-                plan.returning.is_some(),
+                plan.change.returning.is_some(),
             )
         }
         _ => return Ok(Outcome::done("")),

@@ -3,6 +3,8 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::base::sync::Ordering;
 use crate::base::{CancelFlag, Error, Oid, Result, RowId, SqlState, TreeId};
 use crate::btree::Value;
@@ -289,11 +291,21 @@ pub async fn lock_unique(
     key: &[Datum],
     lock: RowLock<'_>,
 ) -> Result<Option<(RowId, LockedRow)>> {
-    let Some(key) = unique_key(table, index, key) else {
-        return Ok(None);
-    };
+    match unique_key(table, index, key) {
+        Some(key) => lock_key_row(txn, table, index, &key, lock).await,
+        None => Ok(None),
+    }
+}
+
+pub(super) async fn lock_key_row(
+    txn: &mut Txn,
+    table: &Arc<TableDef>,
+    index: &IndexDef,
+    key: &[u8],
+    lock: RowLock<'_>,
+) -> Result<Option<(RowId, LockedRow)>> {
     loop {
-        let Some(found) = txn.base.get_newest(index.tree, &key)? else {
+        let Some(found) = txn.base.get_newest(index.tree, key)? else {
             return Ok(None);
         };
         let row = row_id(&found)?;
@@ -301,7 +313,7 @@ pub async fn lock_unique(
             return Ok(None);
         }
         // While the lock was waited for, the key may have moved to another row.
-        let now = txn.base.get_newest(index.tree, &key)?;
+        let now = txn.base.get_newest(index.tree, key)?;
         if now.as_deref() != Some(&found) {
             continue;
         }
@@ -329,14 +341,34 @@ pub async fn insert(
     cancel: &CancelFlag,
 ) -> Result<RowId> {
     check_not_null(table, row)?;
+    let keys = keys_of(table, row)?;
+    for (index, key) in table.indexes.iter().zip(&keys) {
+        if index.unique && !key.has_null {
+            check_unique(txn, table, index, key, row, cancel).await?;
+        }
+    }
+    put_row(txn, table, row, &keys)
+}
+
+/// The keys of a row, one for each index.
+pub(super) fn keys_of(table: &TableDef, row: &[Datum]) -> Result<SmallVec<[IndexKey; 2]>> {
+    let indexes = table.indexes.iter();
+    indexes
+        .map(|index| IndexKey::of(table, index, row))
+        .collect()
+}
+
+/// Adds a row whose keys no other row has.
+pub(super) fn put_row(
+    txn: &mut Txn,
+    table: &TableDef,
+    row: &[Datum],
+    keys: &[IndexKey],
+) -> Result<RowId> {
     let id = next_row(txn, table)?;
     let mut bytes = Vec::with_capacity(64);
     table.layout.encode(row, &mut bytes)?;
-    for index in &table.indexes {
-        let key = IndexKey::of(table, index, row)?;
-        if index.unique && !key.has_null {
-            check_unique(txn, table, index, &key, row, cancel).await?;
-        }
+    for (index, key) in table.indexes.iter().zip(keys) {
         let entry = key.entry(index, id);
         txn.base
             .put(index.tree, entry, id.0.to_be_bytes().to_vec())?;
@@ -444,7 +476,7 @@ async fn delete_entry(
     Ok(())
 }
 
-async fn lock_key(
+pub(super) async fn lock_key(
     txn: &mut Txn,
     table: &TableDef,
     index: TreeId,
@@ -473,7 +505,7 @@ async fn check_unique(
     }
 }
 
-fn duplicate_key(table: &TableDef, index: &IndexDef, row: &[Datum]) -> Error {
+pub(super) fn duplicate_key(table: &TableDef, index: &IndexDef, row: &[Datum]) -> Error {
     let message = format!(
         "duplicate key value violates unique constraint \"{}\"",
         index.name
@@ -502,7 +534,7 @@ pub(super) fn describe_key(table: &TableDef, index: &IndexDef, row: &[Datum]) ->
     format!("Key ({})=({})", names.join(", "), values.join(", "))
 }
 
-fn check_not_null(table: &TableDef, row: &[Datum]) -> Result<()> {
+pub(super) fn check_not_null(table: &TableDef, row: &[Datum]) -> Result<()> {
     let columns = table.columns.iter().zip(row);
     match columns
         .into_iter()
