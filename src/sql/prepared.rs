@@ -12,7 +12,7 @@ use crate::sql::exec::{Run, change, explain, gather_locked, insert};
 use crate::sql::func::EvalContext;
 use crate::sql::ir::{BindContext, Bound, Field};
 use crate::sql::parse::parse_expr;
-use crate::sql::plan::node::Plan;
+use crate::sql::plan::node::{LockMemberKind, Plan};
 use crate::sql::plan::{
     ChangePlan, Check, InsertPlan, Target, plan_delete, plan_expr, plan_insert, plan_query,
     plan_update,
@@ -217,9 +217,13 @@ fn table_locks(kind: &Kind) -> Vec<(Oid, LockMode)> {
         .iter()
         .map(|table| (table.oid, LockMode::AccessShare))
         .collect();
-    let targets = plan.locks.iter().flat_map(|lock| &lock.targets);
-    let stronger = targets
-        .map(|target| (target.table.oid, LockMode::RowShare))
+    let members = plan.locks.iter().flat_map(|lock| &lock.members);
+    let stronger = members
+        .filter_map(|member| match &member.kind {
+            LockMemberKind::Table { table, lock } => lock.map(|_| table.oid),
+            LockMemberKind::Other { .. } => None,
+        })
+        .map(|table| (table, LockMode::RowShare))
         .chain(changed.map(|table| (table, LockMode::RowExclusive)));
     for (table, mode) in stronger {
         match locks.iter_mut().find(|(known, _)| *known == table) {

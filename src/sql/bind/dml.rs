@@ -301,7 +301,7 @@ impl Binder<'_> {
         if others.is_empty() {
             return Ok((names, None));
         }
-        let Source { rel, names: more } = self.source_list(others, out)?;
+        let Source { rel, names: more } = self.source_list(others, &[], out)?;
         names.append(more)?;
         Ok((names, Some(rel)))
     }

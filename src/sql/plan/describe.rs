@@ -193,6 +193,7 @@ impl<'p> Describer<'p> {
                 self.detail(line, "Filter", condition);
             }
             Node::Project(project) => self.node(&project.input, depth),
+            Node::Member(member) => self.node(&member.input, depth),
             Node::Place(place) => self.node(&place.input, depth),
             Node::NestedLoop(join) => {
                 self.add(depth, format!("Nested Loop{}", join_suffix(join.keep)));
@@ -445,6 +446,11 @@ impl<'p> Describer<'p> {
                 keys.chain(calls).collect()
             }
             Node::Sort(sort) => self.names(&sort.input),
+            Node::Member(member) => {
+                let mut names = self.names(&member.input);
+                names.push("present".to_owned());
+                names
+            }
             Node::Limit(limit) => self.names(&limit.input),
             Node::Distinct(distinct) => self.names(&distinct.input),
             Node::SetOp(set_op) => self.names(&set_op.left),

@@ -304,6 +304,7 @@ impl Planner<'_> {
         let columns = table.columns.len();
         let mut rel = Rel::TableRows {
             table: Arc::clone(table),
+            source: self.next_source(),
         };
         let total = columns + 2 + from.as_ref().map_or(0, width);
         if let Some(from) = from {
