@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use crate::base::Result;
+use crate::base::{Error, Result};
 use crate::sql::ast::JoinKind;
 use crate::sql::ir::{Expr, ExprKind, Rel, RowLocking};
 use crate::sql::plan::node::{Lock, LockMember, LockMemberKind, Member, Node};
 use crate::sql::plan::rel::types;
-use crate::sql::plan::visit::{Ref, column_at, renumber, rewrite_rel, width};
+use crate::sql::plan::visit::{Ref, column_at, refs_rel, renumber, rewrite_rel, width};
 use crate::sql::plan::{Planned, Planner, Want};
 use crate::table::TableDef;
 
@@ -23,6 +23,14 @@ struct Exposed {
 impl Planner<'_> {
     pub(super) fn lock(&mut self, input: Rel) -> Result<Planned> {
         let limit = self.lock_limit.take();
+        // Rows are locked before anything else runs (see `exec::lock`).
+        let mut correlated = false;
+        refs_rel(&input, 1, &mut |_| correlated = true);
+        if correlated {
+            return Err(Error::unsupported(
+                "locking rows that depend on a row of another query is",
+            ));
+        }
         let exposed = self.expose(input);
         let input_width = width(&exposed.rel);
         let mut want = Want::all(input_width);
