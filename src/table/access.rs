@@ -470,7 +470,7 @@ async fn delete_entry(
 ) -> Result<()> {
     // Who wants to insert the key waits for the outcome of this deletion.
     if index.unique && !key.has_null {
-        lock_key(txn, table, index.tree, &key.key, cancel).await?;
+        lock_key(txn, table, index.tree, &key.key, LockWait::Wait, cancel).await?;
     }
     txn.base.delete(index.tree, key.entry(index, row))?;
     Ok(())
@@ -481,12 +481,15 @@ pub(super) async fn lock_key(
     table: &TableDef,
     index: TreeId,
     key: &[u8],
+    wait: LockWait,
     cancel: &CancelFlag,
-) -> Result<()> {
+) -> Result<bool> {
     if txn.owns(table) {
-        return Ok(());
+        return Ok(true);
     }
-    txn.lock(LockTarget::key(index, key), LockMode::ROW_UPDATE, cancel)
+    let target = LockTarget::key(index, key);
+    txn.base
+        .lock(target, LockMode::ROW_UPDATE, wait, cancel)
         .await
 }
 
@@ -498,7 +501,7 @@ async fn check_unique(
     row: &[Datum],
     cancel: &CancelFlag,
 ) -> Result<()> {
-    lock_key(txn, table, index.tree, &key.key, cancel).await?;
+    lock_key(txn, table, index.tree, &key.key, LockWait::Wait, cancel).await?;
     match txn.base.get_newest(index.tree, &key.key)? {
         Some(_) => Err(duplicate_key(table, index, row)),
         None => Ok(()),

@@ -5,9 +5,10 @@
 //!    wants: DO UPDATE locks it and asks again whether it still has the key, DO NOTHING only makes
 //!    sure that nobody is about to take it away. No key is locked then beyond that: a row that
 //!    many upsert is fought for by its own lock alone.
-//! 2. Without such a row the keys of all unique indexes are locked, in the order in which every
-//!    insertion locks them, which waits for others that insert or delete them. If the arbiters'
-//!    keys are still free, the row goes in; if not, the keys are given back, and 1 finds the row.
+//! 2. Without such a row the keys of all unique indexes are locked. If another one holds a key, who
+//!    inserts or deletes it, its outcome is waited for with no key of this row locked, so that no
+//!    cycle closes over a row that may never be inserted; then 1 looks again. If the arbiters' keys
+//!    are free under the locks, the row goes in; if not, they are given back, and 1 finds the row.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::table::access::{
 };
 use crate::table::key::IndexKey;
 use crate::table::{IndexDef, TableDef, Txn};
-use crate::txn::{LockMode, LockTarget};
+use crate::txn::{LockMode, LockTarget, LockWait};
 use crate::types::Datum;
 
 /// What came of a row that was to be inserted.
@@ -44,9 +45,12 @@ pub async fn insert_or_lock(
     let keys = keys_of(table, row)?;
     loop {
         for (index, key) in whole(table, &keys, arbiters) {
+            let held = txn.base.locks_held();
             if let Some((id, locked)) = lock_key_row(txn, table, index, &key.key, lock).await? {
                 return Ok(Inserted::Conflict(id, locked));
             }
+            // Of a row that has lost the key while it was waited for.
+            txn.base.release_since(held);
         }
         if let Some(id) = try_insert(txn, table, row, &keys, arbiters, lock.cancel).await? {
             return Ok(Inserted::Row(id));
@@ -107,11 +111,12 @@ async fn exists(
     let target = LockTarget::key(index.tree, key);
     txn.lock(target, LockMode::ROW_KEY_SHARE, cancel).await?;
     let found = txn.base.get_newest(index.tree, key);
-    txn.base.release_keys_since(held);
+    txn.base.release_since(held);
     Ok(found?.is_some())
 }
 
-/// Adds a row under the locks of its keys; `None`, and no lock, if an arbiter has its key by then.
+/// Adds a row under the locks of its keys; `None`, and no lock, if another one may be in the way:
+/// it held a key, or an arbiter has it by now.
 async fn try_insert(
     txn: &mut Txn,
     table: &TableDef,
@@ -126,11 +131,17 @@ async fn try_insert(
         pairs.filter(|(index, key)| index.unique && !key.has_null)
     };
     for (index, key) in unique() {
-        lock_key(txn, table, index.tree, &key.key, cancel).await?;
+        let (tree, key) = (index.tree, &key.key);
+        if !lock_key(txn, table, tree, key, LockWait::SkipLocked, cancel).await? {
+            txn.base.release_since(held);
+            lock_key(txn, table, tree, key, LockWait::Wait, cancel).await?;
+            txn.base.release_since(held);
+            return Ok(None);
+        }
     }
     for (index, key) in whole(table, keys, arbiters) {
         if txn.base.get_newest(index.tree, &key.key)?.is_some() {
-            txn.base.release_keys_since(held);
+            txn.base.release_since(held);
             return Ok(None);
         }
     }

@@ -116,7 +116,7 @@ impl Transaction {
     }
 
     fn release_locks_since(&mut self, held: usize) {
-        self.release_keys_since(held);
+        self.release_since(held);
         self.tables.clear();
         for &(target, mode) in &self.held {
             if let LockTarget::Table(oid) = target {
@@ -125,14 +125,14 @@ impl Transaction {
         }
     }
 
-    /// How many locks are held, for [`Self::release_keys_since`].
+    /// How many locks are held, for [`Self::release_since`].
     pub fn locks_held(&self) -> usize {
         self.held.len()
     }
 
     /// Releases what has been locked since, none of which is a table: nothing has been done under
     /// these locks.
-    pub fn release_keys_since(&mut self, held: usize) {
+    pub fn release_since(&mut self, held: usize) {
         for (target, mode) in self.held.drain(held..) {
             let locks = &self.shared.locks;
             locks.release(self.owner, target, mode, Level::Transaction);
