@@ -65,10 +65,8 @@ pub(super) fn check_locking(
             check_named(&select.from, of, lock.strength, scope)?;
         }
     }
-    let items = select.from.iter();
-    items
-        .map(|item| refuse_nullable(item, locking, false, scope))
-        .collect()
+    let mut items = select.from.iter();
+    items.try_for_each(|item| refuse_nullable(item, locking, false, scope))
 }
 
 pub(super) fn refuse_locking(locking: &[Locking], why: &str) -> Result<()> {

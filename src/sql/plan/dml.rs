@@ -232,8 +232,8 @@ impl Planner<'_> {
         if let Some(filter) = &mut update.filter {
             self.finish(filter)?;
         }
-        let values = update.assignments.iter_mut().map(|(_, value)| value);
-        values.into_iter().try_for_each(|value| self.finish(value))
+        let mut assignments = update.assignments.iter_mut();
+        assignments.try_for_each(|(_, value)| self.finish(value))
     }
 
     fn change(mut self, change: Change) -> Result<ChangePlan> {
