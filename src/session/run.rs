@@ -82,7 +82,7 @@ impl Session {
         self.enter();
         self.check_place(&statement.ast, way)?;
         writes(&statement.ast).map_or(Ok(()), |what| self.check_writable(what))?;
-        self.has_queried = true;
+        self.has_queried |= !matches!(*statement.ast, ast::Statement::LockTable { .. });
         let Some(prepared) = &statement.prepared else {
             return Err(Error::new(
                 SqlState::INTERNAL_ERROR,

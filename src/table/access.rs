@@ -10,7 +10,9 @@ use crate::base::{CancelFlag, Error, Oid, Result, RowId, SqlState, TreeId};
 use crate::btree::Value;
 use crate::table::key::{IndexKey, KeyRange};
 use crate::table::{IndexDef, TableDef, Txn};
-use crate::txn::{Key, LockMode, LockTarget, LockWait, Reader, Scan};
+use crate::txn::{
+    Key, LockMode, LockTarget, LockWait, Reader, Scan, could_not_serialize, read_write_conflict,
+};
 use crate::types::{self, Datum, Format};
 
 pub(super) fn row_key(row: RowId) -> Key {
@@ -237,6 +239,9 @@ pub struct RowLock<'a> {
 }
 
 /// Locks a row that was `seen` at the snapshot and reads its newest version.
+///
+/// # Errors
+/// 40001 above READ COMMITTED if that is another; those of [`crate::txn::Transaction::lock`].
 pub async fn lock_row(
     txn: &mut Txn,
     table: &Arc<TableDef>,
@@ -247,13 +252,18 @@ pub async fn lock_row(
     if !lock_row_id(txn, table, row, lock).await? {
         return Ok(Locked::Skipped);
     }
-    Ok(match txn.base.get_newest(table.tree, &row_key(row))? {
-        Some(bytes) => {
-            let changed = *bytes != *seen;
-            Locked::Row(LockedRow { bytes, changed })
-        }
-        None => Locked::Gone,
-    })
+    let key = row_key(row);
+    let Some(bytes) = txn.base.get_newest(table.tree, &key)? else {
+        return match txn.base.has_fixed_snapshot() && !txn.base.has_written(table.tree, &key) {
+            true => Err(could_not_serialize("concurrent delete")),
+            false => Ok(Locked::Gone),
+        };
+    };
+    let changed = *bytes != *seen;
+    if changed && txn.base.has_fixed_snapshot() && !txn.base.has_written(table.tree, &key) {
+        return Err(could_not_serialize("concurrent update"));
+    }
+    Ok(Locked::Row(LockedRow { bytes, changed }))
 }
 
 async fn lock_row_id(
@@ -282,8 +292,9 @@ async fn lock_row_id(
     })
 }
 
-/// Locks the row of a whole unique key, found in the newest state; `None` if there is none (or
-/// it is skipped). `changed` is false: there is no older version to differ from.
+/// Locks the row of a whole unique key, found in the newest state (above READ COMMITTED at the
+/// snapshot); `None` if there is none (or it is skipped). `changed` is false: there is no older
+/// version to differ from.
 pub async fn lock_unique(
     txn: &mut Txn,
     table: &Arc<TableDef>,
@@ -291,12 +302,22 @@ pub async fn lock_unique(
     key: &[Datum],
     lock: RowLock<'_>,
 ) -> Result<Option<(RowId, LockedRow)>> {
+    if txn.base.has_fixed_snapshot() {
+        let Some((row, seen)) = get_unique(txn, table, index, key)? else {
+            return Ok(None);
+        };
+        return Ok(match lock_row(txn, table, row, &seen, lock).await? {
+            Locked::Row(locked) => Some((row, locked)),
+            Locked::Gone | Locked::Skipped => None,
+        });
+    }
     match unique_key(table, index, key) {
         Some(key) => lock_key_row(txn, table, index, &key, lock).await,
         None => Ok(None),
     }
 }
 
+/// As [`lock_unique`] at READ COMMITTED.
 pub(super) async fn lock_key_row(
     txn: &mut Txn,
     table: &Arc<TableDef>,
@@ -367,7 +388,7 @@ pub(super) fn put_row(
 ) -> Result<RowId> {
     let id = next_row(txn, table)?;
     let mut bytes = Vec::with_capacity(64);
-    table.layout.encode(row, &mut bytes)?;
+    table.layout.encode(txn.writer(), row, &mut bytes)?;
     for (index, key) in table.indexes.iter().zip(keys) {
         let entry = key.entry(index, id);
         txn.base
@@ -391,7 +412,7 @@ pub async fn update(
 ) -> Result<()> {
     check_not_null(table, new)?;
     let mut bytes = Vec::with_capacity(old.len() + 8);
-    table.layout.encode(new, &mut bytes)?;
+    table.layout.encode(txn.writer(), new, &mut bytes)?;
     let mut old_row = vec![Datum::Null; table.columns.len()];
     for index in &table.indexes {
         decode_key_columns(table, index, old, &mut old_row)?;
@@ -502,13 +523,29 @@ async fn check_unique(
     cancel: &CancelFlag,
 ) -> Result<()> {
     lock_key(txn, table, index.tree, &key.key, LockWait::Wait, cancel).await?;
-    match txn.base.get_newest(index.tree, &key.key)? {
-        Some(_) => Err(duplicate_key(table, index, row)),
-        None => Ok(()),
-    }
+    check_free(txn, table, index, key, row)
 }
 
-pub(super) fn duplicate_key(table: &TableDef, index: &IndexDef, row: &[Datum]) -> Error {
+/// Under the key's lock.
+pub(super) fn check_free(
+    txn: &mut Txn,
+    table: &TableDef,
+    index: &IndexDef,
+    key: &IndexKey,
+    row: &[Datum],
+) -> Result<()> {
+    if txn.base.get_newest(index.tree, &key.key)?.is_none() {
+        return Ok(());
+    }
+    // A SERIALIZABLE transaction learns only from its snapshot that a key is taken: it may have
+    // looked, and found it free.
+    if txn.base.is_serializable() && txn.base.get(index.tree, &key.key)?.is_none() {
+        return Err(read_write_conflict());
+    }
+    Err(duplicate_key(table, index, row))
+}
+
+fn duplicate_key(table: &TableDef, index: &IndexDef, row: &[Datum]) -> Error {
     let message = format!(
         "duplicate key value violates unique constraint \"{}\"",
         index.name

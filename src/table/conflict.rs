@@ -12,13 +12,14 @@
 
 use std::sync::Arc;
 
-use crate::base::{CancelFlag, Result, RowId};
+use crate::base::{CancelFlag, Result, RowId, TreeId};
 use crate::table::access::{
-    LockedRow, RowLock, check_not_null, duplicate_key, keys_of, lock_key, lock_key_row, put_row,
+    LockedRow, RowLock, check_free, check_not_null, keys_of, lock_key, lock_key_row, put_row,
+    row_key,
 };
 use crate::table::key::IndexKey;
 use crate::table::{IndexDef, TableDef, Txn};
-use crate::txn::{LockMode, LockTarget, LockWait};
+use crate::txn::{LockMode, LockTarget, LockWait, could_not_serialize};
 use crate::types::Datum;
 
 /// What came of a row that was to be inserted.
@@ -33,7 +34,8 @@ pub enum Inserted {
 /// indexes in the table). The lock is to be waited for.
 ///
 /// # Errors
-/// As [`crate::table::insert`]; 23505 for unique indexes that are no arbiters.
+/// As [`crate::table::insert`]; 23505 for unique indexes that are no arbiters. 40001 above READ
+/// COMMITTED if the row that is in the way has changed since the snapshot.
 pub async fn insert_or_lock(
     txn: &mut Txn,
     table: &Arc<TableDef>,
@@ -47,6 +49,7 @@ pub async fn insert_or_lock(
         for (index, key) in whole(table, &keys, arbiters) {
             let held = txn.base.locks_held();
             if let Some((id, locked)) = lock_key_row(txn, table, index, &key.key, lock).await? {
+                check_seen(txn, table.tree, &row_key(id), &locked.bytes)?;
                 return Ok(Inserted::Conflict(id, locked));
             }
             // Of a row that has lost the key while it was waited for.
@@ -112,7 +115,24 @@ async fn exists(
     txn.lock(target, LockMode::ROW_KEY_SHARE, cancel).await?;
     let found = txn.base.get_newest(index.tree, key);
     txn.base.release_since(held);
-    Ok(found?.is_some())
+    match found? {
+        Some(found) => check_seen(txn, index.tree, key, &found).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// Above READ COMMITTED what an insertion meets must be what its snapshot shows, or its own.
+///
+/// # Errors
+/// 40001.
+fn check_seen(txn: &Txn, tree: TreeId, key: &[u8], newest: &[u8]) -> Result<()> {
+    if !txn.base.has_fixed_snapshot() {
+        return Ok(());
+    }
+    match txn.base.get(tree, key)? {
+        Some(seen) if *seen == *newest => Ok(()),
+        _ => Err(could_not_serialize("concurrent update")),
+    }
 }
 
 /// Adds a row under the locks of its keys; `None`, and no lock, if another one may be in the way:
@@ -146,9 +166,7 @@ async fn try_insert(
         }
     }
     for (index, key) in unique() {
-        if txn.base.get_newest(index.tree, &key.key)?.is_some() {
-            return Err(duplicate_key(table, index, row));
-        }
+        check_free(txn, table, index, key, row)?;
     }
     put_row(txn, table, row, keys).map(Some)
 }

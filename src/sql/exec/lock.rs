@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::base::{Result, RowId, blocking};
+use crate::base::{Error, Result, RowId, SqlState, blocking};
 use crate::sql::ast::{LockStrength, LockWait};
 use crate::sql::exec::limit::{count, offset};
 use crate::sql::exec::run::StandIn;
@@ -11,7 +11,7 @@ use crate::sql::exec::{Operator, Run, nulls, open};
 use crate::sql::expr::ExprContext;
 use crate::sql::plan::node::{self, LockMember, LockMemberKind, OwnedRow};
 use crate::table::{self, LockedRow, RowLock, Txn};
-use crate::txn;
+use crate::txn::{self, could_not_serialize};
 use crate::types::Datum;
 
 /// Gives the rows that a lock has gathered.
@@ -109,12 +109,21 @@ async fn lock_row(
             wait: lock_wait(how.wait),
             cancel: &run.statement.cancel,
         };
-        match table::lock_row(txn, table, id, bytes, how).await? {
+        let locked = table::lock_row(txn, table, id, bytes, how).await;
+        match locked.map_err(changed_since)? {
             table::Locked::Row(locked) => newest.push(Some(locked)),
             table::Locked::Gone | table::Locked::Skipped => return Ok(None),
         }
     }
     Ok(Some(newest))
+}
+
+/// PostgreSQL does not tell here whether a row was changed or deleted.
+fn changed_since(error: Error) -> Error {
+    match error.sqlstate() == SqlState::SERIALIZATION_FAILURE {
+        true => could_not_serialize("concurrent update"),
+        false => error,
+    }
 }
 
 /// The stored row of a table in a row; there is none where an outer join has put nulls.
