@@ -414,7 +414,8 @@ fn replay(pages: &Pages, end: Lsn, blob: &[u8]) -> Result<()> {
             Record::SpaceDrop { space } => {
                 pages.recover_space_change(SpaceChange::Drop { space })?;
             }
-            Record::Begin { .. } | Record::Commit { .. } => {}
+            // The records of an annex come in its place.
+            Record::Begin { .. } | Record::Annex(_) | Record::Commit { .. } => {}
         }
     }
     Ok(())

@@ -5,11 +5,12 @@ use super::checkpoint::Store;
 use super::counter::Counter;
 use super::edits;
 use super::growing::Growing;
+use super::latch::Latch;
 use super::page::{PAGE_MEMORY, Page, PageRef, corrupt};
 use super::policy::{PROPOSALS_MAX, Policy, Verdict};
 use super::snapshots::Snapshots;
 use super::versions::{Chain, FEW, Found};
-use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, RwLock, SegQueue};
+use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, SegQueue};
 use crate::base::{Error, Lsn, PageId, Result};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::{Arc, OnceLock};
@@ -224,23 +225,25 @@ impl Pages {
                 .get_or_init(Box::default);
             space.loads.fetch_add(1, Ordering::Relaxed);
             self.admit(page);
+            self.evict_surplus();
         }
         Ok(found)
     }
 
-    /// A page has come into the cache: another may have to go.
+    /// A page has come into the cache: another may have to go ([`Pages::evict_surplus`]).
     fn admit(&self, page: PageId) {
         self.cached.fetch_add(1, Ordering::Relaxed);
         if self.store.is_some() {
             self.policy.lock().admit(page);
-            self.evict_surplus();
         }
     }
 
-    /// Evicts while there are too many, unless somebody else does, or nothing can go.
-    pub(super) fn evict_surplus(&self) {
+    /// Evicts while there are too many, unless somebody else does, or nothing can go. After an
+    /// installation whoever installed calls it, when nobody waits for that any more.
+    pub fn evict_surplus(&self) {
         let mut horizon = None;
-        while self.cached.load(Ordering::Relaxed) > self.capacity()
+        while self.store.is_some()
+            && self.cached.load(Ordering::Relaxed) > self.capacity()
             && let Some(mut policy) = self.policy.try_lock()
         {
             let went = policy.evict(|page| {
@@ -290,9 +293,8 @@ impl Pages {
         });
     }
 
-    /// The latch of the tree with this root page: exclusive from a commit's first copy until it
-    /// has installed, shared by readers of the newest state (P2, P3). Snapshot readers take none.
-    pub fn latch(&self, root: PageId) -> &RwLock<()> {
+    /// The latch of the tree with this root page. Snapshot readers take none.
+    pub fn latch(&self, root: PageId) -> &Latch {
         &self.chain(root).latch
     }
 
@@ -350,7 +352,6 @@ impl Pages {
             let dropped = chain.collect(&self.snapshots.horizon((self.durable)()));
             self.cached.fetch_sub(dropped, Ordering::Relaxed);
         }
-        self.evict_surplus();
     }
 
     fn mark_dirty(&self, page: PageId) {
@@ -403,6 +404,7 @@ impl Pages {
         }
         if recovered.is_new {
             self.admit(page);
+            self.evict_surplus();
         }
         Ok(())
     }

@@ -22,8 +22,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Pages that are written and synced together.
-const BATCH: usize = 256;
+/// Pages that are written and synced together; few in tests, so that more happens in between.
+const BATCH: usize = if cfg!(test) { 3 } else { 256 };
 
 /// The data file and what is where in it.
 pub(super) struct Store {
@@ -193,7 +193,8 @@ impl Pages {
 
     /// Takes a checkpoint, or finds that nothing has happened since the last one. `position` says
     /// where the log has got to, `next_txn` from where on ids of transactions were not used then;
-    /// `pause` is called after each batch with the time it took.
+    /// `pause` is called after each batch with how many of the pages are stored, and how many there
+    /// are.
     ///
     /// # Errors
     /// The previous checkpoint is whole, and nothing is lost: the next one can be tried, unless it
@@ -202,7 +203,7 @@ impl Pages {
         &self,
         position: &dyn Fn() -> Result<Position>,
         next_txn: &dyn Fn() -> u64,
-        pause: &dyn Fn(Duration),
+        pause: &dyn Fn(usize, usize),
     ) -> Result<Option<Checkpointed>> {
         let done = self.try_checkpoint(position, next_txn, pause);
         self.settle();
@@ -220,7 +221,7 @@ impl Pages {
         &self,
         position: &dyn Fn() -> Result<Position>,
         next_txn: &dyn Fn() -> u64,
-        pause: &dyn Fn(Duration),
+        pause: &dyn Fn(usize, usize),
     ) -> Result<Option<Checkpointed>> {
         let Some(store) = &self.store else {
             let what = "a checkpoint without a data file";
@@ -267,16 +268,14 @@ impl Pages {
         let mut rest = &dirty[..];
         while !rest.is_empty() {
             let (batch, later) = rest.split_at(rest.len().min(BATCH));
-            let started = Instant::now();
-            let wrote = self.store_batch(store, batch, &mut done);
-            if let Err(error) = wrote {
+            if let Err(error) = self.store_batch(store, batch, &mut done) {
                 rest.iter().for_each(|page| self.dirty.push(*page));
                 return Err(error);
             }
             rest = later;
             self.evict_surplus();
             self.wake_room(None);
-            pause(started.elapsed());
+            pause(dirty.len() - rest.len(), dirty.len());
         }
 
         let (root, replaced) = store.write_map(&mut done)?;

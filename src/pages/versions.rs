@@ -1,5 +1,6 @@
 //! The versions of one page, and which of them nobody can ask for any more.
 
+use super::latch::Latch;
 use super::page::{PageRef, corrupt};
 use super::policy::Verdict;
 use super::snapshots::Horizon;
@@ -17,7 +18,7 @@ pub(super) const FEW: usize = 2;
 #[derive(Default)]
 pub(super) struct Chain {
     state: RwLock<State>,
-    pub(super) latch: RwLock<()>,
+    pub(super) latch: Latch,
     /// Read since the eviction policy last asked.
     visited: AtomicBool,
 }

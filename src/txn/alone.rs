@@ -7,7 +7,7 @@ use crate::base::{Lsn, PageId, Result, TreeId};
 use crate::btree::{self, Value};
 use crate::pages::Batch;
 use crate::txn::locks::{TryLock, Who};
-use crate::txn::{Level, LockMode, LockTarget, Transaction, Transactions, commit_alone, internal};
+use crate::txn::{Level, LockMode, LockTarget, Transaction, Transactions, commit_under, internal};
 
 impl Transactions {
     /// Sets the value of a key of a committed tree, which no transaction writes; gives the lsn at
@@ -19,10 +19,10 @@ impl Transactions {
         self.log.check_room()?;
         let root = self.root_of(tree)?;
         self.touch(root, [key]);
-        let _latch = self.pages.latch(root).write();
+        let latch = self.pages.latch(root).write();
         let mut batch = Batch::new(&self.pages);
         btree::put(&mut batch, root, key, value)?;
-        Ok(commit_alone(&self.log, batch))
+        commit_under(&self.log, batch, latch)
     }
 
     /// The newest value of a key of a committed tree, and the lsn at which it is durable.

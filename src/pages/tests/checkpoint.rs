@@ -63,7 +63,7 @@ pub(super) fn position(lsn: Lsn) -> Position {
 
 fn checkpoint(store: &Store) -> Result<Option<Checkpointed>> {
     let position = || Ok(position(store.durable()));
-    store.pages.checkpoint(&position, &|| 1, &|_| {})
+    store.pages.checkpoint(&position, &|| 1, &|_, _| {})
 }
 
 type State = BTreeMap<u32, u32>;
@@ -169,13 +169,16 @@ impl Lives {
             .map(|_| self.rng.random_range(1..=PAGES))
             .collect();
         let reused = self.rng.random_bool(0.2);
+        if reused {
+            // Together they become durable, or not.
+            store.install(|batch| batch.free(page(writes[0])));
+        }
         let ((), lsn) = store.install(|batch| {
+            if reused {
+                assert_eq!(batch.allocate(0)?, page(writes[0]));
+            }
             for number in writes {
                 self.values += 1;
-                if reused {
-                    batch.free(page(number))?;
-                    assert_eq!(batch.allocate(0)?, page(number));
-                }
                 write(batch, number, self.values)?;
                 state.insert(number, self.values);
             }
@@ -205,7 +208,7 @@ impl Lives {
         let position = || Ok(position(store.durable()));
         let done = store
             .pages
-            .checkpoint(&position, &commit_meanwhile, &|_| {});
+            .checkpoint(&position, &commit_meanwhile, &|_, _| {});
         self.disk.heal();
         if store.durable() > before && commits > 0 {
             self.state.insert(number, self.values);
@@ -376,7 +379,7 @@ fn a_checkpoint_of_nothing_moves_the_position_and_does_not_look_for_free_slots()
     let take = || {
         store
             .pages
-            .checkpoint(&|| Ok(position(later)), &|| 1, &|_| {})
+            .checkpoint(&|| Ok(position(later)), &|| 1, &|_, _| {})
     };
     let done = take().unwrap().unwrap();
     assert_eq!((done.pages, done.nodes, done.used_bytes), (0, 0, None));

@@ -144,7 +144,7 @@ fn take_checkpoint(life: &Mutex<Life>) {
             steps();
             1
         },
-        &|_| steps(),
+        &|_, _| steps(),
     );
     let life = life.lock();
     life.disk.heal();

@@ -6,6 +6,7 @@ use crate::sql::bind::Binder;
 use crate::sql::bind::call::FromCall;
 use crate::sql::bind::coerce::{common_type, constant};
 use crate::sql::bind::expr::{boolean, int8, typed};
+use crate::sql::bind::locking::lock_of;
 use crate::sql::bind::names::{self, Relation};
 use crate::sql::bind::query::Output;
 use crate::sql::bind::scope::{
@@ -13,7 +14,7 @@ use crate::sql::bind::scope::{
 };
 use crate::sql::bind::walk::{map_columns, shift};
 use crate::sql::func::sequence;
-use crate::sql::ir::{Expr, ExprKind, Rel};
+use crate::sql::ir::{Expr, ExprKind, Rel, RowLocking};
 use crate::types::{Datum, Type};
 
 /// A relation and what its columns are called.
@@ -24,13 +25,18 @@ pub(super) struct Source {
 
 impl Binder<'_> {
     /// The entries of FROM, each seen by the lateral ones that follow.
-    pub(super) fn source_list(&self, items: &[TableRef], out: &Outside<'_>) -> Result<Source> {
+    pub(super) fn source_list(
+        &self,
+        items: &[TableRef],
+        locking: &[ast::Locking],
+        out: &Outside<'_>,
+    ) -> Result<Source> {
         let mut all: Option<Source> = None;
         for item in items {
             all = Some(match all {
-                None => self.source(item, out)?,
+                None => self.source(item, locking, out)?,
                 Some(left) => {
-                    let join = self.beside(left, item, JoinKind::Cross, out)?;
+                    let join = self.beside(left, item, JoinKind::Cross, locking, out)?;
                     join.into_source(None)?
                 }
             });
@@ -41,10 +47,18 @@ impl Binder<'_> {
         }))
     }
 
-    fn source(&self, item: &TableRef, out: &Outside<'_>) -> Result<Source> {
+    fn source(
+        &self,
+        item: &TableRef,
+        locking: &[ast::Locking],
+        out: &Outside<'_>,
+    ) -> Result<Source> {
         let _level = self.deeper()?;
         match item {
-            TableRef::Table { name, alias } => self.table_source(name, alias.as_ref(), out),
+            TableRef::Table { name, alias } => {
+                let lock = lock_of(item, locking);
+                self.table_source(name, alias.as_ref(), lock, out)
+            }
             TableRef::Subquery {
                 query,
                 lateral,
@@ -54,7 +68,8 @@ impl Binder<'_> {
                     blind: !lateral,
                     ..out.clone()
                 };
-                let output = self.query(query, &inner)?;
+                let asked = lock_of(item, locking);
+                let output = self.query_in_from(query, asked, &inner)?;
                 named_output(output, alias.as_ref(), None)
             }
             TableRef::Function {
@@ -72,8 +87,8 @@ impl Binder<'_> {
                 alias,
                 ..
             } => {
-                let left = self.source(left, out)?;
-                let join = self.beside(left, right, *kind, out)?;
+                let left = self.source(left, locking, out)?;
+                let join = self.beside(left, right, *kind, locking, out)?;
                 let source = self.join(join, condition, out)?;
                 match alias {
                     Some(alias) => named_join(source, alias),
@@ -87,6 +102,7 @@ impl Binder<'_> {
         &self,
         name: &ast::Name,
         alias: Option<&Alias>,
+        lock: Option<RowLocking>,
         out: &Outside<'_>,
     ) -> Result<Source> {
         if let [only] = name.parts.as_slice()
@@ -99,6 +115,7 @@ impl Binder<'_> {
                 names: Namespace::of(Item::table(table, alias, 0)?),
                 rel: Rel::Table {
                     table: table.clone(),
+                    lock,
                 },
             }),
             Relation::System(relation) => {
@@ -109,6 +126,10 @@ impl Binder<'_> {
                     rel: Rel::System { relation },
                 })
             }
+            Relation::Sequence(def) if lock.is_some() => Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("cannot lock rows in sequence \"{}\"", def.name),
+            )),
             Relation::Sequence(def) => {
                 let columns = &sequence::COLUMNS;
                 let item = fixed_item(def.oid, &def.schema, &def.name, columns);
@@ -192,6 +213,7 @@ impl Binder<'_> {
         left: Source,
         right: &TableRef,
         kind: JoinKind,
+        locking: &[ast::Locking],
         out: &Outside<'_>,
     ) -> Result<Join> {
         let lateral = match kind {
@@ -199,7 +221,7 @@ impl Binder<'_> {
             _ => Lateral::Yes,
         };
         let scope = Scope::beside(out, left.names, lateral);
-        let mut right = self.source(right, &scope.outside())?;
+        let mut right = self.source(right, locking, &scope.outside())?;
         let lateral = scope.referred.get();
         if !lateral && scope.crossed.get() {
             // The left row does not count after all.
