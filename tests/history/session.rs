@@ -107,7 +107,7 @@ impl Session {
     async fn autocommit(&mut self) -> Result<(), Failure> {
         let step = match (self.rng.random_range(0..10), self.missing_list) {
             (0, _) => Step::lock(&self.world, &mut self.rng),
-            (_, Some(list)) => Step::first_append(&self.world, list),
+            (_, Some(list)) => Step::first_append(&self.world, list, &mut self.rng),
             _ => Step::random(&self.world, &mut self.rng),
         };
         let commit_begun = self.world.tick();
@@ -210,7 +210,7 @@ impl Session {
     async fn random_step(&mut self, is_read_only: bool) -> Result<Next, Failure> {
         let step = match (is_read_only, self.missing_list) {
             (true, _) => Step::read(&self.world, &mut self.rng),
-            (false, Some(list)) => Step::first_append(&self.world, list),
+            (false, Some(list)) => Step::first_append(&self.world, list, &mut self.rng),
             (false, None) => match self.rng.random_range(0..8) {
                 0 => Step::lock(&self.world, &mut self.rng),
                 _ => Step::random(&self.world, &mut self.rng),
@@ -271,6 +271,10 @@ impl Session {
                     true => step.after_duplicate(),
                     false => Vec::new(),
                 };
+                if code == DUPLICATE && effects.is_empty() {
+                    self.complaints
+                        .push(format!("{}: a duplicate key", step.sql));
+                }
                 (ended, effects)
             }
         };
