@@ -159,7 +159,6 @@ impl Session {
                 begun,
                 ended,
                 look,
-                is_sure: true,
                 effects,
             });
         }
@@ -249,7 +248,6 @@ impl Session {
             begun,
             ended,
             look,
-            is_sure: false,
             effects,
         });
         Ok(Next::Statement)
@@ -259,13 +257,12 @@ impl Session {
         let begun = self.world.tick();
         let answer = self.ask(&step).await;
         let ended = Some(self.world.tick());
-        let (mut next, mut is_sure) = (Next::Statement, step.has_rows);
+        let mut next = Next::Statement;
         let (ended, effects) = match &answer {
             Ok(answer) => (ended, self.effects_of(&step, answer)),
             Err(Failure::Broken) => (None, step.without_answer()),
             Err(Failure::Refused { code }) => {
                 self.judge(code, &step.sql);
-                is_sure = true;
                 next = Next::Rollback;
                 let effects = match code == DUPLICATE {
                     true => step.after_duplicate(),
@@ -288,7 +285,6 @@ impl Session {
             begun,
             ended,
             look,
-            is_sure,
             effects,
         });
         if matches!(answer, Err(Failure::Broken)) {
