@@ -433,10 +433,13 @@ pub(super) async fn run_change(
         _ => return Ok(Outcome::done("")),
     };
     let tag = format!("{verb} {}", changed.count);
+    // That there was nothing to change is shown, too (S2).
+    if returns || changed.count == 0 {
+        txn.wait_shown().await?;
+    }
     if !returns {
         return Ok(Outcome::done(tag));
     }
-    txn.wait_shown().await?;
     Ok(Outcome::Rows(Rows::ready(prepared, changed.returned, tag)))
 }
 
