@@ -370,7 +370,8 @@ impl Shared {
     fn pause(&self, reason: Reason, begun: &Mark, stored: usize, of: usize) {
         let mut state = self.state.lock();
         let is_awaited = |state: &State| {
-            reason == Reason::Request || state.requested > state.answered || state.is_stopped
+            let is_requested = reason == Reason::Request || state.requested > state.answered;
+            is_requested || state.is_stopped || self.pages.is_checkpoint_awaited()
         };
         while stored < of && !is_awaited(&state) && self.is_ahead(begun, stored, of) {
             self.changed.wait_for(&mut state, PACE_TICK);
