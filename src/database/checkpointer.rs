@@ -454,8 +454,7 @@ mod tests {
     #[test]
     fn a_checkpoint_is_spread_over_nine_tenths_of_the_way_to_the_next() {
         let mut at = 0;
-        for tenth in 0..10 {
-            let part = tenth as usize;
+        for (tenth, part) in (0..10).zip(0_usize..) {
             for since in [
                 since(10 * tenth, 0, 0),
                 since(0, 100 * tenth, 0),
