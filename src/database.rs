@@ -190,7 +190,7 @@ impl Database {
         // Until the log is open everything that is replayed counts as durable.
         let durable = move || watermark.get().map_or(Lsn::NEWEST, |log| log.durable_lsn());
         let (pages, Start { position, next_txn }) = Pages::open(
-            &*disk,
+            &disk,
             &directory.join(DATA),
             control.database,
             cache_memory(options.shared_buffers),

@@ -13,6 +13,7 @@ use super::map::{Changes, Held, PageMap};
 use super::page::{Page, PageRef};
 use super::slots::{Census, Slots};
 use super::spaces::DroppedSpaces;
+use super::spill::Spill;
 use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, RwLock};
 use crate::base::{Error, Lsn, PageId, Result, SqlState};
 use crate::disk::Disk;
@@ -28,6 +29,8 @@ const BATCH: usize = if cfg!(test) { 3 } else { 256 };
 pub(super) struct Store {
     pub(super) file: DataFile,
     pub(super) map: RwLock<PageMap>,
+    /// Where old versions go; without it they stay in memory.
+    pub(super) spill: Option<Arc<Spill>>,
     /// Bytes of the map in memory, when it was last looked at.
     map_memory: AtomicU64,
     /// The superblock in the file. Held by whoever takes a checkpoint.
@@ -118,6 +121,7 @@ impl Store {
         Ok(Store {
             map_memory: AtomicU64::new(map.memory()),
             map: RwLock::new(map),
+            spill: None,
             file,
             stored_lsn: AtomicU64::new(superblock.position.lsn.0),
             checkpoint: Mutex::new(superblock),
@@ -182,18 +186,20 @@ impl Pages {
     /// # Errors
     /// `Corrupt`, naming the file, if both copies of its superblock are damaged.
     pub fn open(
-        disk: &dyn Disk,
+        disk: &Arc<dyn Disk>,
         path: &Path,
         database: u64,
         memory: u64,
         durable: Arc<dyn Fn() -> Lsn + Send + Sync>,
     ) -> Result<(Pages, Start)> {
-        let (file, superblock) = DataFile::open(disk, path, database)?;
+        let (file, superblock) = DataFile::open(&**disk, path, database)?;
         let start = Start {
             position: superblock.position,
             next_txn: superblock.next_txn,
         };
-        let store = Store::new(file, superblock)?;
+        let mut store = Store::new(file, superblock)?;
+        let spill = path.with_extension("old");
+        store.spill = Some(Spill::new(disk.clone(), spill));
         Ok((Pages::over(Some(store), memory, durable), start))
     }
 
@@ -212,6 +218,7 @@ impl Pages {
         pause: &dyn Fn(usize, usize),
     ) -> Result<Option<Checkpointed>> {
         let done = self.try_checkpoint(position, next_txn, pause);
+        self.settle();
         self.wake_room(done.as_ref().err());
         done
     }
@@ -341,7 +348,7 @@ impl Pages {
                 if !self.chain(page).is_dirty() {
                     continue;
                 }
-                let Some(version) = self.chain(page).at(done.position.lsn) else {
+                let Some(version) = self.chain(page).at(page, done.position.lsn)? else {
                     written.push((page, None));
                     continue;
                 };

@@ -3,6 +3,8 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::base::sync::Ordering;
 use crate::base::{CancelFlag, Error, Oid, Result, RowId, SqlState, TreeId};
 use crate::btree::Value;
@@ -309,11 +311,22 @@ pub async fn lock_unique(
             Locked::Gone | Locked::Skipped => None,
         });
     }
-    let Some(key) = unique_key(table, index, key) else {
-        return Ok(None);
-    };
+    match unique_key(table, index, key) {
+        Some(key) => lock_key_row(txn, table, index, &key, lock).await,
+        None => Ok(None),
+    }
+}
+
+/// As [`lock_unique`] at READ COMMITTED.
+pub(super) async fn lock_key_row(
+    txn: &mut Txn,
+    table: &Arc<TableDef>,
+    index: &IndexDef,
+    key: &[u8],
+    lock: RowLock<'_>,
+) -> Result<Option<(RowId, LockedRow)>> {
     loop {
-        let Some(found) = txn.base.get_newest(index.tree, &key)? else {
+        let Some(found) = txn.base.get_newest(index.tree, key)? else {
             return Ok(None);
         };
         let row = row_id(&found)?;
@@ -321,7 +334,7 @@ pub async fn lock_unique(
             return Ok(None);
         }
         // While the lock was waited for, the key may have moved to another row.
-        let now = txn.base.get_newest(index.tree, &key)?;
+        let now = txn.base.get_newest(index.tree, key)?;
         if now.as_deref() != Some(&found) {
             continue;
         }
@@ -349,14 +362,34 @@ pub async fn insert(
     cancel: &CancelFlag,
 ) -> Result<RowId> {
     check_not_null(table, row)?;
+    let keys = keys_of(table, row)?;
+    for (index, key) in table.indexes.iter().zip(&keys) {
+        if index.unique && !key.has_null {
+            check_unique(txn, table, index, key, row, cancel).await?;
+        }
+    }
+    put_row(txn, table, row, &keys)
+}
+
+/// The keys of a row, one for each index.
+pub(super) fn keys_of(table: &TableDef, row: &[Datum]) -> Result<SmallVec<[IndexKey; 2]>> {
+    let indexes = table.indexes.iter();
+    indexes
+        .map(|index| IndexKey::of(table, index, row))
+        .collect()
+}
+
+/// Adds a row whose keys no other row has.
+pub(super) fn put_row(
+    txn: &mut Txn,
+    table: &TableDef,
+    row: &[Datum],
+    keys: &[IndexKey],
+) -> Result<RowId> {
     let id = next_row(txn, table)?;
     let mut bytes = Vec::with_capacity(64);
     table.layout.encode(txn.writer(), row, &mut bytes)?;
-    for index in &table.indexes {
-        let key = IndexKey::of(table, index, row)?;
-        if index.unique && !key.has_null {
-            check_unique(txn, table, index, &key, row, cancel).await?;
-        }
+    for (index, key) in table.indexes.iter().zip(keys) {
         let entry = key.entry(index, id);
         txn.base
             .put(index.tree, entry, id.0.to_be_bytes().to_vec())?;
@@ -458,23 +491,26 @@ async fn delete_entry(
 ) -> Result<()> {
     // Who wants to insert the key waits for the outcome of this deletion.
     if index.unique && !key.has_null {
-        lock_key(txn, table, index.tree, &key.key, cancel).await?;
+        lock_key(txn, table, index.tree, &key.key, LockWait::Wait, cancel).await?;
     }
     txn.base.delete(index.tree, key.entry(index, row))?;
     Ok(())
 }
 
-async fn lock_key(
+pub(super) async fn lock_key(
     txn: &mut Txn,
     table: &TableDef,
     index: TreeId,
     key: &[u8],
+    wait: LockWait,
     cancel: &CancelFlag,
-) -> Result<()> {
+) -> Result<bool> {
     if txn.owns(table) {
-        return Ok(());
+        return Ok(true);
     }
-    txn.lock(LockTarget::key(index, key), LockMode::ROW_UPDATE, cancel)
+    let target = LockTarget::key(index, key);
+    txn.base
+        .lock(target, LockMode::ROW_UPDATE, wait, cancel)
         .await
 }
 
@@ -486,7 +522,18 @@ async fn check_unique(
     row: &[Datum],
     cancel: &CancelFlag,
 ) -> Result<()> {
-    lock_key(txn, table, index.tree, &key.key, cancel).await?;
+    lock_key(txn, table, index.tree, &key.key, LockWait::Wait, cancel).await?;
+    check_free(txn, table, index, key, row)
+}
+
+/// Under the key's lock.
+pub(super) fn check_free(
+    txn: &mut Txn,
+    table: &TableDef,
+    index: &IndexDef,
+    key: &IndexKey,
+    row: &[Datum],
+) -> Result<()> {
     if txn.base.get_newest(index.tree, &key.key)?.is_none() {
         return Ok(());
     }
@@ -527,7 +574,7 @@ pub(super) fn describe_key(table: &TableDef, index: &IndexDef, row: &[Datum]) ->
     format!("Key ({})=({})", names.join(", "), values.join(", "))
 }
 
-fn check_not_null(table: &TableDef, row: &[Datum]) -> Result<()> {
+pub(super) fn check_not_null(table: &TableDef, row: &[Datum]) -> Result<()> {
     let columns = table.columns.iter().zip(row);
     match columns
         .into_iter()

@@ -5,7 +5,8 @@
 //! definitions, written by the same transactions as everything else and cached whole.
 //!
 //! - Reading: [`scan`], [`index_scan`], [`get_unique`], at the statement's snapshot.
-//! - Changing: [`lock_row`] or [`lock_unique`], then [`update`] or [`delete`]; [`insert`].
+//! - Changing: [`lock_row`] or [`lock_unique`], then [`update`] or [`delete`]; [`insert`], or
+//!   [`insert_or_lock`] and [`insert_unless_exists`] where another row may have the keys.
 //! - DDL: [`ddl`], under a lock of the table ([`lock_table`]) that excludes writers, and those who
 //!   read what changes.
 //!
@@ -19,6 +20,7 @@
 
 mod access;
 mod codec;
+mod conflict;
 pub mod ddl;
 mod def;
 mod key;
@@ -32,6 +34,7 @@ pub use access::{
     IndexScan, Locked, LockedRow, RowLock, TableReader, TableScan, delete, failing_row, get_unique,
     index_scan, insert, lock_definition, lock_row, lock_table, lock_unique, reader, scan, update,
 };
+pub use conflict::{Inserted, insert_or_lock, insert_unless_exists};
 pub use def::{
     Catalog, CheckDef, ColumnDef, ForeignKeyDef, IndexColumn, IndexDef, TableDef, TableState,
 };

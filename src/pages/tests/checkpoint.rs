@@ -33,12 +33,16 @@ pub(super) fn new_disk() -> SimDisk {
     disk
 }
 
+pub(super) fn shared(disk: &SimDisk) -> Arc<dyn Disk> {
+    Arc::new(disk.clone())
+}
+
 /// A cache over the data file, and a log of which only what lies behind its checkpoint is used.
 fn open(disk: &SimDisk, log: Vec<Logged>) -> Result<(Store, Lsn)> {
     let mut from = Lsn::ZERO;
     let behind = log.clone();
     let store = Store::over(log, |durable| {
-        let (pages, start) = Pages::open(disk, path(), DATABASE, MEMORY, durable)?;
+        let (pages, start) = Pages::open(&shared(disk), path(), DATABASE, MEMORY, durable)?;
         from = start.position.lsn;
         for (page, base, edits, lsn) in behind.iter().filter(|(.., lsn)| *lsn > from) {
             pages.apply(*page, *base, edits, *lsn)?;
@@ -214,9 +218,14 @@ impl Lives {
                 self.checkpoints
                     .push((self.disk.operations(), done.position.lsn));
                 // What the file uses is what somebody points to, and nothing else.
-                let (again, _) =
-                    Pages::open(&self.disk, path(), DATABASE, MEMORY, Arc::new(|| Lsn::ZERO))
-                        .unwrap();
+                let (again, _) = Pages::open(
+                    &shared(&self.disk),
+                    path(),
+                    DATABASE,
+                    MEMORY,
+                    Arc::new(|| Lsn::ZERO),
+                )
+                .unwrap();
                 let used = again.used_bytes().unwrap();
                 assert!(done.used_bytes.is_none_or(|bytes| bytes == used));
             }

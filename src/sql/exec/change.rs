@@ -12,7 +12,7 @@ use crate::sql::exec::lookup::unique_key;
 use crate::sql::exec::{Run, check_row, nulls, open};
 use crate::sql::expr::{eval, is_true};
 use crate::sql::ir::Expr;
-use crate::sql::plan::{ChangePlan, Target};
+use crate::sql::plan::{ChangePlan, RowChange, Target};
 use crate::table::{self, IndexDef, Locked, RowLock, Txn, row};
 use crate::txn::LockWait;
 use crate::types::Datum;
@@ -33,7 +33,7 @@ pub(crate) async fn change(plan: &ChangePlan, run: &Run, txn: &mut Txn) -> Resul
 }
 
 /// How target rows are locked.
-fn row_lock<'r>(plan: &ChangePlan, run: &'r Run) -> RowLock<'r> {
+pub(super) fn row_lock<'r>(plan: &RowChange, run: &'r Run) -> RowLock<'r> {
     RowLock {
         mode: lock_mode(plan.strength),
         wait: LockWait::Wait,
@@ -49,17 +49,27 @@ async fn change_unique(
     txn: &mut Txn,
 ) -> Result<Changed> {
     let mut changed = Changed::default();
-    let Some(key) = unique_key(index, &plan.table, key, &run.context())? else {
+    let Some(key) = unique_key(index, &plan.change.table, key, &run.context())? else {
         return Ok(changed);
     };
-    let lock = row_lock(plan, run);
-    let Some((id, locked)) = table::lock_unique(txn, &plan.table, index, &key, lock).await? else {
+    let lock = row_lock(&plan.change, run);
+    let Some((id, locked)) = table::lock_unique(txn, &plan.change.table, index, &key, lock).await?
+    else {
         return Ok(changed);
     };
-    let mut old = nulls(plan.table.columns.len());
-    decode(plan, &locked.bytes, &mut old)?;
-    if passes(plan, &old, run)? {
-        change_row(plan, id, &locked.bytes, &mut old, run, txn, &mut changed).await?;
+    let mut old = nulls(plan.change.table.columns.len());
+    decode(&plan.change, &locked.bytes, &mut old)?;
+    if passes(&plan.change, &old, run)? {
+        change_row(
+            &plan.change,
+            id,
+            &locked.bytes,
+            &mut old,
+            run,
+            txn,
+            &mut changed,
+        )
+        .await?;
     }
     Ok(changed)
 }
@@ -67,22 +77,23 @@ async fn change_unique(
 async fn change_found(plan: &ChangePlan, run: &Run, txn: &mut Txn) -> Result<Changed> {
     let found = blocking(plan.plan.heavy, || find(plan, run))?;
     let mut changed = Changed::default();
-    let columns = plan.table.columns.len();
+    let columns = plan.change.table.columns.len();
     let mut old = nulls(columns);
     for mut target in found {
-        let lock = row_lock(plan, run);
-        let locked = table::lock_row(txn, &plan.table, target.id, &target.seen, lock).await?;
+        let lock = row_lock(&plan.change, run);
+        let locked =
+            table::lock_row(txn, &plan.change.table, target.id, &target.seen, lock).await?;
         let Locked::Row(locked) = locked else {
             continue;
         };
         old.truncate(columns);
-        decode(plan, &locked.bytes, &mut old)?;
+        decode(&plan.change, &locked.bytes, &mut old)?;
         old.append(&mut target.from);
-        if locked.changed && !passes(plan, &old, run)? {
+        if locked.changed && !passes(&plan.change, &old, run)? {
             continue;
         }
         change_row(
-            plan,
+            &plan.change,
             target.id,
             &locked.bytes,
             &mut old,
@@ -99,7 +110,7 @@ async fn change_found(plan: &ChangePlan, run: &Run, txn: &mut Txn) -> Result<Cha
 /// The target rows at the snapshot, each once.
 fn find(plan: &ChangePlan, run: &Run) -> Result<Vec<Found>> {
     let cx = run.context();
-    let columns = plan.table.columns.len();
+    let columns = plan.change.table.columns.len();
     let mut input = open(&plan.plan.root);
     let mut row = nulls(plan.plan.width);
     let mut found = Vec::new();
@@ -123,7 +134,7 @@ fn find(plan: &ChangePlan, run: &Run) -> Result<Vec<Found>> {
     Ok(found)
 }
 
-fn decode(plan: &ChangePlan, bytes: &[u8], out: &mut [Datum]) -> Result<()> {
+pub(super) fn decode(plan: &RowChange, bytes: &[u8], out: &mut [Datum]) -> Result<()> {
     let columns = plan.table.columns.iter().enumerate();
     let live: Vec<usize> = columns
         .filter(|(_, c)| !c.dropped)
@@ -132,7 +143,7 @@ fn decode(plan: &ChangePlan, bytes: &[u8], out: &mut [Datum]) -> Result<()> {
     row::decode(&plan.table, bytes, &live, out)
 }
 
-fn passes(plan: &ChangePlan, row: &[Datum], run: &Run) -> Result<bool> {
+pub(super) fn passes(plan: &RowChange, row: &[Datum], run: &Run) -> Result<bool> {
     match &plan.filter {
         Some(filter) => is_true(filter, row, &run.context()),
         None => Ok(true),
@@ -140,8 +151,8 @@ fn passes(plan: &ChangePlan, row: &[Datum], run: &Run) -> Result<bool> {
 }
 
 /// Changes one locked row. `row` is its newest version, followed by the FROM row.
-async fn change_row(
-    plan: &ChangePlan,
+pub(super) async fn change_row(
+    plan: &RowChange,
     id: RowId,
     bytes: &[u8],
     row: &mut [Datum],
@@ -167,7 +178,7 @@ async fn change_row(
 
 /// Turns the old row into the new one: all new values are computed from the old.
 fn assign_new(
-    plan: &ChangePlan,
+    plan: &RowChange,
     assignments: &[(usize, Expr)],
     row: &mut [Datum],
     run: &Run,

@@ -1,11 +1,14 @@
 //! INSERT.
 
-use crate::base::{Result, blocking};
+use rustc_hash::FxHashSet;
+
+use crate::base::{Error, Result, RowId, SqlState, blocking};
+use crate::sql::exec::change::{change_row, decode, passes, row_lock};
 use crate::sql::exec::{Run, check_row, nulls, open};
 use crate::sql::expr::{assign, eval};
 use crate::sql::plan::node::OwnedRow;
-use crate::sql::plan::{InsertPlan, ReturningPlan};
-use crate::table::{self, Txn};
+use crate::sql::plan::{ConflictPlan, InsertPlan, ReturningPlan};
+use crate::table::{self, Inserted, Txn};
 use crate::types::Datum;
 
 /// Rows changed between two offers to let other tasks of the thread run.
@@ -24,6 +27,8 @@ pub(crate) async fn insert(plan: &InsertPlan, run: &Run, txn: &mut Txn) -> Resul
     let mut source_row = nulls(plan.plan.width);
     let mut row = nulls(plan.table.columns.len());
     let mut changed = Changed::default();
+    let mut affected = FxHashSet::default();
+    let mut sourced = 0;
     let heavy = plan.plan.heavy;
     while blocking(heavy, || source.next(&run.context(), &mut source_row))? {
         {
@@ -33,14 +38,71 @@ pub(crate) async fn insert(plan: &InsertPlan, run: &Run, txn: &mut Txn) -> Resul
             }
             check_row(&plan.table, &plan.checks, &row, &cx)?;
         }
-        table::insert(txn, &plan.table, &row, &run.statement.cancel).await?;
+        sourced += 1;
+        breathe(sourced, run).await?;
+        if let Some(conflict) = &plan.conflict {
+            let inserted = upsert(conflict, plan, &row, run, txn, &mut affected, &mut changed);
+            if !inserted.await? {
+                continue;
+            }
+        } else {
+            table::insert(txn, &plan.table, &row, &run.statement.cancel).await?;
+        }
         if let Some(returning) = &plan.returning {
             changed.returned.push(returned(returning, &row, run)?);
         }
         changed.count += 1;
-        breathe(changed.count, run).await?;
     }
     Ok(changed)
+}
+
+/// Inserts a row unless one is in its way, which DO UPDATE changes: whether it was inserted.
+/// `affected` are the rows that the statement has inserted or changed.
+async fn upsert(
+    conflict: &ConflictPlan,
+    plan: &InsertPlan,
+    row: &[Datum],
+    run: &Run,
+    txn: &mut Txn,
+    affected: &mut FxHashSet<RowId>,
+    changed: &mut Changed,
+) -> Result<bool> {
+    let cancel = &run.statement.cancel;
+    let (table, arbiters) = (&plan.table, &conflict.arbiters);
+    let Some(update) = &conflict.update else {
+        let inserted = table::insert_unless_exists(txn, table, row, arbiters, cancel).await?;
+        return Ok(inserted.is_some());
+    };
+    let lock = row_lock(update, run);
+    let (id, locked) = match table::insert_or_lock(txn, table, row, arbiters, lock).await? {
+        Inserted::Row(id) => {
+            affected.insert(id);
+            return Ok(true);
+        }
+        Inserted::Conflict(id, locked) => (id, locked),
+    };
+    if affected.contains(&id) {
+        return Err(affected_twice());
+    }
+    let mut both = nulls(row.len());
+    decode(update, &locked.bytes, &mut both)?;
+    both.extend_from_slice(row);
+    if passes(update, &both, run)? {
+        affected.insert(id);
+        change_row(update, id, &locked.bytes, &mut both, run, txn, changed).await?;
+    }
+    Ok(false)
+}
+
+fn affected_twice() -> Error {
+    Error::new(
+        SqlState::CARDINALITY_VIOLATION,
+        "ON CONFLICT DO UPDATE command cannot affect row a second time",
+    )
+    .with_hint(
+        "Ensure that no rows proposed for insertion within the same command have duplicate \
+         constrained values.",
+    )
 }
 
 /// The RETURNING list over a row.

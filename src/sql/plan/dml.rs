@@ -5,13 +5,16 @@ use std::sync::Arc;
 use crate::base::Result;
 use crate::sql::ast::{JoinKind, LockStrength};
 use crate::sql::func::EvalContext;
-use crate::sql::ir::{Delete, Expr, Field, Insert, Rel, Returning, Update};
+use crate::sql::ir::{
+    Conflict, ConflictUpdate, Delete, Expr, Field, Insert, Rel, Returning, Update,
+};
 use crate::sql::plan::node::{KeyExpr, Node, Plan};
 use crate::sql::plan::visit::{columns, conjuncts, renumber, width};
 use crate::sql::plan::{Planner, Want};
 use crate::table::{IndexDef, TableDef};
 
 /// A CHECK constraint, its condition over the table's row.
+#[derive(Clone)]
 pub(crate) struct Check {
     pub name: String,
     pub condition: Expr,
@@ -25,21 +28,38 @@ pub(crate) struct InsertPlan {
     pub reads_tables: bool,
     /// One per column, over a source row.
     pub values: Vec<Expr>,
+    pub conflict: Option<ConflictPlan>,
     pub checks: Vec<Check>,
     pub returning: Option<ReturningPlan>,
 }
 
+/// ON CONFLICT.
+pub(crate) struct ConflictPlan {
+    /// Places of unique indexes in the table, ascending.
+    pub arbiters: Vec<usize>,
+    /// They are not simply all.
+    pub is_targeted: bool,
+    /// DO UPDATE; the proposed row is its FROM row.
+    pub update: Option<RowChange>,
+}
+
+#[derive(Clone)]
 pub(crate) struct ReturningPlan {
     pub exprs: Vec<Expr>,
     pub fields: Vec<Field>,
 }
 
-/// An UPDATE or (without `assignments`) a DELETE.
+/// An UPDATE or a DELETE.
 pub(crate) struct ChangePlan {
-    pub table: Arc<TableDef>,
     pub target: Target,
     /// With [`Target::Scan`] its rows: the target's columns, row id and bytes, then FROM's.
     pub plan: Arc<Plan>,
+    pub change: RowChange,
+}
+
+/// What happens to a row that is found: an update or (without `assignments`) its deletion.
+pub(crate) struct RowChange {
+    pub table: Arc<TableDef>,
     /// Over target row ++ FROM row, as everything below.
     pub filter: Option<Expr>,
     pub assignments: Option<Vec<(usize, Expr)>>,
@@ -69,19 +89,61 @@ pub(crate) fn plan_insert(
     let source_width = width(&insert.source);
     let want = Want::columns(vec![false; source_width]).and_of(&values);
     planner.finish_all(&mut values)?;
+    let mut conflict = insert.conflict;
+    if let Some(Conflict {
+        update: Some(update),
+        ..
+    }) = &mut conflict
+    {
+        planner.finish_update(update)?;
+    }
     let returning = planner.returning(insert.returning)?;
     let planned = planner.rel(insert.source, Vec::new(), &want)?;
     let mut plan = planner.take_plan(planned.node, source_width);
     let reads_tables = !plan.tables.is_empty();
     plan.add_table(&insert.table);
-    Ok(InsertPlan {
+    let mut insert = InsertPlan {
         table: insert.table,
         reads_tables,
         plan: Arc::new(plan),
         values,
+        conflict: None,
         checks,
         returning,
-    })
+    };
+    insert.conflict = conflict.map(|conflict| insert.on_conflict(conflict));
+    Ok(insert)
+}
+
+impl InsertPlan {
+    fn on_conflict(&self, conflict: Conflict) -> ConflictPlan {
+        let indexes = self.table.indexes.iter().enumerate();
+        let all = || indexes.filter(|(_, index)| index.unique).map(|(i, _)| i);
+        ConflictPlan {
+            is_targeted: conflict.arbiters.is_some(),
+            arbiters: conflict.arbiters.unwrap_or_else(|| all().collect()),
+            update: conflict.update.map(|update| RowChange {
+                table: self.table.clone(),
+                filter: update.filter,
+                strength: strength(&self.table, &update.assignments),
+                assignments: Some(update.assignments),
+                checks: self.checks.clone(),
+                returning: self.returning.clone(),
+            }),
+        }
+    }
+}
+
+/// How a row is locked that is to be updated: more weakly if no key changes.
+fn strength(table: &TableDef, assignments: &[(usize, Expr)]) -> LockStrength {
+    let key_changed = assignments.iter().any(|(column, _)| {
+        let mut unique = table.indexes.iter().filter(|index| index.unique);
+        unique.any(|index| index.columns.iter().any(|key| key.column == *column))
+    });
+    match key_changed {
+        true => LockStrength::Update,
+        false => LockStrength::NoKeyUpdate,
+    }
 }
 
 pub(crate) fn plan_update(
@@ -91,15 +153,7 @@ pub(crate) fn plan_update(
 ) -> Result<ChangePlan> {
     let mut planner = Planner::new(cx);
     let mut assignments = update.assignments;
-    let key_changed = assignments.iter().any(|(column, _)| {
-        let mut unique = update.table.indexes.iter().filter(|index| index.unique);
-        unique.any(|index| index.columns.iter().any(|key| key.column == *column))
-    });
-    let strength = if key_changed {
-        LockStrength::Update
-    } else {
-        LockStrength::NoKeyUpdate
-    };
+    let strength = strength(&update.table, &assignments);
     let used: Vec<&Expr> = assignments.iter().map(|(_, value)| value).collect();
     let from_used = used_of_from(&update.table, used, update.returning.as_ref());
     for (_, value) in &mut assignments {
@@ -174,6 +228,14 @@ impl Planner<'_> {
         }))
     }
 
+    fn finish_update(&mut self, update: &mut ConflictUpdate) -> Result<()> {
+        if let Some(filter) = &mut update.filter {
+            self.finish(filter)?;
+        }
+        let mut assignments = update.assignments.iter_mut();
+        assignments.try_for_each(|(_, value)| self.finish(value))
+    }
+
     fn change(mut self, change: Change) -> Result<ChangePlan> {
         let table = change.table;
         let mut conditions = Vec::new();
@@ -199,14 +261,16 @@ impl Planner<'_> {
         let mut plan = plan;
         plan.add_table(&table);
         Ok(ChangePlan {
-            table,
             target,
             plan: Arc::new(plan),
-            filter,
-            assignments: change.assignments,
-            strength: change.strength,
-            checks: change.checks,
-            returning,
+            change: RowChange {
+                table,
+                filter,
+                assignments: change.assignments,
+                strength: change.strength,
+                checks: change.checks,
+                returning,
+            },
         })
     }
 
@@ -240,6 +304,7 @@ impl Planner<'_> {
         let columns = table.columns.len();
         let mut rel = Rel::TableRows {
             table: Arc::clone(table),
+            source: self.next_source(),
         };
         let total = columns + 2 + from.as_ref().map_or(0, width);
         if let Some(from) = from {
