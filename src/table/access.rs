@@ -15,7 +15,7 @@ pub(super) fn row_key(row: RowId) -> Key {
     Key::from_slice(&row.0.to_be_bytes())
 }
 
-fn row_id(bytes: &[u8]) -> Result<RowId> {
+pub(super) fn row_id(bytes: &[u8]) -> Result<RowId> {
     let bytes = <[u8; 8]>::try_from(bytes);
     bytes.map(|b| RowId(u64::from_be_bytes(b))).map_err(|_| {
         Error::new(
@@ -141,7 +141,7 @@ impl TableReader {
     }
 }
 
-fn bytes(bound: &Bound<Key>) -> Bound<&[u8]> {
+pub(super) fn bytes(bound: &Bound<Key>) -> Bound<&[u8]> {
     match bound {
         Bound::Included(key) => Bound::Included(key),
         Bound::Excluded(key) => Bound::Excluded(key),
@@ -245,7 +245,7 @@ pub async fn lock_row(
     if !lock_row_id(txn, table, row, lock).await? {
         return Ok(Locked::Skipped);
     }
-    Ok(match txn.base.get_newest(table.tree, &row_key(row))? {
+    Ok(match newest_row(txn, table, row)? {
         Some(bytes) => {
             let changed = *bytes != *seen;
             Locked::Row(LockedRow { bytes, changed })
@@ -292,30 +292,76 @@ pub async fn lock_unique(
     let Some(key) = unique_key(table, index, key) else {
         return Ok(None);
     };
+    let Some(row) = lock_key_row(txn, table, index, &key, lock).await? else {
+        return Ok(None);
+    };
+    match newest_row(txn, table, row)? {
+        Some(bytes) => Ok(Some((
+            row,
+            LockedRow {
+                bytes,
+                changed: false,
+            },
+        ))),
+        None => Err(dangling(row)),
+    }
+}
+
+async fn lock_key_row(
+    txn: &mut Txn,
+    table: &Arc<TableDef>,
+    index: &Arc<IndexDef>,
+    key: &[u8],
+    lock: RowLock<'_>,
+) -> Result<Option<RowId>> {
     loop {
-        let Some(found) = txn.base.get_newest(index.tree, &key)? else {
+        let Some(found) = txn.base.get_newest(index.tree, key)? else {
             return Ok(None);
         };
         let row = row_id(&found)?;
         if !lock_row_id(txn, table, row, lock).await? {
             return Ok(None);
         }
-        // While the lock was waited for, the key may have moved to another row.
-        let now = txn.base.get_newest(index.tree, &key)?;
-        if now.as_deref() != Some(&found) {
-            continue;
+        // Before the lock was to be had, the key may have moved to another row.
+        let now = txn.base.get_newest(index.tree, key)?;
+        if now.as_deref() == Some(&found) {
+            return Ok(Some(row));
         }
-        return match txn.base.get_newest(table.tree, &row_key(row))? {
-            Some(bytes) => Ok(Some((
-                row,
-                LockedRow {
-                    bytes,
-                    changed: false,
-                },
-            ))),
-            None => Err(dangling(row)),
-        };
     }
+}
+
+/// Locks the row of a whole unique key as [`lock_unique`], without reading it. Whether there is
+/// one, and it was not skipped.
+pub async fn hold_unique(
+    txn: &mut Txn,
+    table: &Arc<TableDef>,
+    index: &Arc<IndexDef>,
+    key: &[Datum],
+    lock: RowLock<'_>,
+) -> Result<bool> {
+    let Some(key) = unique_key(table, index, key) else {
+        return Ok(false);
+    };
+    let held = lock_key_row(txn, table, index, &key, lock).await?;
+    Ok(held.is_some())
+}
+
+/// Whether a whole unique key is in the newest state.
+pub fn has_unique(
+    txn: &mut Txn,
+    table: &TableDef,
+    index: &IndexDef,
+    key: &[Datum],
+) -> Result<bool> {
+    let Some(key) = unique_key(table, index, key) else {
+        return Ok(false);
+    };
+    Ok(txn.base.get_newest(index.tree, &key)?.is_some())
+}
+
+/// A row's newest version, own changes included.
+pub fn newest_row(txn: &mut Txn, table: &TableDef, row: RowId) -> Result<Option<Value>> {
+    txn.base.get_newest(table.tree, &row_key(row))
 }
 
 /// Adds a row (one datum per column of the definition).

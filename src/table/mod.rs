@@ -21,7 +21,9 @@ mod access;
 mod codec;
 pub mod ddl;
 mod def;
+mod deferred;
 mod key;
+mod newest;
 pub mod row;
 #[cfg(test)]
 mod tests;
@@ -30,12 +32,16 @@ mod verify;
 
 pub use access::{
     IndexScan, Locked, LockedRow, RowLock, TableReader, TableScan, delete, failing_row, get_unique,
-    index_scan, insert, lock_definition, lock_row, lock_table, lock_unique, reader, scan, update,
+    has_unique, hold_unique, index_scan, insert, lock_definition, lock_row, lock_table,
+    lock_unique, newest_row, reader, scan, update,
 };
 pub use def::{
-    Catalog, CheckDef, ColumnDef, ForeignKeyDef, IndexColumn, IndexDef, TableDef, TableState,
+    Catalog, CheckDef, ColumnDef, ForeignKeyDef, IndexColumn, IndexDef, KeyAction, TableDef,
+    TableState,
 };
+pub use deferred::{KeyChange, KeyEvent};
 pub use key::{KeyRange, is_indexable, key_range};
+pub use newest::NewestRows;
 pub use row::Layout;
 pub use txn::{Tables, Txn};
 pub use verify::verify;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::base::{PageId, Result};
+use crate::base::{Lsn, PageId, Result};
 use crate::btree::{self, Cursor, Merge, Value};
 use crate::pages::{Pages, Snapshot};
 use crate::txn::write_set::{Key, TreeWrites};
@@ -18,7 +18,10 @@ pub struct Scan {
     /// Own writes need the next committed entry at hand to be merged with.
     pending: Option<(Key, Vec<u8>)>,
     current: (Key, Vec<u8>),
-    _snapshot: Arc<Snapshot>,
+    /// Of the cursor, when it is at its end.
+    lsn: Lsn,
+    /// Keeps what is read at it; none for the newest state.
+    _snapshot: Option<Arc<Snapshot>>,
 }
 
 /// What is not in memory: committed entries, runs, or both.
@@ -39,7 +42,7 @@ impl Scan {
     pub(super) fn new(
         pages: Arc<Pages>,
         root: Option<PageId>,
-        snapshot: Arc<Snapshot>,
+        snapshot: Option<Arc<Snapshot>>,
         own: Option<Arc<TreeWrites>>,
         lower: Bound<&[u8]>,
         upper: Bound<&[u8]>,
@@ -51,7 +54,9 @@ impl Scan {
             .rev()
             .map(|run| run.cursor(&pages, lower, upper));
         let runs: Vec<Cursor> = runs.collect();
-        let lsn = snapshot.lsn();
+        let lsn = snapshot
+            .as_ref()
+            .map_or(Lsn::NEWEST, |snapshot| snapshot.lsn());
         let committed = root.map(|root| Cursor::new(pages, root, lsn, lower, upper));
         let cursor = match runs.is_empty() {
             true => committed.map(Entries::One),
@@ -71,7 +76,16 @@ impl Scan {
             backward,
             pending: None,
             current: Default::default(),
+            lsn: Lsn::ZERO,
             _snapshot: snapshot,
+        }
+    }
+
+    /// The highest lsn among the pages read so far; not known of one that reads runs, too.
+    pub(super) fn lsn(&self) -> Lsn {
+        match &self.cursor {
+            Some(Entries::One(cursor)) => cursor.lsn(),
+            _ => self.lsn,
         }
     }
 
@@ -114,6 +128,7 @@ impl Scan {
                 let entry = self.next_committed()?;
                 self.pending = entry.map(|(k, v)| (Key::from_slice(k), v.to_vec()));
                 if self.pending.is_none() {
+                    self.lsn = self.lsn();
                     self.cursor = None;
                 }
             }
@@ -209,7 +224,7 @@ impl Reader {
         Scan::new(
             pages,
             self.root,
-            snapshot,
+            Some(snapshot),
             self.own.clone(),
             lower,
             upper,

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use crate::base::{Error, Result, SqlState};
-use crate::sql::ast::{AlterAction, AlterTable, ColumnDef, ConstraintKind, Expr, Ident};
+use crate::sql::ast::{
+    AlterAction, AlterTable, ColumnDef, ConstraintKind, Expr, Ident, TableConstraint,
+};
 use crate::sql::bind::bind_default;
 use crate::sql::ddl::constraint::{contains_nulls, has_rows};
 use crate::sql::ddl::{Ddl, names};
 use crate::sql::expr::{ExprContext, eval, to_text};
 use crate::sql::plan::{columns_of, plan_expr, uses_volatile};
 use crate::sql::prepared::{bind_context, checks, eval_context};
-use crate::table::TableDef;
 use crate::table::ddl::{drop_index, replace};
+use crate::table::{ForeignKeyDef, TableDef};
+use crate::txn::LockMode;
 use crate::types::Format;
 
 impl Ddl<'_> {
@@ -27,7 +30,9 @@ impl Ddl<'_> {
             self.notice(SqlState::UNDEFINED_TABLE, message);
             return Ok(tag);
         }
-        let mut table = self.lock(&alter.table).await?;
+        let mode = lock_mode(&alter.actions);
+        let mut table = self.lock_in(mode, &alter.table).await?;
+        self.refuse_deferred(&table, "ALTER TABLE")?;
         for action in &alter.actions {
             table = self.alter(table, action).await?;
         }
@@ -45,12 +50,21 @@ impl Ddl<'_> {
                 column,
                 if_exists,
                 cascade,
-            } => self.drop_column(table, column, *if_exists, *cascade),
+            } => self.drop_column(table, column, *if_exists, *cascade).await,
             AlterAction::DropConstraint {
                 name,
                 if_exists,
                 cascade,
-            } => self.drop_constraint(table, &name.name, *if_exists, *cascade),
+            } => {
+                self.drop_constraint(table, &name.name, *if_exists, *cascade)
+                    .await
+            }
+            AlterAction::ValidateConstraint { name } => {
+                self.validate_constraint(table, &name.name).await
+            }
+            AlterAction::AlterConstraint { name, deferral } => {
+                self.alter_constraint(table, &name.name, *deferral).await
+            }
             AlterAction::SetDefault { column, default } => {
                 self.set_default(&table, column, default.as_ref())
             }
@@ -144,7 +158,7 @@ impl Ddl<'_> {
         Ok((!value.is_null()).then(|| to_text(&value, column.ty, &format)))
     }
 
-    fn drop_column(
+    async fn drop_column(
         &mut self,
         table: Arc<TableDef>,
         column: &Ident,
@@ -161,8 +175,14 @@ impl Ddl<'_> {
             Err(e) => return Err(e),
         };
         let what = format!("column {} of table {}", column.name, table.name);
-        self.drop_references(&table, &[place], &what, cascade)?;
-        let mut table = self.newest(&table);
+        // The table's own keys go with the column.
+        let lost = self.lost(table.oid, &what, |other, key| {
+            key.references.contains(&place) && !(other == table.oid && key.columns.contains(&place))
+        });
+        self.drop_lost(&what, lost, cascade).await?;
+        let table = self.newest(&table);
+        let of_column = |key: &ForeignKeyDef| key.columns.contains(&place);
+        let mut table = self.drop_keys(&table, of_column).await?;
         let with_column =
             |index: &&Arc<crate::table::IndexDef>| index.columns.iter().any(|c| c.column == place);
         while let Some(index) = table.indexes.iter().find(with_column) {
@@ -176,9 +196,6 @@ impl Ddl<'_> {
             .iter()
             .map(|check| !columns_of(&check.condition).contains(&place));
         changed.checks.retain(|_| keep.next().unwrap_or(true));
-        changed
-            .foreign_keys
-            .retain(|key| !key.columns.contains(&place));
         let dropped = &mut changed.columns[place];
         dropped.dropped = true;
         dropped.not_null = false;
@@ -187,7 +204,7 @@ impl Ddl<'_> {
         replace(self.txn, changed)
     }
 
-    fn drop_constraint(
+    async fn drop_constraint(
         &mut self,
         table: Arc<TableDef>,
         name: &str,
@@ -199,10 +216,11 @@ impl Ddl<'_> {
             .iter()
             .find(|index| index.constraint && index.name == name);
         if let Some(index) = index {
-            let (oid, columns) = (index.oid, index.columns.clone());
-            let columns: Vec<usize> = columns.iter().map(|c| c.column).collect();
+            let oid = index.oid;
             let what = format!("constraint {name} on table {}", table.name);
-            self.drop_references(&table, &columns, &what, cascade)?;
+            let on = format!("index {name}");
+            let lost = self.lost(table.oid, &on, |_, key| key.index == oid);
+            self.drop_lost(&what, lost, cascade).await?;
             let table = self.newest(&table);
             return drop_index(self.txn, &table, oid);
         }
@@ -217,9 +235,9 @@ impl Ddl<'_> {
             }
             return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
         }
+        let table = self.drop_keys(&table, |key| key.name == name).await?;
         let mut changed = TableDef::clone(&table);
         changed.checks.retain(|check| check.name != name);
-        changed.foreign_keys.retain(|key| key.name != name);
         replace(self.txn, changed)
     }
 
@@ -271,6 +289,18 @@ impl Ddl<'_> {
         changed.columns[place].name = to.name.clone();
         replace(self.txn, changed)
     }
+}
+
+/// The strongest mode that an action needs.
+fn lock_mode(actions: &[AlterAction]) -> LockMode {
+    let is_foreign =
+        |constraint: &TableConstraint| matches!(constraint.kind, ConstraintKind::ForeignKey(_));
+    let modes = actions.iter().map(|action| match action {
+        AlterAction::AddConstraint(added) if is_foreign(added) => LockMode::ShareRowExclusive,
+        AlterAction::ValidateConstraint { .. } => LockMode::ShareUpdateExclusive,
+        _ => LockMode::AccessExclusive,
+    });
+    modes.max().unwrap_or(LockMode::AccessExclusive)
 }
 
 fn already_there(table: &TableDef, column: &str) -> String {

@@ -30,6 +30,7 @@ impl Ddl<'_> {
             return Err(Error::unsupported("indexes with INCLUDE are"));
         }
         let table = self.lock_in(LockMode::Share, &create.table).await?;
+        self.refuse_deferred(&table, "CREATE INDEX")?;
         let catalog = self.txn.catalog();
         let columns = index_columns(create, &table)?;
         let is_taken = |name: &str| names::is_relation(&catalog, &table.schema, name);

@@ -7,14 +7,14 @@ use rustc_hash::FxHashSet;
 
 use crate::base::{Result, RowId, blocking};
 use crate::sql::exec::insert::{Changed, breathe, returned};
-use crate::sql::exec::lock::lock_mode;
 use crate::sql::exec::lookup::unique_key;
 use crate::sql::exec::{Run, check_row, nulls, open};
 use crate::sql::expr::{eval, is_true};
+use crate::sql::foreign_key::KeyChecks;
 use crate::sql::ir::Expr;
 use crate::sql::plan::{ChangePlan, Target};
 use crate::table::{self, IndexDef, Locked, RowLock, Txn, row};
-use crate::txn::LockWait;
+use crate::txn::{LockMode, LockWait};
 use crate::types::Datum;
 
 /// A row to change, as the statement's snapshot shows it.
@@ -26,16 +26,33 @@ struct Found {
 
 /// Runs an UPDATE or DELETE.
 pub(crate) async fn change(plan: &ChangePlan, run: &Run, txn: &mut Txn) -> Result<Changed> {
+    let mut work = Work {
+        changed: Changed::default(),
+        keys: KeyChecks::new(&run.statement),
+    };
     match &plan.target {
-        Target::Unique { index, key } => change_unique(plan, index, key, run, txn).await,
-        Target::Scan => change_found(plan, run, txn).await,
+        Target::Unique { index, key } => {
+            change_unique(plan, index, key, run, txn, &mut work).await?;
+        }
+        Target::Scan => change_found(plan, run, txn, &mut work).await?,
     }
+    work.keys.finish(txn).await?;
+    Ok(work.changed)
 }
 
-/// How target rows are locked.
+/// What comes of the rows changed.
+struct Work {
+    changed: Changed,
+    keys: KeyChecks,
+}
+
+/// How target rows are locked before it is known what becomes of them.
 fn row_lock<'r>(plan: &ChangePlan, run: &'r Run) -> RowLock<'r> {
     RowLock {
-        mode: lock_mode(plan.strength),
+        mode: match plan.assignments {
+            Some(_) => LockMode::ROW_NO_KEY_UPDATE,
+            None => LockMode::ROW_UPDATE,
+        },
         wait: LockWait::Wait,
         cancel: &run.statement.cancel,
     }
@@ -47,26 +64,25 @@ async fn change_unique(
     key: &[Expr],
     run: &Run,
     txn: &mut Txn,
-) -> Result<Changed> {
-    let mut changed = Changed::default();
+    work: &mut Work,
+) -> Result<()> {
     let Some(key) = unique_key(index, &plan.table, key, &run.context())? else {
-        return Ok(changed);
+        return Ok(());
     };
     let lock = row_lock(plan, run);
     let Some((id, locked)) = table::lock_unique(txn, &plan.table, index, &key, lock).await? else {
-        return Ok(changed);
+        return Ok(());
     };
     let mut old = nulls(plan.table.columns.len());
     decode(plan, &locked.bytes, &mut old)?;
     if passes(plan, &old, run)? {
-        change_row(plan, id, &locked.bytes, &mut old, run, txn, &mut changed).await?;
+        change_row(plan, id, &locked.bytes, &mut old, run, txn, work).await?;
     }
-    Ok(changed)
+    Ok(())
 }
 
-async fn change_found(plan: &ChangePlan, run: &Run, txn: &mut Txn) -> Result<Changed> {
+async fn change_found(plan: &ChangePlan, run: &Run, txn: &mut Txn, work: &mut Work) -> Result<()> {
     let found = blocking(plan.plan.heavy, || find(plan, run))?;
-    let mut changed = Changed::default();
     let columns = plan.table.columns.len();
     let mut old = nulls(columns);
     for mut target in found {
@@ -81,19 +97,10 @@ async fn change_found(plan: &ChangePlan, run: &Run, txn: &mut Txn) -> Result<Cha
         if locked.changed && !passes(plan, &old, run)? {
             continue;
         }
-        change_row(
-            plan,
-            target.id,
-            &locked.bytes,
-            &mut old,
-            run,
-            txn,
-            &mut changed,
-        )
-        .await?;
-        breathe(changed.count, run).await?;
+        change_row(plan, target.id, &locked.bytes, &mut old, run, txn, work).await?;
+        breathe(work.changed.count, run).await?;
     }
-    Ok(changed)
+    Ok(())
 }
 
 /// The target rows at the snapshot, each once.
@@ -147,21 +154,41 @@ async fn change_row(
     row: &mut [Datum],
     run: &Run,
     txn: &mut Txn,
-    changed: &mut Changed,
+    work: &mut Work,
 ) -> Result<()> {
     let columns = plan.table.columns.len();
     let cancel = &run.statement.cancel;
     match &plan.assignments {
         Some(assignments) => {
+            let old = match plan.changes_keys() {
+                true => row[..columns].to_vec(),
+                false => Vec::new(),
+            };
             assign_new(plan, assignments, row, run)?;
-            table::update(txn, &plan.table, id, bytes, &row[..columns], cancel).await?;
+            let new = &row[..columns];
+            if plan.changes_unique_key(&old, new) {
+                let lock = RowLock {
+                    mode: LockMode::ROW_UPDATE,
+                    ..row_lock(plan, run)
+                };
+                table::lock_row(txn, &plan.table, id, bytes, lock).await?;
+            }
+            table::update(txn, &plan.table, id, bytes, new, cancel).await?;
+            if !plan.foreign_keys.is_empty() {
+                let (keys, rows) = (&plan.foreign_keys, (&old[..], new));
+                work.keys.updated(keys, &plan.table, id, rows, txn).await?;
+            }
         }
-        None => table::delete(txn, &plan.table, id, bytes, cancel).await?,
+        None => {
+            table::delete(txn, &plan.table, id, bytes, cancel).await?;
+            let old = &row[..columns];
+            work.keys.deleted(&plan.foreign_keys, old, txn).await?;
+        }
     }
     if let Some(returning) = &plan.returning {
-        changed.returned.push(returned(returning, row, run)?);
+        work.changed.returned.push(returned(returning, row, run)?);
     }
-    changed.count += 1;
+    work.changed.count += 1;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use crate::base::{Result, blocking};
 use crate::sql::exec::{Run, check_row, nulls, open};
 use crate::sql::expr::{assign, eval};
+use crate::sql::foreign_key::KeyChecks;
 use crate::sql::plan::node::OwnedRow;
 use crate::sql::plan::{InsertPlan, ReturningPlan};
 use crate::table::{self, Txn};
@@ -25,6 +26,7 @@ pub(crate) async fn insert(plan: &InsertPlan, run: &Run, txn: &mut Txn) -> Resul
     let mut row = nulls(plan.table.columns.len());
     let mut changed = Changed::default();
     let heavy = plan.plan.heavy;
+    let mut keys = KeyChecks::new(&run.statement);
     while blocking(heavy, || source.next(&run.context(), &mut source_row))? {
         {
             let cx = run.context();
@@ -33,13 +35,16 @@ pub(crate) async fn insert(plan: &InsertPlan, run: &Run, txn: &mut Txn) -> Resul
             }
             check_row(&plan.table, &plan.checks, &row, &cx)?;
         }
-        table::insert(txn, &plan.table, &row, &run.statement.cancel).await?;
+        let id = table::insert(txn, &plan.table, &row, &run.statement.cancel).await?;
+        keys.inserted(&plan.foreign_keys, &plan.table, id, &row, txn)
+            .await?;
         if let Some(returning) = &plan.returning {
             changed.returned.push(returned(returning, &row, run)?);
         }
         changed.count += 1;
         breathe(changed.count, run).await?;
     }
+    keys.finish(txn).await?;
     Ok(changed)
 }
 

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use crate::base::Result;
-use crate::sql::ast::{JoinKind, LockStrength};
+use crate::sql::ast::JoinKind;
+use crate::sql::foreign_key::ForeignKeys;
 use crate::sql::func::EvalContext;
 use crate::sql::ir::{Delete, Expr, Field, Insert, Rel, Returning, Update};
 use crate::sql::plan::node::{KeyExpr, Node, Plan};
 use crate::sql::plan::visit::{columns, conjuncts, renumber, width};
 use crate::sql::plan::{Planner, Want};
 use crate::table::{IndexDef, TableDef};
+use crate::types::{self, Datum};
 
 /// A CHECK constraint, its condition over the table's row.
 pub(crate) struct Check {
@@ -26,6 +28,7 @@ pub(crate) struct InsertPlan {
     /// One per column, over a source row.
     pub values: Vec<Expr>,
     pub checks: Vec<Check>,
+    pub foreign_keys: ForeignKeys,
     pub returning: Option<ReturningPlan>,
 }
 
@@ -43,9 +46,30 @@ pub(crate) struct ChangePlan {
     /// Over target row ++ FROM row, as everything below.
     pub filter: Option<Expr>,
     pub assignments: Option<Vec<(usize, Expr)>>,
-    pub strength: LockStrength,
+    /// Assigned columns that are in a unique index: rows whose values there change are locked FOR
+    /// UPDATE, others FOR NO KEY UPDATE.
+    pub unique_columns: Vec<usize>,
     pub checks: Vec<Check>,
+    pub foreign_keys: ForeignKeys,
     pub returning: Option<ReturningPlan>,
+}
+
+impl ChangePlan {
+    /// Whether the old row is wanted when the new one is made.
+    pub(crate) fn changes_keys(&self) -> bool {
+        !self.unique_columns.is_empty() || !self.foreign_keys.is_empty()
+    }
+
+    pub(crate) fn changes_unique_key(&self, old: &[Datum], new: &[Datum]) -> bool {
+        let mut columns = self.unique_columns.iter();
+        columns.any(|column| {
+            let (old, new) = (&old[*column], &new[*column]);
+            match old.is_null() || new.is_null() {
+                true => old.is_null() != new.is_null(),
+                false => types::compare(self.table.columns[*column].ty, old, new).is_ne(),
+            }
+        })
+    }
 }
 
 /// How the rows to change are found.
@@ -75,6 +99,7 @@ pub(crate) fn plan_insert(
     let reads_tables = !plan.tables.is_empty();
     plan.add_table(&insert.table);
     Ok(InsertPlan {
+        foreign_keys: ForeignKeys::of_insert(&insert.table),
         table: insert.table,
         reads_tables,
         plan: Arc::new(plan),
@@ -89,29 +114,30 @@ pub(crate) fn plan_update(
     checks: Vec<Check>,
     cx: EvalContext<'_>,
 ) -> Result<ChangePlan> {
+    let catalog = cx.catalog;
     let mut planner = Planner::new(cx);
     let mut assignments = update.assignments;
-    let key_changed = assignments.iter().any(|(column, _)| {
+    let in_unique = |place: usize| {
         let mut unique = update.table.indexes.iter().filter(|index| index.unique);
-        unique.any(|index| index.columns.iter().any(|key| key.column == *column))
-    });
-    let strength = if key_changed {
-        LockStrength::Update
-    } else {
-        LockStrength::NoKeyUpdate
+        unique.any(|index| index.columns.iter().any(|key| key.column == place))
     };
+    let places = assignments.iter().map(|(column, _)| *column);
+    let unique_columns = places.filter(|place| in_unique(*place)).collect();
     let used: Vec<&Expr> = assignments.iter().map(|(_, value)| value).collect();
     let from_used = used_of_from(&update.table, used, update.returning.as_ref());
     for (_, value) in &mut assignments {
         planner.finish(value)?;
     }
+    let assigned = |place: usize| assignments.iter().any(|(column, _)| *column == place);
+    let foreign_keys = ForeignKeys::of_update(catalog, &update.table, assigned);
     planner.change(Change {
+        foreign_keys,
         table: update.table,
         from: update.from,
         from_used,
         filter: update.filter,
         assignments: Some(assignments),
-        strength,
+        unique_columns,
         checks,
         returning: update.returning,
     })
@@ -119,13 +145,15 @@ pub(crate) fn plan_update(
 
 pub(crate) fn plan_delete(delete: Delete, cx: EvalContext<'_>) -> Result<ChangePlan> {
     let from_used = used_of_from(&delete.table, Vec::new(), delete.returning.as_ref());
+    let foreign_keys = ForeignKeys::of_delete(cx.catalog, &delete.table);
     Planner::new(cx).change(Change {
+        foreign_keys,
         table: delete.table,
         from: delete.using,
         from_used,
         filter: delete.filter,
         assignments: None,
-        strength: LockStrength::Update,
+        unique_columns: Vec::new(),
         checks: Vec::new(),
         returning: delete.returning,
     })
@@ -138,8 +166,9 @@ struct Change {
     from_used: Vec<usize>,
     filter: Option<Expr>,
     assignments: Option<Vec<(usize, Expr)>>,
-    strength: LockStrength,
+    unique_columns: Vec<usize>,
     checks: Vec<Check>,
+    foreign_keys: ForeignKeys,
     returning: Option<Returning>,
 }
 
@@ -204,8 +233,9 @@ impl Planner<'_> {
             plan: Arc::new(plan),
             filter,
             assignments: change.assignments,
-            strength: change.strength,
+            unique_columns: change.unique_columns,
             checks: change.checks,
+            foreign_keys: change.foreign_keys,
             returning,
         })
     }
