@@ -144,7 +144,7 @@ pub struct Catalog {
     /// By schema and name.
     pub by_name: BTreeMap<(String, String), Oid>,
     /// The tables with foreign keys to a table, by (table referred to, table with the key).
-    referrers: BTreeSet<(Oid, Oid)>,
+    pub(crate) referrers: BTreeSet<(Oid, Oid)>,
 }
 
 impl Catalog {

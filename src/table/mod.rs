@@ -40,7 +40,7 @@ pub use def::{
     TableState,
 };
 pub use deferred::{KeyChange, KeyEvent};
-pub use key::{KeyRange, is_indexable, key_range};
+pub use key::{KeyRange, as_key_type, is_indexable, key_range};
 pub use newest::NewestRows;
 pub use row::Layout;
 pub use txn::{Tables, Txn};

@@ -14,8 +14,8 @@ use crate::sql::ir::{BindContext, Expr};
 use crate::sql::plan::plan_expr;
 use crate::sql::prepared::{bind_context, eval_context};
 use crate::table::{
-    Catalog, ForeignKeyDef, IndexDef, KeyRange, NewestRows, TableDef, Txn, key_range, lock_table,
-    row,
+    Catalog, ForeignKeyDef, IndexDef, KeyRange, NewestRows, TableDef, Txn, as_key_type, key_range,
+    lock_table, row,
 };
 use crate::txn::{LockMode, LockWait};
 use crate::types::{Datum, Type};
@@ -169,7 +169,7 @@ impl Opened {
             let ty = self.referenced.columns[column.column].ty;
             let value = match &self.casts[*place] {
                 Some(cast) => Some(eval(cast, &values[*place..], cx)?.into_owned()),
-                None => as_type(&values[*place], ty),
+                None => as_key_type(&values[*place], ty),
             };
             match value {
                 Some(value) => key.push(value),
@@ -221,7 +221,7 @@ impl Opened {
         };
         let own = |place: &usize| {
             let ty = self.table.columns[self.key.columns[*place]].ty;
-            as_type(&referenced[*place], ty)
+            as_key_type(&referenced[*place], ty)
         };
         let key = places.iter().map(own).collect::<Option<Vec<_>>>()?;
         let range: KeyRange = key_range(&self.table, index, &key, None, None);
@@ -256,30 +256,6 @@ fn index_for(
     let indexes = table.indexes.iter().map(leading);
     let usable = indexes.filter(|(_, places)| !places.is_empty());
     usable.max_by_key(|(_, places)| places.len())
-}
-
-/// A value as one of a type that it compares with; `None` where that type has none.
-fn as_type(value: &Datum, ty: Type) -> Option<Datum> {
-    let integer = match value {
-        Datum::Int2(i) => i64::from(*i),
-        Datum::Int4(i) => i64::from(*i),
-        Datum::Int8(i) => *i,
-        Datum::Float4(f) if ty == Type::Float8 => return Some(Datum::Float8(f64::from(*f))),
-        Datum::Float8(f) if ty == Type::Float4 => return as_float4(*f),
-        other => return Some(other.clone()),
-    };
-    match ty {
-        Type::Int2 => i16::try_from(integer).ok().map(Datum::Int2),
-        Type::Int4 => i32::try_from(integer).ok().map(Datum::Int4),
-        _ => Some(Datum::Int8(integer)),
-    }
-}
-
-fn as_float4(value: f64) -> Option<Datum> {
-    #[expect(clippy::cast_possible_truncation, reason = "what is lost is looked at")]
-    let narrow = value as f32;
-    let is_same = f64::from(narrow) == value || value.is_nan();
-    is_same.then_some(Datum::Float4(narrow))
 }
 
 fn dangling(key: &ForeignKeyDef) -> Error {
