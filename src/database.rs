@@ -477,7 +477,7 @@ const DATA: &str = "data";
 const CONTROL_NEW: &str = "control.new";
 const MAGIC: [u8; 8] = *b"WALNUTDB";
 /// Raised with every change of a file format.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 const CONTROL_BYTES: usize = 8 + 4 + 8 + 4 + 4;
 
 /// The control file, little-endian: magic, format (u32), database id (u64), state (u32), CRC-32 of

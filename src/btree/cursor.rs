@@ -152,7 +152,7 @@ impl Cursor {
     }
 
     /// The entry that [`Cursor::next`] or, if `backward`, [`Cursor::prev`] gave last.
-    pub(super) fn current(&self, backward: bool) -> Result<Option<(&[u8], ValueRef<'_>)>> {
+    pub fn current(&self, backward: bool) -> Result<Option<(&[u8], ValueRef<'_>)>> {
         let at = self.leaf.as_ref().map(|leaf| leaf.at);
         let index = at.and_then(|at| at.checked_sub(usize::from(!backward)));
         index.map_or(Ok(None), |index| self.entry(index))

@@ -4,7 +4,8 @@
 //! Readers descend at a snapshot ([`get`], [`Cursor`]); writers edit a [`Batch`] under the
 //! exclusive latch of the root ([`put`], [`delete`]). [`bulk_build`] makes a tree from sorted
 //! entries, [`TreeBuilder`] does so step by step and in other places ([`Sink`]), [`Merge`] reads
-//! several trees as one, [`adopt`] makes one of two, [`verify`] checks a whole one.
+//! several trees as one, [`adopt`] makes one of two, [`unchanged`] compares a tree with what it was,
+//! [`verify`] checks a whole one.
 //!
 //! # Invariants
 //! - **B1** Keys within a node strictly rise, by byte order. All keys below the child left of a
@@ -35,6 +36,7 @@ mod overflow;
 mod put;
 mod search;
 mod sink;
+mod unchanged;
 mod value;
 mod verify;
 
@@ -50,6 +52,7 @@ pub use node::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 pub use put::{create, put};
 pub use search::{Lookup, Source, View, get, get_from};
 pub use sink::Sink;
+pub use unchanged::unchanged;
 pub use value::{Value, ValueRef};
 pub use verify::{Stats, verify};
 

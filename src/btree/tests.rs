@@ -1,7 +1,7 @@
 use super::node::CAPACITY;
 use super::{
     Adopted, Cursor, Merge, Stats, adopt, bulk_build, create, delete, destroy, get, get_from, put,
-    verify,
+    unchanged, verify,
 };
 use crate::base::sync::{AtomicBool, Ordering};
 use crate::base::{Error, Lsn, PageId, Result, SqlState};
@@ -129,6 +129,25 @@ fn slices(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
     bound.as_ref().map(Vec::as_slice)
 }
 
+/// A range, or a single key, has changed since a snapshot if the models say so.
+fn check_unchanged(
+    store: &Store,
+    root: PageId,
+    (snapshot, then): (Lsn, &Model),
+    now: &Model,
+    rng: &mut StdRng,
+) {
+    let pool = 3000;
+    let (key, other) = (random_key(rng, pool), random_key(rng, pool));
+    let (lower, upper) = match rng.random_bool(0.5) {
+        true => (Bound::Included(key.clone()), Bound::Included(key)),
+        false => (random_bound(rng, &key), random_bound(rng, &other)),
+    };
+    let same = model_range(then, &lower, &upper) == model_range(now, &lower, &upper);
+    let found = unchanged(&store.pages, root, snapshot, slices(&lower), slices(&upper));
+    assert_eq!(found.unwrap(), same, "{lower:?} to {upper:?}");
+}
+
 #[test]
 fn random_operations_agree_with_a_model_in_batches_and_at_snapshots() {
     let mut rng = StdRng::seed_from_u64(seed());
@@ -178,7 +197,11 @@ fn random_operations_agree_with_a_model_in_batches_and_at_snapshots() {
         if kept.len() > 5 {
             kept.swap_remove(rng.random_range(0..kept.len()));
         }
-        for (snapshot, model) in &kept {
+        for (snapshot, then) in &kept {
+            for _ in 0..10 {
+                check_unchanged(&store, root, (snapshot.lsn(), then), &model, &mut rng);
+            }
+            let model = then;
             check_model(&store, root, snapshot.lsn(), model);
             let key = random_key(&mut rng, pool);
             let found = get(&store.pages, root, snapshot.lsn(), &key).unwrap();
@@ -428,6 +451,11 @@ fn an_absent_key_depends_on_the_delete_that_emptied_its_leaf() {
     let mut cursor = Cursor::new(store.pages.clone(), root, Lsn::NEWEST, low, high);
     assert!(cursor.next().unwrap().is_none());
     assert_eq!(cursor.lsn(), lsn);
+    let is_same = |low, high| unchanged(&store.pages, root, durable, low, high).unwrap();
+    assert!(!is_same(low, high));
+    let first = row(gone.start);
+    assert!(!is_same(Bound::Included(&first), Bound::Included(&first)));
+    assert!(is_same(Bound::Unbounded, Bound::Excluded(&first)));
 }
 
 fn is_corrupt<T>(result: Result<T>) -> bool {

@@ -1,5 +1,5 @@
 //! Who takes checkpoints, and when: on request, when the log behind the last one is long, when
-//! much of the cache is dirty, when time is up.
+//! much of the cache is dirty, when the data file would grow by much, when time is up.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -7,12 +7,18 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::base::sync::{Condvar, Mutex};
 use crate::base::{Error, Result};
-use crate::pages::{Checkpointed, Pages};
+use crate::pages::{Checkpointed, PAGE_SIZE, Pages};
 use crate::txn::TxnIds;
 use crate::wal::{Log, Position};
 
 /// How often the reasons are looked at.
 const TICK: Duration = Duration::from_millis(200);
+
+/// A checkpoint writes pages to new places before it gives up their old ones, so the data file is
+/// larger than its content by what changes between two of them: by this share of it at most, or by
+/// what is not worth a checkpoint.
+const GROWTH_SHARE: usize = 5;
+const GROWTH_MIN_BYTES: usize = 128 << 20;
 
 /// How many bytes of log, in whole segments' worth, a checkpoint may leave behind it.
 #[derive(Clone, Debug)]
@@ -69,6 +75,7 @@ enum Reason {
     Time,
     Log,
     Dirty,
+    Growth,
 }
 
 impl Checkpointer {
@@ -171,6 +178,7 @@ impl Shared {
     fn run(&self, mut position: Position) {
         let _guard = AbortOnPanic;
         let mut begun = Instant::now();
+        let mut used_bytes = 0;
         let mut state = self.state.lock();
         while !state.is_stopped {
             let requests = state.requested;
@@ -178,13 +186,15 @@ impl Shared {
             drop(state);
             let reason = match is_requested {
                 true => Some(Reason::Request),
-                false => self.reason(&position, begun.elapsed()),
+                false => self.reason(&position, used_bytes, begun.elapsed()),
             };
             let done = reason.map(|reason| {
                 begun = Instant::now();
                 let done = self.checkpoint(reason);
                 if let Ok(Some(done)) = &done {
                     position = done.position;
+                    let used = done.used_bytes.and_then(|used| usize::try_from(used).ok());
+                    used_bytes = used.unwrap_or(used_bytes);
                 }
                 if let Some(error) = self.pages.failure() {
                     // As for the log's own syncs.
@@ -206,7 +216,7 @@ impl Shared {
     }
 
     /// Why a checkpoint should be taken now, if it should.
-    fn reason(&self, last: &Position, since: Duration) -> Option<Reason> {
+    fn reason(&self, last: &Position, used_bytes: usize, since: Duration) -> Option<Reason> {
         #[cfg(test)]
         if self.limits.lockstep {
             return None;
@@ -223,6 +233,8 @@ impl Shared {
             Some(Reason::Log)
         } else if pages.dirty >= pages.capacity / 2 {
             Some(Reason::Dirty)
+        } else if pages.dirty >= (used_bytes / GROWTH_SHARE).max(GROWTH_MIN_BYTES) / PAGE_SIZE {
+            Some(Reason::Growth)
         } else if since >= self.limits.timeout {
             Some(Reason::Time)
         } else {

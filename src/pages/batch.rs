@@ -65,7 +65,7 @@ impl<'a> Batch<'a> {
             Some(&at) => at,
             None => {
                 let newest = self.pages.read(page, Lsn::NEWEST)?;
-                let copy = self.pages.spare.copy(&newest);
+                let copy = Arc::new(Page::clone(&newest));
                 self.touch(
                     page,
                     newest.lsn(),

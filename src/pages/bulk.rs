@@ -153,6 +153,9 @@ impl Pages {
             .lock()
             .extract_if(|_, since| *since <= limit)
             .collect::<Vec<_>>();
+        if !due.is_empty() {
+            store.make_slots()?;
+        }
         for (page, since) in due {
             // Asked first: once nothing is stored nor in memory, a load may take the page.
             let is_stored = store.holds(page)?;

@@ -8,7 +8,6 @@ use super::growing::Growing;
 use super::page::{PAGE_MEMORY, Page, PageRef, corrupt};
 use super::policy::{Policy, Verdict};
 use super::snapshots::Snapshots;
-use super::spare::Spare;
 use super::versions::{Chain, FEW, Found};
 use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, RwLock, SegQueue};
 use crate::base::{Error, Lsn, PageId, Result};
@@ -31,7 +30,6 @@ pub struct Pages {
     tables: AtomicU64,
     /// Versions in memory.
     pub(super) cached: AtomicUsize,
-    pub(super) spare: Spare,
     policy: Mutex<Policy>,
     /// Pages that are free since an lsn and whose content is not forgotten yet.
     pub(super) freed: Mutex<FxHashMap<PageId, Lsn>>,
@@ -104,7 +102,6 @@ impl Pages {
             memory,
             tables: AtomicU64::new(0),
             cached: AtomicUsize::new(0),
-            spare: Spare::default(),
             policy: Mutex::new(Policy::new(pages_in(memory))),
             freed: Mutex::default(),
             room: Mutex::default(),
@@ -212,9 +209,7 @@ impl Pages {
         if !store.holds(page)? {
             return Ok(None);
         }
-        let (found, is_new) = self
-            .chain(page)
-            .load(snapshot, || store.read(page, self.spare.take()))?;
+        let (found, is_new) = self.chain(page).load(snapshot, || store.read(page))?;
         if is_new {
             self.loads.fetch_add(1, Ordering::Relaxed);
             let space = self
@@ -248,7 +243,7 @@ impl Pages {
                         let now = || self.snapshots.new_horizon((self.durable)());
                         Arc::clone(horizon.get_or_insert_with(now))
                     };
-                    let (verdict, dropped) = chain.evict(horizon, &self.spare);
+                    let (verdict, dropped) = chain.evict(horizon);
                     self.cached.fetch_sub(dropped, Ordering::Relaxed);
                     verdict
                 })
@@ -317,7 +312,7 @@ impl Pages {
         }
         self.cached.fetch_add(1, Ordering::Relaxed);
         if installed.versions > FEW {
-            let dropped = chain.collect(&self.snapshots.horizon((self.durable)()), &self.spare);
+            let dropped = chain.collect(&self.snapshots.horizon((self.durable)()));
             self.cached.fetch_sub(dropped, Ordering::Relaxed);
         }
         self.evict_surplus();
@@ -349,9 +344,7 @@ impl Pages {
         };
         let recovered = self.chain(page).recover(|newest| {
             let newest = match (newest, stored) {
-                (None, Some(store)) if store.holds(page)? => {
-                    Some(store.read(page, self.spare.take())?)
-                }
+                (None, Some(store)) if store.holds(page)? => Some(store.read(page)?),
                 (newest, _) => newest,
             };
             let found = newest.as_ref().map_or(Lsn::ZERO, |p| p.lsn());

@@ -10,7 +10,7 @@
 use super::cache::Pages;
 use super::file::{DataFile, Place, SLOT_SIZE, SlotNumber, Superblock};
 use super::map::{Changes, Held, PageMap};
-use super::page::PageRef;
+use super::page::{Page, PageRef};
 use super::slots::{Census, Slots};
 use super::spaces::DroppedSpaces;
 use crate::base::sync::{AtomicU64, Mutex, Ordering, RwLock};
@@ -97,8 +97,8 @@ pub struct Checkpointed {
     pub nodes: u64,
     pub write_time: Duration,
     pub sync_time: Duration,
-    /// The bytes of the data file that are in use.
-    pub used_bytes: u64,
+    /// The bytes of the data file that are in use, unless nothing has changed since the start.
+    pub used_bytes: Option<u64>,
 }
 
 /// Where recovery begins.
@@ -148,11 +148,10 @@ impl Store {
         self.map_memory.store(map.memory(), Ordering::Relaxed);
     }
 
-    /// Reads a page that the file holds into one that nobody else has.
-    pub(super) fn read(&self, page: PageId, mut read: PageRef) -> Result<PageRef> {
-        let bytes = Arc::get_mut(&mut read)
-            .expect("nobody else has it")
-            .bytes_mut();
+    /// Reads a page that the file holds.
+    pub(super) fn read(&self, page: PageId) -> Result<PageRef> {
+        let mut read = Arc::new(Page::zeroed());
+        let bytes = Arc::make_mut(&mut read).bytes_mut();
         let what = format_args!("page {page}");
         self.file.read(self.place(page)?, &what, bytes)?;
         Ok(read)
@@ -241,9 +240,8 @@ impl Pages {
             nodes: 0,
             write_time: Duration::ZERO,
             sync_time: Duration::ZERO,
-            used_bytes: 0,
+            used_bytes: None,
         };
-        store.make_slots()?;
 
         // What is durable at C was installed, and its pages marked, before.
         let mut dirty: Vec<PageId> = (0..self.dirty.len())
@@ -256,6 +254,9 @@ impl Pages {
         dirty.retain(|page| !dropped.contains(&page.space));
         dirty.sort_unstable();
         dirty.dedup();
+        if !dirty.is_empty() {
+            store.make_slots()?;
+        }
         let mut rest = &dirty[..];
         while !rest.is_empty() {
             let (batch, later) = rest.split_at(rest.len().min(BATCH));
@@ -289,9 +290,10 @@ impl Pages {
         store.stored_lsn.store(position.lsn.0, Ordering::Release);
         store.spaces.lock().forget(&dropped);
         let mut state = store.slots.lock();
-        let slots = state.slots();
-        replaced.into_iter().for_each(|slot| slots.free(slot));
-        done.used_bytes = u64::from(slots.used()) * SLOT_SIZE as u64;
+        if let Some(slots) = &mut state.slots {
+            replaced.into_iter().for_each(|slot| slots.free(slot));
+            done.used_bytes = Some(u64::from(slots.used()) * SLOT_SIZE as u64);
+        }
         Ok(Some(done))
     }
 
@@ -361,10 +363,13 @@ impl Pages {
 impl Store {
     /// Finds out which slots are free, if that is not known yet.
     pub(super) fn make_slots(&self) -> Result<()> {
-        let mut map = self.map.write();
+        self.make_slots_of(&mut self.map.write())
+    }
+
+    fn make_slots_of(&self, map: &mut PageMap) -> Result<()> {
         let mut state = self.slots.lock();
         if state.slots.is_none() {
-            let mut slots = self.used_slots(&mut map)?;
+            let mut slots = self.used_slots(map)?;
             // Recovery has replaced them in the map; the superblock needs them.
             state.replaced.iter().for_each(|slot| {
                 slots.mark(*slot);
@@ -427,6 +432,10 @@ impl Store {
         let mut nodes = Vec::new();
         let (root, replaced) = {
             let mut map = self.map.write();
+            if let Some(root) = map.stored() {
+                return Ok((root, std::mem::take(&mut self.slots.lock().replaced)));
+            }
+            self.make_slots_of(&mut map)?;
             let mut state = self.slots.lock();
             let mut changes = Changes {
                 slots: state.slots(),

@@ -341,6 +341,11 @@ impl PageMap {
         (node, path[depth])
     }
 
+    /// The place of the root, if all that was changed is stored.
+    pub(super) fn stored(&self) -> Option<Place> {
+        (self.root.state == State::Stored).then_some(self.stored)
+    }
+
     /// Gives the changed nodes new slots; the root's place comes out. Until that is durable the
     /// old ones must stay. [`PageMap::settle`] follows, after an error, too.
     pub(super) fn place(&mut self, changes: &mut Changes<'_>) -> Result<Place> {

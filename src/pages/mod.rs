@@ -83,7 +83,6 @@ mod policy;
 mod slots;
 mod snapshots;
 mod spaces;
-mod spare;
 mod versions;
 
 #[cfg(test)]

@@ -134,6 +134,7 @@ impl Pages {
     /// For a checkpoint: strikes dropped spaces from the map and from memory.
     pub(super) fn drop_spaces(&self, store: &Store, dropped: &[u32]) -> Result<()> {
         for &space in dropped {
+            store.make_slots()?;
             {
                 let mut map = store.map.write();
                 map.drop_space(&store.file, space, &mut store.slots.lock())?;

@@ -3,7 +3,6 @@
 use super::page::PageRef;
 use super::policy::Verdict;
 use super::snapshots::Horizon;
-use super::spare::Spare;
 use crate::base::sync::{AtomicBool, Ordering, RwLock};
 use crate::base::{Lsn, Result};
 use smallvec::SmallVec;
@@ -79,7 +78,7 @@ impl State {
     }
 
     /// Says how many it dropped.
-    fn collect(&mut self, horizon: &Horizon, spare: &Spare) -> usize {
+    fn collect(&mut self, horizon: &Horizon) -> usize {
         let before = self.versions.len();
         // The oldest but one tells whether there is anything to drop: all versions above the
         // floor stay, and so does the one just below them.
@@ -90,9 +89,8 @@ impl State {
         let mut next = Lsn::NEWEST;
         for version in std::mem::take(&mut self.versions) {
             let lsn = version.lsn;
-            match horizon.needs(lsn, next) {
-                true => self.versions.push(version),
-                false => spare.give(version.page),
+            if horizon.needs(lsn, next) {
+                self.versions.push(version);
             }
             next = lsn;
         }
@@ -163,8 +161,8 @@ impl Chain {
     }
 
     /// Drops the versions that no snapshot, live or to come, can read (P5); says how many.
-    pub(super) fn collect(&self, horizon: &Horizon, spare: &Spare) -> usize {
-        self.state.write().collect(horizon, spare)
+    pub(super) fn collect(&self, horizon: &Horizon) -> usize {
+        self.state.write().collect(horizon)
     }
 
     /// Forgets the page: how many versions of it there were, and whether it was dirty.
@@ -189,11 +187,7 @@ impl Chain {
 
     /// Empties the chain if it is clean and nobody needs what the data file does not hold; says
     /// how many versions were dropped, too.
-    pub(super) fn evict(
-        &self,
-        horizon: impl FnOnce() -> Arc<Horizon>,
-        spare: &Spare,
-    ) -> (Verdict, usize) {
+    pub(super) fn evict(&self, horizon: impl FnOnce() -> Arc<Horizon>) -> (Verdict, usize) {
         if self.visited.swap(false, Ordering::Relaxed) {
             return (Verdict::Visited, 0);
         }
@@ -206,7 +200,7 @@ impl Chain {
         }
         let mut dropped = 0;
         if state.versions.len() > 1 {
-            dropped = state.collect(&horizon(), spare);
+            dropped = state.collect(&horizon());
         }
         // A page that somebody holds would not free its memory; a batch holds those it is to
         // install a version of, so that the older ones are there then (P9).
@@ -214,7 +208,7 @@ impl Chain {
         if state.dirty || state.versions.len() > 1 || !state.versions.iter().all(is_idle) {
             return (Verdict::Pinned, dropped);
         }
-        state.versions.drain(..).for_each(|v| spare.give(v.page));
+        state.versions.clear();
         (Verdict::Evicted, dropped + 1)
     }
 

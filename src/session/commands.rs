@@ -11,9 +11,11 @@ use crate::session::client::Client;
 use crate::session::cursors::Cursor;
 use crate::session::portal::{Fixed, Source};
 use crate::session::run::{Progress, Way};
+use crate::session::settings::TRANSACTION_MODES;
 use crate::session::statement::{Statement, text_field};
+use crate::session::transaction::isolation_of;
 use crate::sql::ast;
-use crate::sql::ast::{Isolation, SetValue, TransactionModes};
+use crate::sql::ast::{SetValue, TransactionModes};
 use crate::sql::bind::{bind_expr, resolve_type};
 use crate::sql::expr::{ExprContext, eval};
 use crate::sql::func::EvalContext;
@@ -228,10 +230,10 @@ impl Session {
     }
 }
 
-/// SET transaction_isolation and transaction_read_only are SET TRANSACTION in other words.
+/// SET transaction_isolation and its like are SET TRANSACTION in other words.
 fn transaction_setting(name: &str, value: &SetValue) -> Result<Option<TransactionModes>> {
     let lower = name.to_ascii_lowercase();
-    if lower != "transaction_isolation" && lower != "transaction_read_only" {
+    if !TRANSACTION_MODES.contains(&lower.as_str()) {
         return Ok(None);
     }
     let value = match value {
@@ -244,10 +246,10 @@ fn transaction_setting(name: &str, value: &SetValue) -> Result<Option<Transactio
     };
     let value = definition.check(&value, definition.default)?;
     let mut modes = TransactionModes::default();
-    match value.as_str() {
-        "read committed" => modes.isolation = Some(Isolation::ReadCommitted),
-        "read uncommitted" => modes.isolation = Some(Isolation::ReadUncommitted),
-        on_off => modes.read_only = Some(on_off == "on"),
+    match lower.as_str() {
+        "transaction_isolation" => modes.isolation = Some(isolation_of(&value)),
+        "transaction_read_only" => modes.read_only = Some(value == "on"),
+        _ => modes.deferrable = Some(value == "on"),
     }
     Ok(Some(modes))
 }

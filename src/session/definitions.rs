@@ -40,8 +40,6 @@ enum Kind {
     /// Milliseconds, this or more.
     Timeout(i64),
     Enum(&'static [&'static str]),
-    /// The values that exist and those of them that work here.
-    PartialEnum(&'static [&'static str], &'static [&'static str]),
     NameList,
     Encoding,
     DateStyle,
@@ -185,7 +183,7 @@ pub(super) static DEFINITIONS: &[Definition] = &[
     ),
     setting(
         "default_transaction_isolation",
-        Kind::PartialEnum(ISOLATION, &["read committed", "read uncommitted"]),
+        Kind::Enum(ISOLATION),
         "read committed",
         "Sets the transaction isolation level of each new transaction.",
     ),
@@ -438,7 +436,7 @@ pub(super) static DEFINITIONS: &[Definition] = &[
     ),
     setting(
         "transaction_isolation",
-        Kind::PartialEnum(ISOLATION, &["read committed", "read uncommitted"]),
+        Kind::Enum(ISOLATION),
         "read committed",
         "Sets the current transaction's isolation level.",
     ),
@@ -519,13 +517,6 @@ impl Definition {
             Kind::Seconds(min, max) => self.integer(&times(value, 1000), min, max, Some(&TIME)),
             Kind::Timeout(min) => self.integer(value, min, i32::MAX.into(), Some(&TIME)),
             Kind::Enum(values) => self.one_of(value, values),
-            Kind::PartialEnum(values, working) => {
-                let value = self.one_of(value, values)?;
-                match working.contains(&value.as_str()) {
-                    true => Ok(value),
-                    false => Err(self.cannot(&value)),
-                }
-            }
             Kind::NameList => match identifiers::split(value) {
                 Some(_) => Ok(value.to_owned()),
                 None => Err(self.invalid(value).with_detail("List syntax is invalid.")),

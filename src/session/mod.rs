@@ -53,6 +53,8 @@ use crate::session::savepoints::Savepoint;
 use crate::session::settings::Settings;
 use crate::session::statement::Statements;
 use crate::session::timer::Timer;
+use crate::session::transaction::isolation_of;
+use crate::sql::ast::{Isolation, TransactionModes};
 use crate::sql::context::{Backend, SessionInfo, SettingChanges, StatementContext};
 use crate::table::Txn;
 use crate::types::Datum;
@@ -102,8 +104,10 @@ pub struct Session {
 #[derive(Debug, Default)]
 struct Quick {
     read_only: bool,
-    default_read_only: bool,
-    default_isolation: String,
+    isolation: Isolation,
+    deferrable: bool,
+    /// Of a new transaction.
+    defaults: TransactionModes,
     statement_timeout: Option<Duration>,
     idle_in_transaction_timeout: Option<Duration>,
     idle_timeout: Option<Duration>,
@@ -308,8 +312,13 @@ impl Session {
         let plans_changed = plans_key != self.quick.plans_key;
         self.quick = Quick {
             read_only: settings.is_on("transaction_read_only"),
-            default_read_only: settings.is_on("default_transaction_read_only"),
-            default_isolation: settings.raw("default_transaction_isolation").to_owned(),
+            isolation: isolation_of(settings.raw("transaction_isolation")),
+            deferrable: settings.is_on("transaction_deferrable"),
+            defaults: TransactionModes {
+                isolation: Some(isolation_of(settings.raw("default_transaction_isolation"))),
+                read_only: Some(settings.is_on("default_transaction_read_only")),
+                deferrable: Some(settings.is_on("default_transaction_deferrable")),
+            },
             statement_timeout: limit("statement_timeout"),
             idle_in_transaction_timeout: limit("idle_in_transaction_session_timeout"),
             idle_timeout: limit("idle_session_timeout"),

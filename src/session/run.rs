@@ -87,7 +87,7 @@ impl Session {
         {
             self.notice(&only_in_blocks_warning("SET CONSTRAINTS"), client);
         }
-        self.has_queried = true;
+        self.has_queried |= !matches!(*statement.ast, ast::Statement::LockTable { .. });
         let Some(prepared) = &statement.prepared else {
             return Err(Error::new(
                 SqlState::INTERNAL_ERROR,

@@ -58,6 +58,13 @@ pub(super) fn checked(name: &str, value: &str, now: &str) -> Result<String> {
     Ok(definition.show(&definition.check(value, now)?))
 }
 
+/// Settings of one transaction.
+pub(super) const TRANSACTION_MODES: [&str; 3] = [
+    "transaction_isolation",
+    "transaction_read_only",
+    "transaction_deferrable",
+];
+
 impl Settings {
     /// The defaults, with the facts of this server (`port`, `max_connections`…) by name.
     pub(super) fn new(facts: &[(&str, String)]) -> Settings {
@@ -147,8 +154,14 @@ impl Settings {
         Ok(())
     }
 
+    /// The modes of the transaction at hand stay.
     pub(super) fn reset_all(&mut self) {
-        self.current = self.defaults.clone();
+        let before = std::mem::replace(&mut self.current, self.defaults.clone());
+        for name in TRANSACTION_MODES {
+            if let Some(place) = find(name) {
+                Arc::make_mut(&mut self.current).known[place] = before.known[place].clone();
+            }
+        }
         self.on_commit = self.defaults.clone();
         self.changed = true;
     }
@@ -467,7 +480,6 @@ mod tests {
             ("standard_conforming_strings", "off"),
             ("DateStyle", "German"),
             ("client_encoding", "LATIN1"),
-            ("default_transaction_isolation", "serializable"),
         ] {
             assert!(refused(name, value).ends_with("(0A000)"), "{name}");
         }

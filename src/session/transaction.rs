@@ -11,6 +11,7 @@ use crate::sql::ast;
 use crate::sql::ast::{Isolation, TransactionModes};
 use crate::sql::check_deferred;
 use crate::table::Txn;
+use crate::txn;
 use crate::types::datetime::now_micros;
 
 impl Session {
@@ -25,15 +26,10 @@ impl Session {
     /// The transaction's time and modes; the engine's part begins when it is needed.
     fn start_transaction(&mut self) {
         Arc::make_mut(&mut self.cx.format).now = now_micros();
-        if self.quick.default_read_only || self.quick.default_isolation != "read committed" {
-            let modes = TransactionModes {
-                isolation: (self.quick.default_isolation == "read uncommitted")
-                    .then_some(Isolation::ReadUncommitted),
-                read_only: Some(self.quick.default_read_only),
-                deferrable: None,
-            };
-            // Both values come from settings that allow only what works.
-            let _ = self.set_modes(&modes);
+        if self.quick.defaults != self.modes() {
+            let defaults = self.quick.defaults.clone();
+            // Nothing has been asked yet, so all modes may be set.
+            let _ = self.set_modes(&defaults);
         }
     }
 
@@ -43,6 +39,7 @@ impl Session {
         self.txn.get_or_insert_with(|| {
             let mut txn = self.connected.begin_in(&self.backend.locks);
             txn.depend_on(self.unawaited);
+            txn.set_isolation(engine_isolation(self.quick.isolation));
             txn
         })
     }
@@ -55,7 +52,6 @@ impl Session {
         use ast::Transaction as T;
         match command {
             T::Begin { is_start, modes } => {
-                check_modes(modes)?;
                 let tag = self.carry_out(Command::Begin, client).await?;
                 self.set_modes(modes)?;
                 Ok(if *is_start { "START TRANSACTION" } else { tag }.into())
@@ -108,13 +104,12 @@ impl Session {
         Ok(step.tag)
     }
 
-    /// The modes of the transaction at hand, for AND CHAIN.
+    /// The modes of the transaction at hand.
     fn modes(&self) -> TransactionModes {
-        let is_uncommitted = self.settings.raw("transaction_isolation") == "read uncommitted";
         TransactionModes {
-            isolation: is_uncommitted.then_some(Isolation::ReadUncommitted),
+            isolation: Some(self.quick.isolation),
             read_only: Some(self.quick.read_only),
-            deferrable: None,
+            deferrable: Some(self.quick.deferrable),
         }
     }
 
@@ -184,8 +179,8 @@ impl Session {
         modes: &TransactionModes,
         client: &mut C,
     ) -> Result<()> {
-        check_modes(modes)?;
         if session {
+            self.enter();
             return self.set_session_modes(modes);
         }
         if self.block != Block::InBlock {
@@ -216,48 +211,92 @@ impl Session {
     }
 
     /// Sets the modes of the transaction at hand; they end with it.
+    ///
+    /// # Errors
+    /// 25001 for a change that comes too late.
     pub(super) fn set_modes(&mut self, modes: &TransactionModes) -> Result<()> {
-        check_modes(modes)?;
-        if modes.read_only == Some(false) && self.quick.read_only && self.has_queried {
-            return Err(Error::new(
-                SqlState::ACTIVE_SQL_TRANSACTION,
-                "transaction read-write mode must be set before any query",
-            ));
+        let now = self.modes();
+        let too_late = |message: &str| Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, message));
+        let is_nested = !self.savepoints.is_empty();
+        if modes.isolation.is_some() && modes.isolation != now.isolation {
+            if self.has_queried {
+                return too_late("SET TRANSACTION ISOLATION LEVEL must be called before any query");
+            }
+            if is_nested {
+                return too_late(
+                    "SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction",
+                );
+            }
         }
-        if let Some(isolation) = modes.isolation
-            && isolation_name(isolation) != self.settings.raw("transaction_isolation")
-        {
-            let value = isolation_name(isolation).to_owned();
-            self.settings.set("transaction_isolation", &[value], true)?;
+        if modes.read_only == Some(false) && self.quick.read_only {
+            if is_nested {
+                return too_late(
+                    "cannot set transaction read-write mode inside a read-only transaction",
+                );
+            }
+            if self.has_queried {
+                return too_late("transaction read-write mode must be set before any query");
+            }
         }
-        if let Some(read_only) = modes.read_only
-            && read_only != self.quick.read_only
-        {
-            let value = if read_only { "on" } else { "off" }.to_owned();
-            self.settings.set("transaction_read_only", &[value], true)?;
+        if modes.deferrable.is_some() {
+            if is_nested {
+                return too_late(
+                    "SET TRANSACTION [NOT] DEFERRABLE cannot be called within a subtransaction",
+                );
+            }
+            if self.has_queried {
+                return too_late(
+                    "SET TRANSACTION [NOT] DEFERRABLE must be called before any query",
+                );
+            }
+        }
+        let on_off = |on| if on { "on" } else { "off" };
+        let values = [
+            ("transaction_isolation", modes.isolation.map(isolation_name)),
+            ("transaction_read_only", modes.read_only.map(on_off)),
+            ("transaction_deferrable", modes.deferrable.map(on_off)),
+        ];
+        for (name, value) in values {
+            if let Some(value) = value
+                && value != self.settings.raw(name)
+            {
+                self.settings.set(name, &[value.to_owned()], true)?;
+            }
         }
         self.apply_settings();
+        if let Some(txn) = &mut self.txn
+            && modes.isolation.is_some()
+            && modes.isolation != now.isolation
+        {
+            txn.set_isolation(engine_isolation(self.quick.isolation));
+        }
         Ok(())
     }
 }
 
-fn check_modes(modes: &TransactionModes) -> Result<()> {
-    match modes.isolation {
-        Some(level @ (Isolation::RepeatableRead | Isolation::Serializable)) => {
-            let name = isolation_name(level).to_uppercase();
-            Err(Error::unsupported(format_args!(
-                "isolation level {name} is"
-            )))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn isolation_name(isolation: Isolation) -> &'static str {
+pub(super) fn isolation_name(isolation: Isolation) -> &'static str {
     match isolation {
         Isolation::ReadUncommitted => "read uncommitted",
         Isolation::ReadCommitted => "read committed",
         Isolation::RepeatableRead => "repeatable read",
         Isolation::Serializable => "serializable",
+    }
+}
+
+/// The level of a setting's value, which has been checked.
+pub(super) fn isolation_of(name: &str) -> Isolation {
+    match name {
+        "read uncommitted" => Isolation::ReadUncommitted,
+        "repeatable read" => Isolation::RepeatableRead,
+        "serializable" => Isolation::Serializable,
+        _ => Isolation::ReadCommitted,
+    }
+}
+
+fn engine_isolation(isolation: Isolation) -> txn::Isolation {
+    match isolation {
+        Isolation::ReadUncommitted | Isolation::ReadCommitted => txn::Isolation::ReadCommitted,
+        Isolation::RepeatableRead => txn::Isolation::RepeatableRead,
+        Isolation::Serializable => txn::Isolation::Serializable,
     }
 }

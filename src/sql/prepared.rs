@@ -51,6 +51,13 @@ pub(super) enum Kind {
     Empty,
 }
 
+impl Kind {
+    /// Of the statements whose effects are rows, and nothing else.
+    fn is_change_or_query(&self) -> bool {
+        matches!(self, Kind::Query(_) | Kind::Insert(_) | Kind::Change(_))
+    }
+}
+
 /// What a statement comes to.
 pub enum Outcome {
     Rows(Rows),
@@ -266,12 +273,24 @@ pub async fn execute(
     txn: &mut Txn,
     cx: &StatementContext,
 ) -> Result<Outcome> {
-    let result = execute_locked(prepared, params, is_told, txn, cx).await;
-    if result.is_err() {
+    // Nothing has been shown of the transaction so far: it may as well begin a little later.
+    let may_begin_again = txn.is_untouched() && prepared.kind.is_change_or_query();
+    loop {
+        let params = params.clone();
+        let result = execute_locked(prepared, params, is_told, txn, cx).await;
+        let Err(error) = result else {
+            return result;
+        };
+        if may_begin_again && error.sqlstate() == SqlState::SERIALIZATION_FAILURE {
+            // With the lock of the row that it met, which therefore does not change again.
+            txn.begin_again();
+            cx.cancel.check()?;
+            continue;
+        }
         // The error may tell of rows that are not durable yet (S2).
         txn.wait_shown().await?;
+        return Err(error);
     }
-    result
 }
 
 async fn execute_locked(
@@ -356,6 +375,8 @@ pub(super) async fn start(
     if !plan.tables.is_empty() {
         txn.begin_statement().await?;
         run.open_tables(txn)?;
+    } else {
+        txn.begin_point_statement().await?;
     }
     if !plan.locks.is_empty() {
         gather_locked(&mut run, txn).await?;
@@ -377,7 +398,7 @@ pub(super) async fn run_change(
             let run = if plan.reads_tables {
                 start(&plan.plan, params, catalog, txn, cx).await?
             } else {
-                txn.begin_point_statement();
+                txn.begin_point_statement().await?;
                 Run::new(&plan.plan, params, cx, catalog)
             };
             (
@@ -389,7 +410,7 @@ pub(super) async fn run_change(
         Kind::Change(plan) => {
             let run = match plan.target {
                 Target::Unique { .. } => {
-                    txn.begin_point_statement();
+                    txn.begin_point_statement().await?;
                     Run::new(&plan.plan, params, cx, catalog)
                 }
                 Target::Scan => start(&plan.plan, params, catalog, txn, cx).await?,

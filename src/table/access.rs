@@ -8,7 +8,9 @@ use crate::base::{CancelFlag, Error, Oid, Result, RowId, SqlState, TreeId};
 use crate::btree::Value;
 use crate::table::key::{IndexKey, KeyRange};
 use crate::table::{IndexDef, TableDef, Txn};
-use crate::txn::{Key, LockMode, LockTarget, LockWait, Reader, Scan};
+use crate::txn::{
+    Key, LockMode, LockTarget, LockWait, Reader, Scan, could_not_serialize, read_write_conflict,
+};
 use crate::types::{self, Datum, Format};
 
 pub(super) fn row_key(row: RowId) -> Key {
@@ -235,6 +237,9 @@ pub struct RowLock<'a> {
 }
 
 /// Locks a row that was `seen` at the snapshot and reads its newest version.
+///
+/// # Errors
+/// 40001 above READ COMMITTED if that is another; those of [`crate::txn::Transaction::lock`].
 pub async fn lock_row(
     txn: &mut Txn,
     table: &Arc<TableDef>,
@@ -245,13 +250,18 @@ pub async fn lock_row(
     if !lock_row_id(txn, table, row, lock).await? {
         return Ok(Locked::Skipped);
     }
-    Ok(match newest_row(txn, table, row)? {
-        Some(bytes) => {
-            let changed = *bytes != *seen;
-            Locked::Row(LockedRow { bytes, changed })
-        }
-        None => Locked::Gone,
-    })
+    let key = row_key(row);
+    let Some(bytes) = txn.base.get_newest(table.tree, &key)? else {
+        return match txn.base.has_fixed_snapshot() && !txn.base.has_written(table.tree, &key) {
+            true => Err(could_not_serialize("concurrent delete")),
+            false => Ok(Locked::Gone),
+        };
+    };
+    let changed = *bytes != *seen;
+    if changed && txn.base.has_fixed_snapshot() && !txn.base.has_written(table.tree, &key) {
+        return Err(could_not_serialize("concurrent update"));
+    }
+    Ok(Locked::Row(LockedRow { bytes, changed }))
 }
 
 async fn lock_row_id(
@@ -280,8 +290,9 @@ async fn lock_row_id(
     })
 }
 
-/// Locks the row of a whole unique key, found in the newest state; `None` if there is none (or
-/// it is skipped). `changed` is false: there is no older version to differ from.
+/// Locks the row of a whole unique key, found in the newest state (above READ COMMITTED at the
+/// snapshot); `None` if there is none (or it is skipped). `changed` is false: there is no older
+/// version to differ from.
 pub async fn lock_unique(
     txn: &mut Txn,
     table: &Arc<TableDef>,
@@ -289,6 +300,15 @@ pub async fn lock_unique(
     key: &[Datum],
     lock: RowLock<'_>,
 ) -> Result<Option<(RowId, LockedRow)>> {
+    if txn.base.has_fixed_snapshot() {
+        let Some((row, seen)) = get_unique(txn, table, index, key)? else {
+            return Ok(None);
+        };
+        return Ok(match lock_row(txn, table, row, &seen, lock).await? {
+            Locked::Row(locked) => Some((row, locked)),
+            Locked::Gone | Locked::Skipped => None,
+        });
+    }
     let Some(key) = unique_key(table, index, key) else {
         return Ok(None);
     };
@@ -359,9 +379,32 @@ pub fn has_unique(
     Ok(txn.base.get_newest(index.tree, &key)?.is_some())
 }
 
+/// Whether a whole unique key is at the snapshot, where one is kept: above READ COMMITTED.
+pub fn has_fixed(
+    txn: &Txn,
+    table: &Arc<TableDef>,
+    index: &Arc<IndexDef>,
+    key: &[Datum],
+) -> Result<bool> {
+    Ok(txn.base.has_fixed_snapshot() && get_unique(txn, table, index, key)?.is_some())
+}
+
 /// A row's newest version, own changes included.
 pub fn newest_row(txn: &mut Txn, table: &TableDef, row: RowId) -> Result<Option<Value>> {
     txn.base.get_newest(table.tree, &row_key(row))
+}
+
+/// What a row that was found in the newest state must be when it is locked to be changed: that, or
+/// above READ COMMITTED what the snapshot shows.
+///
+/// # Errors
+/// 40001 if it shows nothing.
+pub fn changeable(txn: &Txn, table: &TableDef, row: RowId, newest: Value) -> Result<Value> {
+    if !txn.base.has_fixed_snapshot() {
+        return Ok(newest);
+    }
+    let seen = txn.base.get(table.tree, &row_key(row))?;
+    seen.ok_or_else(|| could_not_serialize("concurrent update"))
 }
 
 /// Adds a row (one datum per column of the definition).
@@ -377,7 +420,7 @@ pub async fn insert(
     check_not_null(table, row)?;
     let id = next_row(txn, table)?;
     let mut bytes = Vec::with_capacity(64);
-    table.layout.encode(row, &mut bytes)?;
+    table.layout.encode(txn.writer(), row, &mut bytes)?;
     for index in &table.indexes {
         let key = IndexKey::of(table, index, row)?;
         if index.unique && !key.has_null {
@@ -405,7 +448,7 @@ pub async fn update(
 ) -> Result<()> {
     check_not_null(table, new)?;
     let mut bytes = Vec::with_capacity(old.len() + 8);
-    table.layout.encode(new, &mut bytes)?;
+    table.layout.encode(txn.writer(), new, &mut bytes)?;
     let mut old_row = vec![Datum::Null; table.columns.len()];
     for index in &table.indexes {
         decode_key_columns(table, index, old, &mut old_row)?;
@@ -513,10 +556,15 @@ async fn check_unique(
     cancel: &CancelFlag,
 ) -> Result<()> {
     lock_key(txn, table, index.tree, &key.key, cancel).await?;
-    match txn.base.get_newest(index.tree, &key.key)? {
-        Some(_) => Err(duplicate_key(table, index, row)),
-        None => Ok(()),
+    if txn.base.get_newest(index.tree, &key.key)?.is_none() {
+        return Ok(());
     }
+    // A SERIALIZABLE transaction learns only from its snapshot that a key is taken: it may have
+    // looked, and found it free.
+    if txn.base.is_serializable() && txn.base.get(index.tree, &key.key)?.is_none() {
+        return Err(read_write_conflict());
+    }
+    Err(duplicate_key(table, index, row))
 }
 
 fn duplicate_key(table: &TableDef, index: &IndexDef, row: &[Datum]) -> Error {

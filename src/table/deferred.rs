@@ -96,6 +96,11 @@ impl Deferred {
         .collect()
     }
 
+    /// Forgets what waits.
+    pub(super) fn forget(&mut self) {
+        self.events.clear();
+    }
+
     /// Whether checks wait that a change of the table itself brought about.
     pub(super) fn concern(&self, table: Oid) -> bool {
         let mut waiting = self.events.iter().filter(|waiting| waiting.done.is_none());

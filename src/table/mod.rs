@@ -31,9 +31,9 @@ mod txn;
 mod verify;
 
 pub use access::{
-    IndexScan, Locked, LockedRow, RowLock, TableReader, TableScan, delete, failing_row, get_unique,
-    has_unique, hold_unique, index_scan, insert, lock_definition, lock_row, lock_table,
-    lock_unique, newest_row, reader, scan, update,
+    IndexScan, Locked, LockedRow, RowLock, TableReader, TableScan, changeable, delete, failing_row,
+    get_unique, has_fixed, has_unique, hold_unique, index_scan, insert, lock_definition, lock_row,
+    lock_table, lock_unique, newest_row, reader, scan, update,
 };
 pub use def::{
     Catalog, CheckDef, ColumnDef, ForeignKeyDef, IndexColumn, IndexDef, KeyAction, TableDef,

@@ -1,6 +1,7 @@
 //! Rows as bytes.
 //!
 //! ```text
+//! u32  low half of the id of the transaction that wrote it (PostgreSQL's xmin)
 //! u16  number of columns when the row was written; high bit: offsets are u32
 //!      null bitmap, one bit per column (1: null), padded to bytes
 //!      fixed-width values in column order, zeroes where null
@@ -9,7 +10,8 @@
 //! ```
 //!
 //! All little-endian. Fixed-width values are at offsets that depend on the definition and the
-//! column count alone, so a column is read without looking at the others.
+//! column count alone, so a column is read without looking at the others. The transaction tells two
+//! versions of a row apart that are otherwise the same.
 
 use std::sync::Arc;
 
@@ -18,7 +20,8 @@ use crate::table::{ColumnDef, TableDef};
 use crate::types::{self, Datum, Format, Type};
 
 const WIDE: u16 = 0x8000;
-const COUNT_BYTES: usize = 2;
+const WRITER_BYTES: usize = 4;
+const HEAD_BYTES: usize = WRITER_BYTES + 2;
 /// PostgreSQL's limit.
 pub const COLUMNS_MAX: usize = 1600;
 
@@ -88,8 +91,9 @@ impl Layout {
     }
 
     /// Appends the bytes of a row, one datum per column.
-    pub fn encode(&self, row: &[Datum], out: &mut Vec<u8>) -> Result<()> {
+    pub fn encode(&self, writer: u32, row: &[Datum], out: &mut Vec<u8>) -> Result<()> {
         debug_assert_eq!(row.len(), self.columns.len());
+        out.extend_from_slice(&writer.to_le_bytes());
         let start = out.len();
         let count = u16::try_from(row.len())
             .ok()
@@ -178,8 +182,8 @@ struct RowBytes<'a> {
 
 impl<'a> RowBytes<'a> {
     fn open(layout: &'a Layout, bytes: &'a [u8]) -> Option<RowBytes<'a>> {
-        let (head, rest) = bytes.split_first_chunk::<COUNT_BYTES>()?;
-        let head = u16::from_le_bytes(*head);
+        let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>()?;
+        let head = u16::from_le_bytes([head[WRITER_BYTES], head[WRITER_BYTES + 1]]);
         let (count, wide) = (usize::from(head & !WIDE), head & WIDE != 0);
         let &(fixed, variable) = layout.prefix.get(count)?;
         let (bitmap, rest) = rest.split_at_checked(count.div_ceil(8))?;

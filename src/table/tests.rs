@@ -198,7 +198,7 @@ fn rows_of_every_type_come_back_as_they_went_in() {
         }
         let layout = Layout::of(&columns).unwrap();
         let mut bytes = Vec::new();
-        layout.encode(&row, &mut bytes).unwrap();
+        layout.encode(7, &row, &mut bytes).unwrap();
         let mut back = vec![Datum::Null; columns.len()];
         let all: Vec<usize> = (0..columns.len()).collect();
         layout.decode(&bytes, &all, &mut back).unwrap();
@@ -218,7 +218,7 @@ fn a_row_from_before_a_column_was_added_shows_the_columns_missing_value() {
     let mut bytes = Vec::new();
     Layout::of(&old)
         .unwrap()
-        .encode(&[Datum::Int4(7), Datum::text("x")], &mut bytes)
+        .encode(7, &[Datum::Int4(7), Datum::text("x")], &mut bytes)
         .unwrap();
     let mut new = old;
     new.push(ColumnDef {

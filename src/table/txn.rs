@@ -9,7 +9,7 @@ use crate::base::{CancelFlag, Error, Lsn, Oid, Result, SqlState, TreeId, blockin
 use crate::table::deferred::{Deferred, KeyEvent};
 use crate::table::{Catalog, ForeignKeyDef, TableDef, codec};
 use crate::txn::{
-    Key, LockMode, LockTarget, LockWait, Owner, SessionLocks, Transaction, Transactions,
+    Isolation, Key, LockMode, LockTarget, LockWait, Owner, SessionLocks, Transaction, Transactions,
 };
 
 /// PostgreSQL's first OID for user objects.
@@ -104,16 +104,38 @@ pub struct Txn {
 }
 
 impl Txn {
-    /// READ COMMITTED: a new snapshot for each statement. Waits until all that the transaction has
-    /// seen is durable.
+    /// Before the first statement.
+    pub fn set_isolation(&mut self, isolation: Isolation) {
+        self.base.set_isolation(isolation);
+    }
+
+    /// Gives a statement its snapshot: a new one, or above READ COMMITTED that of the first.
+    /// Waits until all that the transaction has seen is durable.
     pub async fn begin_statement(&mut self) -> Result<()> {
+        self.base.begin_statement().await
+    }
+
+    /// A statement that reaches its rows by a whole unique key under row locks: at READ COMMITTED
+    /// it reads the newest state only, so it needs no snapshot and waits for nothing.
+    pub async fn begin_point_statement(&mut self) -> Result<()> {
+        self.base.begin_point_statement().await
+    }
+
+    /// Gives a change of a definition, at any level, a snapshot that shows all there is to it.
+    pub async fn begin_definition(&mut self) -> Result<()> {
         self.base.take_snapshot().await
     }
 
-    /// A statement that reaches its rows by a whole unique key under row locks reads the newest
-    /// state only, so it needs no snapshot and waits for nothing.
-    pub fn begin_point_statement(&mut self) {
-        self.base.release_snapshot();
+    /// Whether [`Self::begin_again`] may be called after the next statement has failed.
+    pub fn is_untouched(&self) -> bool {
+        self.base.is_untouched() && self.changes.is_empty() && self.savepoints.is_empty()
+    }
+
+    /// Forgets all but its locks: the only statement so far found a row changed since its snapshot
+    /// (40001), and runs anew at another one.
+    pub fn begin_again(&mut self) {
+        self.base.begin_again();
+        self.deferred.forget();
     }
 
     /// Waits until everything this transaction has seen is durable: before rows or errors that
@@ -248,6 +270,13 @@ impl Txn {
     /// Whether checks wait that a change of the table itself brought about.
     pub fn has_deferred(&self, table: Oid) -> bool {
         self.deferred.concern(table)
+    }
+
+    /// What a row version keeps of the transaction that wrote it.
+    pub(super) fn writer(&self) -> u32 {
+        #[expect(clippy::cast_possible_truncation, reason = "the low half")]
+        let writer = self.base.id().0 as u32;
+        writer
     }
 
     pub(super) fn next_oid(&self) -> Oid {

@@ -5,7 +5,8 @@
 //!
 //! 1. everything that can fail was done before: constraints by the callers, runs by
 //!    [`Transaction::prepare`], room in the log's queue by [`Transaction::wait_room`];
-//! 2. the trees written are latched, in tree order;
+//! 2. the trees written are latched, in tree order, and at SERIALIZABLE those read (`isolation`);
+//!    what was read is checked then;
 //! 3. the write set is applied to private copies of their pages, which records the edits;
 //! 4. the blob's place in the log is reserved, the pages are stamped with its end and installed:
 //!    from the reservation on nothing can fail;
@@ -26,6 +27,7 @@
 //!   never seen.
 
 mod deadlock;
+mod isolation;
 mod lock_list;
 mod lock_mode;
 mod locks;
@@ -40,6 +42,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
+pub use isolation::{Isolation, could_not_serialize, read_write_conflict};
 pub use lock_list::{ListedLock, LockSubject};
 pub use lock_mode::LockMode;
 pub use locks::{Level, LockTarget, LockWait, Owner};
@@ -54,12 +57,13 @@ use crate::base::{CancelFlag, Error, Lsn, Oid, PageId, Result, SqlState, TreeId,
 use crate::btree::{self, Value};
 use crate::pages::{Batch, Extent, Finished, Pages, Snapshot, SpaceChange};
 use crate::wal::{Blob, Log};
+use isolation::{Noter, Reads};
 use lock_mode::Modes;
 use locks::{Locks, TryLock, Who};
 use runs::{FinishedRun, Load};
 use rustc_hash::FxHashMap;
 use savepoints::Savepoints;
-use trees::Trees;
+use trees::{Root, Trees};
 use write_set::{TreeWrites, change_bytes};
 
 /// How much of a tree goes to a run that it continues, and what goes to one of its own; of smaller
@@ -200,7 +204,10 @@ impl Transactions {
             shared: self.clone(),
             id,
             owner: session.unwrap_or(Owner::transaction(id)),
+            isolation: Isolation::default(),
             snapshot: None,
+            fixed: None,
+            reads: None,
             writes: BTreeMap::new(),
             loads: FxHashMap::default(),
             has_closed_runs: false,
@@ -254,7 +261,12 @@ pub struct Transaction {
     id: TxnId,
     /// Whose locks its own are.
     owner: Owner,
+    isolation: Isolation,
     snapshot: Option<Arc<Snapshot>>,
+    /// The one that all statements above READ COMMITTED read at, from the first on.
+    fixed: Option<Arc<Snapshot>>,
+    /// At SERIALIZABLE.
+    reads: Option<Arc<Reads>>,
     writes: BTreeMap<TreeId, Arc<TreeWrites>>,
     /// The newest run of each tree that has any, if it may grow.
     loads: FxHashMap<TreeId, Load>,
@@ -289,9 +301,59 @@ impl Transaction {
         Ok(())
     }
 
-    /// Gives the snapshot up: nothing is read at it until the next is taken.
-    pub fn release_snapshot(&mut self) {
+    /// Before the first statement.
+    pub fn set_isolation(&mut self, isolation: Isolation) {
+        self.isolation = isolation;
+        self.reads = (isolation == Isolation::Serializable).then(Arc::default);
+    }
+
+    /// Whether a row that was changed since the snapshot must not be touched.
+    pub fn has_fixed_snapshot(&self) -> bool {
+        self.fixed.is_some()
+    }
+
+    pub fn is_serializable(&self) -> bool {
+        self.isolation == Isolation::Serializable
+    }
+
+    /// Gives a statement its snapshot: a new one, or above READ COMMITTED that of the first.
+    pub async fn begin_statement(&mut self) -> Result<()> {
+        if let Some(fixed) = &self.fixed {
+            self.snapshot = Some(fixed.clone());
+            return Ok(());
+        }
+        self.take_snapshot().await?;
+        if self.isolation != Isolation::ReadCommitted {
+            self.fixed = self.snapshot.clone();
+        }
+        Ok(())
+    }
+
+    /// A statement that at READ COMMITTED reads the newest state only, so that it needs no snapshot
+    /// and waits for nothing.
+    pub async fn begin_point_statement(&mut self) -> Result<()> {
+        if self.isolation != Isolation::ReadCommitted {
+            return self.begin_statement().await;
+        }
         self.snapshot = None;
+        Ok(())
+    }
+
+    /// Whether [`Self::begin_again`] may be called after the next statement has failed.
+    pub fn is_untouched(&self) -> bool {
+        self.fixed.is_none() && self.is_read_only() && self.held.is_empty()
+    }
+
+    /// Forgets all but its locks: the only statement so far found a row changed since its snapshot,
+    /// and runs anew at another one.
+    pub fn begin_again(&mut self) {
+        self.snapshot = None;
+        self.fixed = None;
+        self.set_isolation(self.isolation);
+        self.writes.clear();
+        self.loads.clear();
+        self.kept_in_memory.clear();
+        self.has_closed_runs = false;
     }
 
     /// Waits until everything this transaction has seen is durable (T2).
@@ -325,9 +387,12 @@ impl Transaction {
         if let Some(own) = self.own(tree, key)? {
             return Ok(own);
         }
-        let Some(root) = self.root(tree)? else {
+        let Some(root) = self.root_at_snapshot(tree)? else {
             return Ok(None);
         };
+        if let Some(noter) = self.noter(tree)? {
+            noter.key(key);
+        }
         Ok(btree::get(&self.shared.pages, root, self.snapshot()?.lsn(), key)?.value)
     }
 
@@ -349,6 +414,11 @@ impl Transaction {
         Ok(found.value)
     }
 
+    /// Whether this transaction has put or deleted a key.
+    pub fn has_written(&self, tree: TreeId, key: &[u8]) -> bool {
+        matches!(self.own(tree, key), Ok(Some(_)))
+    }
+
     fn own(&self, tree: TreeId, key: &[u8]) -> Result<Option<Option<Value>>> {
         match self.writes.get(&tree) {
             Some(writes) => writes.get(&self.shared.pages, key),
@@ -358,12 +428,39 @@ impl Transaction {
 
     /// `None` for a tree that this transaction made: all of it is in the write set.
     fn root(&self, tree: TreeId) -> Result<Option<PageId>> {
+        Ok(self.find_root(tree)?.map(|root| root.page))
+    }
+
+    fn find_root(&self, tree: TreeId) -> Result<Option<Root>> {
         if self.created.contains(&tree) {
             return Ok(None);
         }
         let root = self.shared.trees.root(tree);
         root.map(Some)
             .ok_or_else(|| internal(format!("tree {} does not exist", tree.0)))
+    }
+
+    /// The root of a tree that is read at the snapshot.
+    ///
+    /// # Errors
+    /// 40001 for one made since, by a TRUNCATE or CREATE INDEX.
+    fn root_at_snapshot(&self, tree: TreeId) -> Result<Option<PageId>> {
+        match self.find_root(tree)? {
+            Some(root) if root.since > self.snapshot()?.lsn() => {
+                Err(could_not_serialize("concurrent change of a definition"))
+            }
+            root => Ok(root.map(|root| root.page)),
+        }
+    }
+
+    /// What notes reads of a tree that count for SERIALIZABLE: not those at another snapshot, which
+    /// only a change of a definition takes, under locks of its own.
+    fn noter(&self, tree: TreeId) -> Result<Option<Noter>> {
+        let (Some(reads), Some(fixed)) = (&self.reads, &self.fixed) else {
+            return Ok(None);
+        };
+        let is_fixed = Arc::ptr_eq(fixed, self.snapshot()?);
+        Ok((is_fixed && !self.created(tree)).then(|| Noter::new(reads, tree)))
     }
 
     /// The root of a tree that is committed.
@@ -384,15 +481,16 @@ impl Transaction {
         let pages = self.shared.pages.clone();
         let own = self.writes.get(&tree).cloned();
         let snapshot = self.snapshot()?.clone();
-        Ok(Scan::new(
+        let scan = Scan::new(
             pages,
-            self.root(tree)?,
+            self.root_at_snapshot(tree)?,
             Some(snapshot),
             own,
             lower,
             upper,
             backward,
-        ))
+        );
+        Ok(scan.noted_by(self.noter(tree)?, lower, upper))
     }
 
     /// The first entries of a range, `max` at most, in the newest state and the own writes together
@@ -436,9 +534,10 @@ impl Transaction {
         let own = self.writes.get(&tree).cloned();
         Ok(Reader::new(
             pages,
-            self.root(tree)?,
+            self.root_at_snapshot(tree)?,
             self.snapshot()?.clone(),
             own,
+            self.noter(tree)?,
         ))
     }
 
@@ -632,7 +731,10 @@ impl Transaction {
     /// Whether its end may keep a thread for longer than others should wait for it.
     pub fn is_large(&self) -> bool {
         let writes: u64 = self.writes.values().map(|writes| writes.bytes()).sum();
-        writes >= LARGE_BYTES || self.held.len() >= LARGE_LOCKS || !self.finished_runs.is_empty()
+        writes >= LARGE_BYTES
+            || self.held.len() >= LARGE_LOCKS
+            || !self.finished_runs.is_empty()
+            || self.reads.as_ref().is_some_and(|reads| reads.are_large())
     }
 
     /// Whether [`Transaction::prepare`] has anything to do, which may take long.
@@ -770,7 +872,7 @@ impl Transaction {
     /// Locks are released unless `keep_locks` or one of them excludes the writers of a table.
     ///
     /// # Errors
-    /// Nothing has been changed.
+    /// 40001 at SERIALIZABLE if what was read has changed. Nothing has been changed then.
     pub fn install(&mut self, keep_locks: bool) -> Result<Lsn> {
         let shared = self.shared.clone();
         let (pages, log) = (&shared.pages, &shared.log);
@@ -788,17 +890,32 @@ impl Transaction {
                 .filter(|(tree, _)| !self.created.contains(tree))
         };
         let mut roots = Vec::with_capacity(writes.len());
-        for (&tree, _) in committed() {
-            roots.push(self.root_of(tree)?);
+        for (&tree, writes) in committed() {
+            let root = self.root_of(tree)?;
+            shared.touch(root, writes.keys());
+            roots.push((tree, root));
+        }
+        let reads = self.reads.take().zip(self.fixed.clone());
+        if let Some((reads, _)) = &reads {
+            for tree in reads.trees() {
+                if !writes.contains_key(&tree) {
+                    roots.push((tree, self.root_of(tree)?));
+                }
+            }
+            roots.sort_unstable_by_key(|(tree, _)| *tree);
         }
         let directory = changes_trees.then(|| pages.latch(shared.trees.directory()).write());
-        for (root, writes) in roots.iter().zip(committed().map(|(_, writes)| writes)) {
-            shared.touch(*root, writes.keys());
+        let (mut latches, mut read_latches) = (Vec::with_capacity(roots.len()), Vec::new());
+        for &(tree, root) in &roots {
+            match writes.contains_key(&tree) {
+                true => latches.push(pages.latch(root).write()),
+                false => read_latches.push(pages.latch(root).read()),
+            }
         }
-        let latches: Vec<_> = roots
-            .iter()
-            .map(|&root| pages.latch(root).write())
-            .collect();
+        if let Some((reads, snapshot)) = &reads {
+            let mut roots = roots.iter();
+            roots.try_for_each(|(tree, root)| reads.check(pages, *tree, *root, snapshot.lsn()))?;
+        }
 
         let mut batch = Batch::new(pages);
         let mut made = Vec::with_capacity(self.created.len());
@@ -833,9 +950,9 @@ impl Transaction {
         let reservation = log.reserve(blob.len());
         let lsn = reservation.end();
         finished.install(lsn);
-        shared.trees.installed(&made);
+        shared.trees.installed(&made, lsn);
         kept.iter().for_each(|run| run.run.extents.set_kept());
-        drop(latches);
+        drop((latches, read_latches));
         drop(directory);
         if !keep_locks && !self.holds_table_strongly() {
             self.release_locks();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::base::{Lsn, PageId, Result};
 use crate::btree::{self, Cursor, Merge, Value};
 use crate::pages::{Pages, Snapshot};
+use crate::txn::isolation::{Noter, bytes};
 use crate::txn::write_set::{Key, TreeWrites};
 
 /// Walks a range in key order, or against it. It keeps its snapshot and the writes it started
@@ -22,6 +23,16 @@ pub struct Scan {
     lsn: Lsn,
     /// Keeps what is read at it; none for the newest state.
     _snapshot: Option<Arc<Snapshot>>,
+    noted: Option<Noted>,
+}
+
+/// What a scan has to tell when it goes.
+struct Noted {
+    noter: Noter,
+    lower: Bound<Key>,
+    upper: Bound<Key>,
+    /// All committed entries were read.
+    at_end: bool,
 }
 
 /// What is not in memory: committed entries, runs, or both.
@@ -78,6 +89,7 @@ impl Scan {
             current: Default::default(),
             lsn: Lsn::ZERO,
             _snapshot: snapshot,
+            noted: None,
         }
     }
 
@@ -87,6 +99,22 @@ impl Scan {
             Some(Entries::One(cursor)) => cursor.lsn(),
             _ => self.lsn,
         }
+    }
+
+    /// Has what the scan reads noted.
+    pub(super) fn noted_by(
+        mut self,
+        noter: Option<Noter>,
+        lower: Bound<&[u8]>,
+        upper: Bound<&[u8]>,
+    ) -> Scan {
+        self.noted = noter.map(|noter| Noted {
+            noter,
+            lower: lower.map(Key::from_slice),
+            upper: upper.map(Key::from_slice),
+            at_end: false,
+        });
+        self
     }
 
     /// The next key and value, borrowed until the call after.
@@ -111,6 +139,9 @@ impl Scan {
             (Entries::Several(merge), _) => merge.next()?.map(|(key, value, _)| (key, value)),
         };
         let Some((key, value)) = entry else {
+            if let Some(noted) = &mut self.noted {
+                noted.at_end = true;
+            }
             return Ok(None);
         };
         match value.bytes()? {
@@ -175,11 +206,27 @@ impl Scan {
     }
 }
 
-fn bytes(bound: &Bound<Key>) -> Bound<&[u8]> {
-    match bound {
-        Bound::Included(key) => Bound::Included(key),
-        Bound::Excluded(key) => Bound::Excluded(key),
-        Bound::Unbounded => Bound::Unbounded,
+impl Drop for Scan {
+    /// Notes the part of the range that was read.
+    fn drop(&mut self) {
+        let Some(noted) = self.noted.take() else {
+            return;
+        };
+        let mut range = (noted.lower, noted.upper);
+        if let Some(Entries::One(cursor)) = &self.cursor
+            && !noted.at_end
+            && let Ok(last) = cursor.current(self.backward)
+        {
+            let Some((key, _)) = last else {
+                return;
+            };
+            let end = Bound::Included(Key::from_slice(key));
+            match self.backward {
+                true => range.0 = end,
+                false => range.1 = end,
+            }
+        }
+        noted.noter.range(range);
     }
 }
 
@@ -201,6 +248,7 @@ pub struct Reader {
     root: Option<PageId>,
     own: Option<Arc<TreeWrites>>,
     snapshot: Arc<Snapshot>,
+    noter: Option<Noter>,
 }
 
 impl Reader {
@@ -209,27 +257,31 @@ impl Reader {
         root: Option<PageId>,
         snapshot: Arc<Snapshot>,
         own: Option<Arc<TreeWrites>>,
+        noter: Option<Noter>,
     ) -> Reader {
         Reader {
             pages,
             root,
             own,
             snapshot,
+            noter,
         }
     }
 
     /// The entries of a range, as the transaction itself would have scanned them.
     pub fn scan(&self, lower: Bound<&[u8]>, upper: Bound<&[u8]>, backward: bool) -> Scan {
         let (pages, snapshot) = (self.pages.clone(), self.snapshot.clone());
-        Scan::new(
+        let own = self.own.clone();
+        let scan = Scan::new(
             pages,
             self.root,
             Some(snapshot),
-            self.own.clone(),
+            own,
             lower,
             upper,
             backward,
-        )
+        );
+        scan.noted_by(self.noter.clone(), lower, upper)
     }
 
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>> {
@@ -241,6 +293,9 @@ impl Reader {
         let Some(root) = self.root else {
             return Ok(None);
         };
+        if let Some(noter) = &self.noter {
+            noter.key(key);
+        }
         Ok(btree::get(&self.pages, root, self.snapshot.lsn(), key)?.value)
     }
 }

@@ -18,9 +18,18 @@ const DIRECTORY: u32 = 1;
 /// Trees from here on are given out by `next_id`; those below are fixed by the layers above.
 const FIRST_ID: u32 = 16;
 
+/// Where a tree begins.
+#[derive(Clone, Copy)]
+pub(super) struct Root {
+    pub page: PageId,
+    /// The lsn of the commit that made the tree, which must not be read before; zero if it was
+    /// there at the start.
+    pub since: Lsn,
+}
+
 pub(super) struct Trees {
     space: u32,
-    roots: RwLock<FxHashMap<TreeId, PageId>>,
+    roots: RwLock<FxHashMap<TreeId, Root>>,
     next: AtomicU32,
 }
 
@@ -51,9 +60,13 @@ impl Trees {
         let roots = read_directory(pages, space, Lsn::NEWEST)?;
         let last = roots.keys().map(|tree| tree.0).max().unwrap_or(0);
         let next = AtomicU32::new(FIRST_ID.max(last + 1));
+        let since = Lsn::ZERO;
+        let roots = roots
+            .into_iter()
+            .map(|(tree, page)| (tree, Root { page, since }));
         Ok(Trees {
             space,
-            roots: RwLock::new(roots),
+            roots: RwLock::new(roots.collect()),
             next,
         })
     }
@@ -71,7 +84,7 @@ impl Trees {
         TreeId(self.next.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub(super) fn root(&self, tree: TreeId) -> Option<PageId> {
+    pub(super) fn root(&self, tree: TreeId) -> Option<Root> {
         self.roots.read().get(&tree).copied()
     }
 
@@ -102,14 +115,17 @@ impl Trees {
         let root = self
             .root(tree)
             .ok_or_else(|| internal("a dropped tree has no root"))?;
-        btree::destroy(batch, root)?;
+        btree::destroy(batch, root.page)?;
         btree::delete(batch, self.directory(), &tree.0.to_be_bytes())?;
         Ok(())
     }
 
-    pub(super) fn installed(&self, made: &[(TreeId, PageId)]) {
+    pub(super) fn installed(&self, made: &[(TreeId, PageId)], lsn: Lsn) {
         if !made.is_empty() {
-            self.roots.write().extend(made.iter().copied());
+            let made = made
+                .iter()
+                .map(|&(tree, page)| (tree, Root { page, since: lsn }));
+            self.roots.write().extend(made);
         }
     }
 }

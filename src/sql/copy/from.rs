@@ -78,7 +78,7 @@ impl CopyIn {
             defaults.push((place, plan_expr(bound, eval_context(&bind_cx))?));
         }
         let checks = checks(&table, &bind_cx)?;
-        txn.begin_point_statement();
+        txn.begin_point_statement().await?;
         Ok(CopyIn {
             force_not_null: named_columns("FORCE_NOT_NULL", &statement.force_not_null, &names)?,
             force_null: named_columns("FORCE_NULL", &statement.force_null, &names)?,

@@ -58,7 +58,7 @@ impl Ddl<'_> {
             options: create.options.clone(),
         };
         let mut table = create_table(self.txn, new, &self.cx.cancel).await?;
-        self.txn.begin_statement().await?;
+        self.txn.begin_definition().await?;
         // CHECKs first: they are named before anything else, as in PostgreSQL.
         let is_check = |c: &&&ast::TableConstraint| matches!(c.kind, ConstraintKind::Check(..));
         for constraint in constraints.iter().filter(is_check) {

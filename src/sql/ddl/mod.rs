@@ -124,7 +124,7 @@ impl Ddl<'_> {
             self.lock_oid(table.oid, mode).await?;
             let now = self.resolve(name)?;
             if now.oid == table.oid {
-                self.txn.begin_statement().await?;
+                self.txn.begin_definition().await?;
                 return Ok(now);
             }
         }

@@ -1,19 +1,20 @@
 //! Rows that a function makes: set-returning functions and system relations.
 
+use std::iter::{empty, once};
 use std::sync::Arc;
 use std::vec::IntoIter;
 
 use crate::base::Result;
 use crate::sql::exec::Operator;
 use crate::sql::expr::{ExprContext, eval, eval_all};
-use crate::sql::func::Eval;
+use crate::sql::func::{Eval, Rows};
 use crate::sql::ir::{Expr, ExprKind, SystemRelation};
 use crate::sql::plan::node;
 use crate::types::Datum;
 
 pub(super) struct FunctionScan {
     plan: Arc<node::FunctionScan>,
-    rows: Option<IntoIter<Vec<Datum>>>,
+    rows: Option<Rows>,
     ordinal: i64,
     ticks: u32,
 }
@@ -28,7 +29,7 @@ impl FunctionScan {
         }
     }
 
-    fn start(&self, cx: &ExprContext<'_>) -> Result<Vec<Vec<Datum>>> {
+    fn start(&self, cx: &ExprContext<'_>) -> Result<Rows> {
         let plan = &*self.plan;
         let Eval::Set(function) = plan.function.eval else {
             // A plain function gives one row.
@@ -40,11 +41,12 @@ impl FunctionScan {
                 ty: plan.function.returns,
                 typmod: -1,
             };
-            return Ok(vec![vec![eval(&call, &[], cx)?.into_owned()]]);
+            let row = vec![eval(&call, &[], cx)?.into_owned()];
+            return Ok(Box::new(once(Ok(row))));
         };
         let args = eval_all(&plan.args, &[], cx)?;
         if plan.function.strict && args.iter().any(Datum::is_null) {
-            return Ok(Vec::new());
+            return Ok(Box::new(empty()));
         }
         function(&cx.eval, &args)
     }
@@ -56,11 +58,11 @@ impl Operator for FunctionScan {
             Some(rows) => rows,
             None => {
                 let rows = self.start(cx)?;
-                self.rows.insert(rows.into_iter())
+                self.rows.insert(rows)
             }
         };
         cx.running()?.tick(&mut self.ticks)?;
-        let Some(values) = rows.next() else {
+        let Some(values) = rows.next().transpose()? else {
             return Ok(false);
         };
         for (slot, value) in row.iter_mut().zip(values) {

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use crate::base::{Result, RowId, blocking};
+use crate::base::{Error, Result, RowId, SqlState, blocking};
 use crate::sql::ast::{LockStrength, LockWait};
 use crate::sql::exec::limit::{count, offset};
 use crate::sql::exec::{Operator, Run, nulls, open};
 use crate::sql::expr::ExprContext;
 use crate::sql::plan::node::{self, OwnedRow};
 use crate::table::{self, RowLock, Txn};
-use crate::txn;
+use crate::txn::{self, could_not_serialize};
 use crate::types::Datum;
 
 /// Gives the rows that a lock has gathered.
@@ -112,7 +112,8 @@ async fn lock_row(
             wait: lock_wait(lock.wait),
             cancel: &run.statement.cancel,
         };
-        match table::lock_row(txn, &target.table, id, seen, how).await? {
+        let locked = table::lock_row(txn, &target.table, id, seen, how).await;
+        match locked.map_err(changed_since)? {
             table::Locked::Row(locked) => {
                 changed |= locked.changed;
                 newest.push((target.source, id, locked.bytes.to_vec()));
@@ -124,6 +125,14 @@ async fn lock_row(
         newest.clear();
     }
     Ok(Some(newest))
+}
+
+/// PostgreSQL does not tell here whether a row was changed or deleted.
+fn changed_since(error: Error) -> Error {
+    match error.sqlstate() == SqlState::SERIALIZATION_FAILURE {
+        true => could_not_serialize("concurrent update"),
+        false => error,
+    }
 }
 
 /// Runs the input again with the newest versions in place of the stored rows.

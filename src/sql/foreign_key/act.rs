@@ -196,7 +196,8 @@ impl KeyChecks {
             return Ok(());
         };
         while let Some(found) = self.next_referring(opened, &mut rows, old, txn).await? {
-            for (id, seen) in found {
+            for (id, newest) in found {
+                let seen = table::changeable(txn, &opened.table, id, newest)?;
                 let locked = self.lock(opened, id, &seen, old, change.lock, txn).await?;
                 if let Some(bytes) = locked {
                     self.change_row(opened, change, id, &bytes, txn).await?;

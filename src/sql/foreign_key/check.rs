@@ -9,10 +9,10 @@ use crate::sql::foreign_key::open::{Opened, Refers, refers};
 use crate::sql::foreign_key::{KeyChecks, report, same_key};
 use crate::sql::prepared::{bind_context, eval_context};
 use crate::table::{
-    ForeignKeyDef, KeyChange, KeyEvent, RowLock, TableDef, Txn, get_unique, hold_unique,
+    ForeignKeyDef, KeyChange, KeyEvent, RowLock, TableDef, Txn, get_unique, has_fixed, hold_unique,
     newest_row, scan,
 };
-use crate::txn::{LockMode, LockWait};
+use crate::txn::{LockMode, LockWait, could_not_serialize};
 use crate::types::Datum;
 
 const ROWS_PER_CANCEL_CHECK: u64 = 1000;
@@ -107,9 +107,23 @@ impl KeyChecks {
             Refers::InPart => Err(report::in_part(&opened)),
             Refers::To(values) => match self.hold(&opened, &values, LockWait::Wait, txn).await? {
                 true => Ok(()),
-                false => Err(report::not_present(&opened, &values, &self.cx.format)),
+                false => Err(self.missing(&opened, &values, txn)?),
             },
         }
+    }
+
+    fn missing(&self, opened: &Opened, values: &[Datum], txn: &Txn) -> Result<Error> {
+        let unique = unique_key(opened, values, txn, &self.cx)?;
+        let (table, index) = (&opened.referenced, &opened.unique);
+        // What the transaction goes on seeing it must not be told to be missing.
+        let is_seen = match unique {
+            Some(unique) => has_fixed(txn, table, index, &unique)?,
+            None => false,
+        };
+        Ok(match is_seen {
+            true => could_not_serialize("concurrent update"),
+            false => report::not_present(opened, values, &self.cx.format),
+        })
     }
 }
 

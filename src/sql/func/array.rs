@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::base::{Error, Result, SqlState};
-use crate::sql::func::define::{eval, function, operator, text, wrong_argument};
+use crate::sql::func::define::{eval, function, operator, rows, text, wrong_argument};
 use crate::sql::func::text::output;
-use crate::sql::func::{Eval, EvalContext, Function, Operator};
+use crate::sql::func::{Eval, EvalContext, Function, Operator, Rows};
 use crate::types::Type::{AnyArray, AnyElement, Bool, Int4, Int4Array, Text, TextArray};
 use crate::types::{Array, Datum, Type, compare};
 
@@ -380,38 +380,35 @@ fn from_string(s: &Datum, by: &Datum, null: &Datum) -> Result<Datum> {
     }
 }
 
-fn string_to_table(_: &EvalContext<'_>, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
+fn string_to_table(_: &EvalContext<'_>, args: &[Datum]) -> Result<Rows> {
     let (s, by, null) = match args {
-        [Datum::Null, ..] => return Ok(Vec::new()),
+        [Datum::Null, ..] => return Ok(rows([])),
         [Datum::Text(s), by] => (s, by, &Datum::Null),
         [Datum::Text(s), by, null] => (s, by, null),
         _ => return wrong_argument(),
     };
-    Ok(split(s, by, null)?
-        .into_iter()
-        .map(|part| vec![part])
-        .collect())
+    Ok(rows(split(s, by, null)?))
 }
 
-fn unnest(_: &EvalContext<'_>, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
+fn unnest(_: &EvalContext<'_>, args: &[Datum]) -> Result<Rows> {
     match args {
-        [Datum::Array(a)] => Ok(a.elements.iter().map(|e| vec![e.clone()]).collect()),
+        [Datum::Array(a)] => Ok(rows(a.elements.clone())),
         _ => wrong_argument(),
     }
 }
 
-fn subscripts(_: &EvalContext<'_>, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
+fn subscripts(_: &EvalContext<'_>, args: &[Datum]) -> Result<Rows> {
     let (a, dimension, reverse) = match args {
         [Datum::Array(a), Datum::Int4(n)] => (a, *n, false),
         [Datum::Array(a), Datum::Int4(n), Datum::Bool(reverse)] => (a, *n, *reverse),
         _ => return wrong_argument(),
     };
     if dimension != 1 {
-        return Ok(Vec::new());
+        return Ok(rows([]));
     }
-    let mut rows: Vec<_> = (1..=length(a)).map(|n| vec![Datum::Int4(n)]).collect();
-    if reverse {
-        rows.reverse();
-    }
-    Ok(rows)
+    let subscripts = (1..=length(a)).map(Datum::Int4);
+    Ok(match reverse {
+        true => rows(subscripts.rev()),
+        false => rows(subscripts),
+    })
 }

@@ -223,7 +223,7 @@ pub(super) static FUNCTIONS: &[&[Function]] = &[
             "pg_partition_ancestors",
             &[Regclass],
             Regclass,
-            Eval::Set(|_, _| Ok(Vec::new())),
+            Eval::Set(|_, _| Ok(Box::new(std::iter::empty()))),
         ),
         function(
             "pg_get_indexdef",

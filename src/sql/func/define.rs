@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::base::{Error, Result, SqlState};
-use crate::sql::func::{Eval, EvalContext, Function, Volatility};
+use crate::sql::func::{Eval, EvalContext, Function, Rows, Volatility};
 use crate::types::{Datum, Type};
 
 /// An immutable, strict function; the methods below say otherwise.
@@ -211,6 +211,14 @@ pub(super) fn out_of_range<T>(what: &str) -> Result<T> {
 #[cold]
 pub(super) fn division_by_zero<T>() -> Result<T> {
     Err(Error::new(SqlState::DIVISION_BY_ZERO, "division by zero"))
+}
+
+/// Rows of one value each.
+pub(super) fn rows<I>(values: I) -> Rows
+where
+    I: IntoIterator<Item = Datum, IntoIter: Send + Sync + 'static>,
+{
+    Box::new(values.into_iter().map(|value| Ok(vec![value])))
 }
 
 pub(super) fn text(s: impl Into<String>) -> Result<Datum> {

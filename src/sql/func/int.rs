@@ -1,10 +1,12 @@
 //! smallint, integer, bigint and oid.
 
+use std::iter::successors;
+
 use crate::base::{Error, Result, SqlState};
 use crate::sql::func::define::{
     comparisons, division_by_zero, eval, function, operator, out_of_range, text, wrong_argument,
 };
-use crate::sql::func::{Eval, EvalContext, Function, Operator};
+use crate::sql::func::{Eval, EvalContext, Function, Operator, Rows};
 use crate::types::Datum;
 use crate::types::Type::{Int2, Int4, Int8, Text};
 
@@ -247,7 +249,7 @@ fn shifted_right(a: i16, n: i32) -> i16 {
     i32::from(a).wrapping_shr(n.cast_unsigned()) as i16
 }
 
-fn series4(_: &EvalContext<'_>, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
+fn series4(_: &EvalContext<'_>, args: &[Datum]) -> Result<Rows> {
     match args {
         [Datum::Int4(a), Datum::Int4(b)] => series(i128::from(*a), i128::from(*b), 1, |x| {
             i32::try_from(x).map(Datum::Int4)
@@ -261,7 +263,7 @@ fn series4(_: &EvalContext<'_>, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
     }
 }
 
-fn series8(_: &EvalContext<'_>, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
+fn series8(_: &EvalContext<'_>, args: &[Datum]) -> Result<Rows> {
     match args {
         [Datum::Int8(a), Datum::Int8(b)] => series(i128::from(*a), i128::from(*b), 1, |x| {
             i64::try_from(x).map(Datum::Int8)
@@ -279,22 +281,18 @@ fn series<E>(
     start: i128,
     stop: i128,
     step: i128,
-    datum: impl Fn(i128) -> Result<Datum, E>,
-) -> Result<Vec<Vec<Datum>>> {
+    datum: impl Fn(i128) -> Result<Datum, E> + Send + Sync + 'static,
+) -> Result<Rows> {
     if step == 0 {
         return Err(Error::new(
             SqlState::INVALID_PARAMETER_VALUE,
             "step size cannot equal zero",
         ));
     }
-    let mut rows = Vec::new();
-    let mut x = start;
-    while if step > 0 { x <= stop } else { x >= stop } {
-        match datum(x) {
-            Ok(value) => rows.push(vec![value]),
-            Err(_) => return wrong_argument(),
-        }
-        x += step;
-    }
-    Ok(rows)
+    let is_within = move |x: &i128| if step > 0 { *x <= stop } else { *x >= stop };
+    let values = successors(Some(start), move |x| Some(x + step)).take_while(is_within);
+    Ok(Box::new(values.map(move |x| match datum(x) {
+        Ok(value) => Ok(vec![value]),
+        Err(_) => wrong_argument(),
+    })))
 }

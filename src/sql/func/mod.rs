@@ -50,8 +50,8 @@ pub struct EvalContext<'a> {
     pub params: &'a [Datum],
 }
 
-/// The rows of a set-returning function.
-pub type Rows = Vec<Vec<Datum>>;
+/// The rows of a set-returning function, made one by one: there may be more than fit into memory.
+pub type Rows = Box<dyn Iterator<Item = Result<Vec<Datum>>> + Send + Sync>;
 
 /// The code of a function, by the number of its arguments.
 #[derive(Clone, Copy)]

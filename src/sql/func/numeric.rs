@@ -2,7 +2,7 @@
 
 use crate::base::{Error, Result, SqlState};
 use crate::sql::func::define::{comparisons, eval, function, operator, wrong_argument};
-use crate::sql::func::{Eval, EvalContext, Function, Operator};
+use crate::sql::func::{Eval, EvalContext, Function, Operator, Rows};
 use crate::types::Type::{Int4, Int8, Numeric as NUMERIC};
 use crate::types::{Datum, Numeric};
 
@@ -291,7 +291,7 @@ fn width_bucket(x: &Numeric, low: &Numeric, high: &Numeric, count: i32) -> Resul
     }
 }
 
-fn series(_: &EvalContext<'_>, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
+fn series(_: &EvalContext<'_>, args: &[Datum]) -> Result<Rows> {
     let one = Numeric::from_i64(1);
     let (start, stop, step) = match args {
         [Datum::Numeric(start), Datum::Numeric(stop)] => (&**start, &**stop, &one),
@@ -318,12 +318,17 @@ fn series(_: &EvalContext<'_>, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
     if *step == zero {
         return wrong("step size cannot equal zero".to_owned());
     }
-    let mut rows = Vec::new();
-    let mut x = start.clone();
-    while if *step > zero { x <= *stop } else { x >= *stop } {
-        let next = x.add(step)?;
-        rows.push(vec![datum(x)]);
-        x = next;
-    }
-    Ok(rows)
+    let (stop, step, is_rising) = (stop.clone(), step.clone(), *step > zero);
+    let mut next = start.clone();
+    Ok(Box::new(std::iter::from_fn(move || {
+        let is_within = if is_rising {
+            next <= stop
+        } else {
+            next >= stop
+        };
+        is_within.then(|| {
+            let after = next.add(&step)?;
+            Ok(vec![datum(std::mem::replace(&mut next, after))])
+        })
+    })))
 }

@@ -14,8 +14,8 @@ use regex_automata::util::captures::Captures;
 use regex_automata::{Anchored, Input, MatchKind, meta, util::syntax};
 
 use crate::base::{Error, Result, SqlState};
-use crate::sql::func::define::{eval, function, operator, text, wrong_argument};
-use crate::sql::func::{Eval, EvalContext, Function, Operator};
+use crate::sql::func::define::{eval, function, operator, rows, text, wrong_argument};
+use crate::sql::func::{Eval, EvalContext, Function, Operator, Rows};
 use crate::types::Type::{Bool, Int4, TextArray};
 use crate::types::{Array, Datum, Type};
 
@@ -455,7 +455,7 @@ fn texts(args: &[Datum]) -> Result<(&str, &str, &str)> {
     }
 }
 
-fn all_matches(_: &EvalContext<'_>, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
+fn all_matches(_: &EvalContext<'_>, args: &[Datum]) -> Result<Rows> {
     let (s, pattern, options) = texts(args)?;
     let flags = Flags::parse(options)?;
     let compiled = compile(pattern, flags)?;
@@ -464,7 +464,8 @@ fn all_matches(_: &EvalContext<'_>, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
     } else {
         compiled.find(s, 0)?.into_iter().collect()
     };
-    Ok(found.iter().map(|c| vec![groups(s, c)]).collect())
+    let found: Vec<Datum> = found.iter().map(|c| groups(s, c)).collect();
+    Ok(rows(found))
 }
 
 fn split(s: &str, pattern: &str, flags: Flags) -> Result<Vec<String>> {
@@ -483,13 +484,10 @@ fn split(s: &str, pattern: &str, flags: Flags) -> Result<Vec<String>> {
     Ok(parts)
 }
 
-fn split_to_table(_: &EvalContext<'_>, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
+fn split_to_table(_: &EvalContext<'_>, args: &[Datum]) -> Result<Rows> {
     let (s, pattern, options) = texts(args)?;
     let parts = split(s, pattern, local_flags("regexp_split_to_table", options)?)?;
-    Ok(parts
-        .into_iter()
-        .map(|part| vec![Datum::Text(part)])
-        .collect())
+    Ok(rows(parts.into_iter().map(Datum::Text)))
 }
 
 fn text_array(parts: Vec<String>) -> Datum {

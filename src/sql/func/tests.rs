@@ -62,10 +62,11 @@ fn apply(cx: &EvalContext<'_>, f: &Function, types: &[Type], args: &[Datum]) -> 
         (Eval::F3(eval), [a, b, c]) => eval(cx, a, b, c),
         (Eval::N(eval), _) => eval(cx, args),
         (Eval::Typed(eval), _) => eval(cx, types, args),
-        (Eval::Set(eval), _) => eval(cx, args).map(|rows| {
-            let elements = rows.into_iter().map(|mut row| row.remove(0)).collect();
-            Datum::Array(std::sync::Arc::new(Array { elements }))
-        }),
+        (Eval::Set(eval), _) => {
+            let firsts = eval(cx, args)?.map(|row| Ok(row?.remove(0)));
+            let elements = firsts.collect::<Result<_>>()?;
+            Ok(Datum::Array(std::sync::Arc::new(Array { elements })))
+        }
         _ => panic!("{} has code for another number of arguments", f.name),
     }
 }
