@@ -49,7 +49,14 @@ const REFERRING: [(&str, &str); 7] = [
 ];
 
 /// What concurrent transactions may run into.
-const EXPECTED: [&str; 4] = ["23503", "23505", "40P01", "25P02"];
+const EXPECTED: [&str; 5] = ["23503", "23505", "40001", "40P01", "25P02"];
+
+const LEVELS: [&str; 4] = [
+    "READ COMMITTED",
+    "READ COMMITTED",
+    "REPEATABLE READ",
+    "SERIALIZABLE",
+];
 
 fn statement(rng: &mut StdRng) -> String {
     let key = rng.random_range(1..=KEYS);
@@ -70,7 +77,9 @@ fn statement(rng: &mut StdRng) -> String {
 /// Runs transactions of a few statements until `end`; counts those that committed.
 async fn work(client: Client, mut rng: StdRng, end: Instant, committed: Arc<AtomicU64>) {
     while Instant::now() < end {
-        client.batch_execute("BEGIN").await.unwrap();
+        let level = LEVELS[rng.random_range(0..LEVELS.len())];
+        let begin = format!("BEGIN ISOLATION LEVEL {level}");
+        client.batch_execute(&begin).await.unwrap();
         for _ in 0..rng.random_range(1..4) {
             client.batch_execute("SAVEPOINT s").await.unwrap();
             if rng.random_range(0..8) == 0 {

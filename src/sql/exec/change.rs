@@ -11,11 +11,11 @@ use crate::sql::exec::lookup::unique_key;
 use crate::sql::exec::{Run, check_row, nulls, open};
 use crate::sql::expr::{eval, is_true};
 use crate::sql::foreign_key::KeyChecks;
-use crate::sql::ir::Expr;
+use crate::sql::ir::{Expr, ExprKind};
 use crate::sql::plan::{ChangePlan, Target};
 use crate::table::{self, IndexDef, Locked, RowLock, Txn, row};
 use crate::txn::{LockMode, LockWait};
-use crate::types::Datum;
+use crate::types::{self, Datum};
 
 /// A row to change, as the statement's snapshot shows it.
 struct Found {
@@ -46,12 +46,12 @@ struct Work {
     keys: KeyChecks,
 }
 
-/// How target rows are locked before it is known what becomes of them.
-fn row_lock<'r>(plan: &ChangePlan, run: &'r Run) -> RowLock<'r> {
+/// How target rows are locked. `keeps_keys`: what an UPDATE gives unique keys they have already.
+fn row_lock<'r>(plan: &ChangePlan, keeps_keys: bool, run: &'r Run) -> RowLock<'r> {
     RowLock {
-        mode: match plan.assignments {
-            Some(_) => LockMode::ROW_NO_KEY_UPDATE,
-            None => LockMode::ROW_UPDATE,
+        mode: match keeps_keys && plan.assignments.is_some() {
+            true => LockMode::ROW_NO_KEY_UPDATE,
+            false => LockMode::ROW_UPDATE,
         },
         wait: LockWait::Wait,
         cancel: &run.statement.cancel,
@@ -69,7 +69,7 @@ async fn change_unique(
     let Some(key) = unique_key(index, &plan.table, key, &run.context())? else {
         return Ok(());
     };
-    let lock = row_lock(plan, run);
+    let lock = row_lock(plan, keeps_keys(plan, index, &key, run)?, run);
     let Some((id, locked)) = table::lock_unique(txn, &plan.table, index, &key, lock).await? else {
         return Ok(());
     };
@@ -81,12 +81,33 @@ async fn change_unique(
     Ok(())
 }
 
+/// Whether an UPDATE of the row of a key gives its unique columns the values of that key.
+fn keeps_keys(plan: &ChangePlan, index: &IndexDef, key: &[Datum], run: &Run) -> Result<bool> {
+    let assignments = plan.assignments.as_deref().unwrap_or_default();
+    for column in &plan.unique_columns {
+        let value = assignments.iter().find(|(assigned, _)| assigned == column);
+        let place = index.columns.iter().position(|c| c.column == *column);
+        let (Some((_, value)), Some(place)) = (value, place) else {
+            return Ok(false);
+        };
+        if !matches!(value.kind, ExprKind::Const(_) | ExprKind::Param(_)) {
+            return Ok(false);
+        }
+        let value = eval(value, &[], &run.context())?;
+        let ty = plan.table.columns[*column].ty;
+        if value.is_null() || types::compare(ty, &value, &key[place]).is_ne() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 async fn change_found(plan: &ChangePlan, run: &Run, txn: &mut Txn, work: &mut Work) -> Result<()> {
     let found = blocking(plan.plan.heavy, || find(plan, run))?;
     let columns = plan.table.columns.len();
     let mut old = nulls(columns);
     for mut target in found {
-        let lock = row_lock(plan, run);
+        let lock = row_lock(plan, plan.unique_columns.is_empty(), run);
         let locked = table::lock_row(txn, &plan.table, target.id, &target.seen, lock).await?;
         let Locked::Row(locked) = locked else {
             continue;
@@ -160,19 +181,12 @@ async fn change_row(
     let cancel = &run.statement.cancel;
     match &plan.assignments {
         Some(assignments) => {
-            let old = match plan.changes_keys() {
-                true => row[..columns].to_vec(),
-                false => Vec::new(),
+            let old = match plan.foreign_keys.is_empty() {
+                true => Vec::new(),
+                false => row[..columns].to_vec(),
             };
             assign_new(plan, assignments, row, run)?;
             let new = &row[..columns];
-            if plan.changes_unique_key(&old, new) {
-                let lock = RowLock {
-                    mode: LockMode::ROW_UPDATE,
-                    ..row_lock(plan, run)
-                };
-                table::lock_row(txn, &plan.table, id, bytes, lock).await?;
-            }
             table::update(txn, &plan.table, id, bytes, new, cancel).await?;
             if !plan.foreign_keys.is_empty() {
                 let (keys, rows) = (&plan.foreign_keys, (&old[..], new));

@@ -6,12 +6,11 @@ use crate::base::Result;
 use crate::sql::ast::JoinKind;
 use crate::sql::foreign_key::ForeignKeys;
 use crate::sql::func::EvalContext;
-use crate::sql::ir::{Delete, Expr, Field, Insert, Rel, Returning, Update};
+use crate::sql::ir::{Delete, Expr, ExprKind, Field, Insert, Rel, Returning, Update};
 use crate::sql::plan::node::{KeyExpr, Node, Plan};
 use crate::sql::plan::visit::{columns, conjuncts, renumber, width};
 use crate::sql::plan::{Planner, Want};
 use crate::table::{IndexDef, TableDef};
-use crate::types::{self, Datum};
 
 /// A CHECK constraint, its condition over the table's row.
 pub(crate) struct Check {
@@ -46,30 +45,11 @@ pub(crate) struct ChangePlan {
     /// Over target row ++ FROM row, as everything below.
     pub filter: Option<Expr>,
     pub assignments: Option<Vec<(usize, Expr)>>,
-    /// Assigned columns that are in a unique index: rows whose values there change are locked FOR
-    /// UPDATE, others FOR NO KEY UPDATE.
+    /// The columns of unique indexes that are given something else than their own value.
     pub unique_columns: Vec<usize>,
     pub checks: Vec<Check>,
     pub foreign_keys: ForeignKeys,
     pub returning: Option<ReturningPlan>,
-}
-
-impl ChangePlan {
-    /// Whether the old row is wanted when the new one is made.
-    pub(crate) fn changes_keys(&self) -> bool {
-        !self.unique_columns.is_empty() || !self.foreign_keys.is_empty()
-    }
-
-    pub(crate) fn changes_unique_key(&self, old: &[Datum], new: &[Datum]) -> bool {
-        let mut columns = self.unique_columns.iter();
-        columns.any(|column| {
-            let (old, new) = (&old[*column], &new[*column]);
-            match old.is_null() || new.is_null() {
-                true => old.is_null() != new.is_null(),
-                false => types::compare(self.table.columns[*column].ty, old, new).is_ne(),
-            }
-        })
-    }
 }
 
 /// How the rows to change are found.
@@ -121,7 +101,14 @@ pub(crate) fn plan_update(
         let mut unique = update.table.indexes.iter().filter(|index| index.unique);
         unique.any(|index| index.columns.iter().any(|key| key.column == place))
     };
-    let places = assignments.iter().map(|(column, _)| *column);
+    let is_itself = |column: usize, value: &Expr| match value.kind {
+        ExprKind::Column(same) => same == column,
+        _ => false,
+    };
+    let changed = assignments
+        .iter()
+        .filter(|(column, value)| !is_itself(*column, value));
+    let places = changed.map(|(column, _)| *column);
     let unique_columns = places.filter(|place| in_unique(*place)).collect();
     let used: Vec<&Expr> = assignments.iter().map(|(_, value)| value).collect();
     let from_used = used_of_from(&update.table, used, update.returning.as_ref());
