@@ -29,14 +29,17 @@ impl KeyChecks {
         at_once: bool,
         txn: &mut Txn,
     ) -> Result<()> {
-        match refers(key, row) {
+        let values = match refers(key, row) {
             Refers::ToNothing => return Ok(()),
-            Refers::To(values) if at_once && !txn.is_deferred(key) => {
-                if self.is_held(key, table, &values, txn).await? {
-                    return Ok(());
-                }
-            }
-            _ => {}
+            Refers::InPart => None,
+            Refers::To(values) => Some(values),
+        };
+        if let Some(values) = values
+            && at_once
+            && !txn.is_deferred(key)
+            && self.is_held(key, table, &values, txn).await?
+        {
+            return Ok(());
         }
         self.queue(key, table.oid, KeyChange::Reference(id));
         Ok(())
@@ -166,8 +169,8 @@ pub(crate) fn validate(
             Refers::To(values) => values,
         };
         // Neighbours often refer to the same.
-        let is_same = |found: &Box<[Datum]>| same_key(table, &key.columns, found, &values);
-        if found.as_ref().is_some_and(is_same) {
+        let is_same = |found: &[Datum]| same_key(table, &key.columns, found, &values);
+        if found.as_deref().is_some_and(is_same) {
             continue;
         }
         if !is_there(&opened, &values, txn, &expr_cx)? {
@@ -175,7 +178,7 @@ pub(crate) fn validate(
         }
         found = Some(values);
     }
-    Ok::<(), Error>(())
+    Ok(())
 }
 
 fn is_there(opened: &Opened, values: &[Datum], txn: &Txn, cx: &ExprContext<'_>) -> Result<bool> {
