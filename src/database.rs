@@ -190,7 +190,7 @@ impl Database {
         // Until the log is open everything that is replayed counts as durable.
         let durable = move || watermark.get().map_or(Lsn::NEWEST, |log| log.durable_lsn());
         let (pages, Start { position, next_txn }) = Pages::open(
-            &*disk,
+            &disk,
             &directory.join(DATA),
             control.database,
             cache_memory(options.shared_buffers),
@@ -412,7 +412,8 @@ fn replay(pages: &Pages, end: Lsn, blob: &[u8]) -> Result<()> {
             Record::SpaceDrop { space } => {
                 pages.recover_space_change(SpaceChange::Drop { space })?;
             }
-            Record::Begin { .. } | Record::Commit { .. } => {}
+            // The records of an annex come in its place.
+            Record::Begin { .. } | Record::Annex(_) | Record::Commit { .. } => {}
         }
     }
     Ok(())

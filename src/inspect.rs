@@ -172,11 +172,12 @@ fn edits_of<'a>(record: &Record<'a>) -> Option<Vec<Edit<'a>>> {
     }
 }
 
-/// The spaces that a record makes or drops, each with its part in it.
-fn spaces_of(record: &Record<'_>) -> Vec<(&'static str, u32)> {
+/// The numbers in a record that names spaces or an annex, each with its meaning.
+fn numbers_of(record: &Record<'_>) -> Vec<(&'static str, u64)> {
     match *record {
-        Record::SpaceClone { from, to } => vec![("from", from), ("to", to)],
-        Record::SpaceDrop { space } => vec![("space", space)],
+        Record::SpaceClone { from, to } => vec![("from", from.into()), ("to", to.into())],
+        Record::SpaceDrop { space } => vec![("space", space.into())],
+        Record::Annex(annex) => vec![("number", annex.number), ("holds", annex.bytes)],
         _ => Vec::new(),
     }
 }
@@ -188,6 +189,7 @@ fn type_name(record: &Record<'_>) -> &'static str {
         Record::PageRefs { .. } => "page references",
         Record::SpaceClone { .. } => "space clone",
         Record::SpaceDrop { .. } => "space drop",
+        Record::Annex(_) => "annex",
         Record::Commit { .. } => "commit",
     }
 }
@@ -215,6 +217,8 @@ struct Totals {
     page_writes: u64,
     page_refs: u64,
     space_changes: u64,
+    annexes: u64,
+    annex_bytes: u64,
     commits: u64,
     writes: u64,
     shifts: u64,
@@ -249,6 +253,10 @@ impl Totals {
             }
             Record::PageRefs { .. } => self.page_refs += 1,
             Record::SpaceClone { .. } | Record::SpaceDrop { .. } => self.space_changes += 1,
+            Record::Annex(annex) => {
+                self.annexes += 1;
+                self.annex_bytes += annex.bytes;
+            }
             Record::Commit { .. } => self.commits += 1,
         }
         for edit in edits {
@@ -389,7 +397,7 @@ impl<W: Write> Printer<'_, W> {
             Record::PageRefs { first, .. } => (Some(first), None),
             _ => (None, None),
         };
-        let spaces = spaces_of(record);
+        let numbers = numbers_of(record);
         if self.json {
             let mut fields = vec![
                 ("kind", text("record")),
@@ -402,11 +410,8 @@ impl<W: Write> Printer<'_, W> {
                 fields.push(("page", number(page.number)));
             }
             fields.extend(base.map(|base| ("base", text(base))));
-            fields.extend(
-                spaces
-                    .into_iter()
-                    .map(|(part, space)| (part, number(space))),
-            );
+            let numbers = numbers.into_iter();
+            fields.extend(numbers.map(|(part, n)| (part, number(n))));
             self.object(&fields)?;
         } else {
             write!(self.out, "    {lsn} {name}")?;
@@ -416,8 +421,8 @@ impl<W: Write> Printer<'_, W> {
             if let Some(base) = base {
                 write!(self.out, " at {base}")?;
             }
-            for (part, space) in spaces {
-                write!(self.out, " {part} {space}")?;
+            for (part, n) in numbers {
+                write!(self.out, " {part} {n}")?;
             }
             writeln!(self.out, ", {bytes} bytes")?;
         }
@@ -490,6 +495,8 @@ impl<W: Write> Printer<'_, W> {
             ("page_write_records", totals.page_writes),
             ("page_reference_records", totals.page_refs),
             ("space_change_records", totals.space_changes),
+            ("annex_records", totals.annexes),
+            ("annex_bytes", totals.annex_bytes),
             ("commit_records", totals.commits),
             ("write_edits", totals.writes),
             ("shift_edits", totals.shifts),

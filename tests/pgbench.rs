@@ -22,14 +22,15 @@ struct Bench {
 
 impl Bench {
     fn new() -> Option<Bench> {
-        let Some(pgbench) = tool("pgbench") else {
-            skip("pgbench is not installed");
+        Bench::on(Some(Server::start()))
+    }
+
+    fn on(server: Option<Server>) -> Option<Bench> {
+        let (Some(pgbench), Some(server)) = (tool("pgbench"), server) else {
+            skip("pgbench or PostgreSQL is not installed");
             return None;
         };
-        Some(Bench {
-            server: Server::start(),
-            pgbench,
-        })
+        Some(Bench { server, pgbench })
     }
 
     fn run(&self, args: &[&str]) -> String {
@@ -49,8 +50,13 @@ impl Bench {
         let seconds = setting("WALNUT_PGBENCH_SECONDS", "2");
         let mut all = vec!["-T", &seconds];
         all.extend(args);
-        let output = self.run(&all);
-        let number = |before: &str| -> u64 {
+        assert!(self.count(&all) > 0);
+    }
+
+    /// How many transactions a run has made, all of which succeed.
+    fn count(&self, args: &[&str]) -> i64 {
+        let output = self.run(args);
+        let number = |before: &str| -> i64 {
             let line = output.lines().find(|l| l.starts_with(before));
             let line = line.unwrap_or_else(|| panic!("no line {before:?} in\n{output}"));
             let digits = line[before.len()..].trim_start();
@@ -61,12 +67,9 @@ impl Bench {
                 .parse()
                 .unwrap()
         };
-        assert!(
-            number("number of transactions actually processed:") > 0,
-            "{output}"
-        );
         assert_eq!(number("number of failed transactions:"), 0, "{output}");
         assert!(!output.contains("aborted"), "{output}");
+        number("number of transactions actually processed:")
     }
 
     async fn check_sums(&self) {
@@ -208,4 +211,27 @@ async fn it_initialises_again_over_what_is_there_and_reconnects_per_transaction(
     bench.initialise(&["-I", "dtgvp"]);
     bench.load(&["-n", "-C", "-c", "2", "-M", "simple"]);
     bench.check_sums().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upserts_of_hot_keys_are_all_counted() {
+    let servers = [Some(Server::start()), Server::start_postgres()];
+    for bench in servers.into_iter().filter_map(Bench::on) {
+        let client = bench.server.connect().await;
+        let table = "CREATE TABLE hot (id int PRIMARY KEY, n bigint NOT NULL)";
+        client.batch_execute(table).await.unwrap();
+        let mut made = 0;
+        for protocol in ["simple", "extended", "prepared"] {
+            let script = [
+                "-f",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/sql/upserts.pgbench"),
+            ];
+            let args = ["-n", "-M", protocol, "-c", "8", "-j", "2", "-t", "100"];
+            made += bench.count(&[&args[..], &script].concat());
+        }
+        let sum = client
+            .query_one("SELECT sum(n)::bigint FROM hot", &[])
+            .await;
+        assert_eq!(sum.unwrap().get::<_, i64>(0), made);
+    }
 }

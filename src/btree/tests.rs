@@ -561,7 +561,7 @@ fn random_damage_never_panics() {
                 1 => put(&mut batch, root, &key, &[0; 61]),
                 _ => put(&mut batch, root, &key, &vec![0; rng.random_range(0..4000)]),
             };
-            drop(batch.finish());
+            drop(batch.finish().unwrap());
         }
         let mut batch = Batch::new(&store.pages);
         let _ = destroy(&mut batch, root);

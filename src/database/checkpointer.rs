@@ -14,11 +14,18 @@ use crate::wal::{Log, Position};
 /// How often the reasons are looked at.
 const TICK: Duration = Duration::from_millis(200);
 
+/// How often a checkpoint that is ahead looks whether it is so still.
+const PACE_TICK: Duration = Duration::from_millis(20);
+
+/// A checkpoint is spread over so many thousandths of the way to the next one: what PostgreSQL
+/// calls `checkpoint_completion_target`, and its default.
+const COMPLETION_TARGET: u64 = 900;
+
 /// A checkpoint writes pages to new places before it gives up their old ones, so the data file is
 /// larger than its content by what changes between two of them: by this share of it at most, or by
 /// what is not worth a checkpoint.
-const GROWTH_SHARE: usize = 5;
-const GROWTH_MIN_BYTES: usize = 128 << 20;
+const GROWTH_SHARE: u64 = 5;
+const GROWTH_MIN_BYTES: u64 = 128 << 20;
 
 /// How many bytes of log, in whole segments' worth, a checkpoint may leave behind it.
 #[derive(Clone, Debug)]
@@ -67,6 +74,53 @@ struct State {
     last: Result<()>,
     is_stopped: bool,
     stats: CheckpointStats,
+}
+
+/// What has come since a checkpoint began.
+struct Since {
+    time: Duration,
+    log_bytes: u64,
+    dirty_pages: usize,
+    /// What the data file held then.
+    used_bytes: u64,
+}
+
+impl Limits {
+    /// How much of what may come between two checkpoints that is, in thousandths, by reason.
+    fn parts(&self, since: &Since, capacity: usize) -> [(Reason, u64); 4] {
+        let part = |some: u128, of: u128| {
+            let thousandths = some * 1000 / of.max(1);
+            u64::try_from(thousandths).unwrap_or(u64::MAX)
+        };
+        let (dirty, capacity) = (since.dirty_pages as u128, capacity as u128);
+        let growth = (since.used_bytes / GROWTH_SHARE).max(GROWTH_MIN_BYTES) / PAGE_SIZE as u64;
+        let log = part(since.log_bytes.into(), (self.wal_bytes / 2).into());
+        let time = part(since.time.as_millis(), self.timeout.as_millis());
+        [
+            (Reason::Log, log),
+            (Reason::Dirty, part(dirty, capacity / 2)),
+            (Reason::Growth, part(dirty, growth.into())),
+            (Reason::Time, time),
+        ]
+    }
+
+    /// Whether a checkpoint that has stored so many of its pages may pause: at this rate it is done
+    /// well before the next one is due.
+    fn is_ahead(&self, stored: usize, of: usize, since: &Since, capacity: usize) -> bool {
+        let stored = stored as u64 * COMPLETION_TARGET / (of as u64).max(1);
+        let mut parts = self.parts(since, capacity).into_iter();
+        parts.all(|(_, part)| stored > part)
+    }
+}
+
+/// Where a checkpoint began.
+#[derive(Clone, Copy)]
+struct Mark {
+    at: Instant,
+    position: Position,
+    annex_bytes: u64,
+    /// What the data file held, as far as it is known.
+    used_bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +195,19 @@ impl Checkpointer {
         }
     }
 
+    /// Takes a checkpoint on this thread, while the other one takes none; calls `step` after its
+    /// position was taken, and after each batch of pages.
+    #[cfg(test)]
+    pub(super) fn checkpoint_here(&self, step: &dyn Fn()) -> Result<Option<Checkpointed>> {
+        let shared = &self.shared;
+        let next_txn = || {
+            let next = shared.ids.next();
+            step();
+            next
+        };
+        shared.store(&next_txn, &|_, _| step())
+    }
+
     pub(super) fn stats(&self) -> CheckpointStats {
         self.shared.state.lock().stats
     }
@@ -175,10 +242,9 @@ impl Drop for AbortOnPanic {
 }
 
 impl Shared {
-    fn run(&self, mut position: Position) {
+    fn run(&self, position: Position) {
         let _guard = AbortOnPanic;
-        let mut begun = Instant::now();
-        let mut used_bytes = 0;
+        let mut last = self.mark(position, 0);
         let mut state = self.state.lock();
         while !state.is_stopped {
             let requests = state.requested;
@@ -186,20 +252,10 @@ impl Shared {
             drop(state);
             let reason = match is_requested {
                 true => Some(Reason::Request),
-                false => self.reason(&position, used_bytes, begun.elapsed()),
+                false => self.reason(&last),
             };
             let done = reason.map(|reason| {
-                begun = Instant::now();
-                let done = self.checkpoint(reason);
-                if let Ok(Some(done)) = &done {
-                    position = done.position;
-                    let used = done.used_bytes.and_then(|used| usize::try_from(used).ok());
-                    used_bytes = used.unwrap_or(used_bytes);
-                }
-                if let Some(error) = self.pages.failure() {
-                    // As for the log's own syncs.
-                    self.log.fail(&error.to_string());
-                }
+                let done = self.checkpoint(reason, &mut last);
                 done.inspect_err(|error| tracing::warn!("checkpoint failed: {error}"))
             });
             state = self.state.lock();
@@ -215,54 +271,86 @@ impl Shared {
         }
     }
 
+    fn mark(&self, position: Position, used_bytes: u64) -> Mark {
+        Mark {
+            at: Instant::now(),
+            position,
+            annex_bytes: self.log.annex_bytes(),
+            used_bytes,
+        }
+    }
+
+    fn since(&self, mark: &Mark, dirty_pages: usize) -> Result<Since> {
+        let (now, then) = (self.log.position()?, &mark.position);
+        let segments = now.segment.saturating_sub(then.segment);
+        let bytes = segments * self.limits.segment_bytes + now.offset;
+        let annexes = self.log.annex_bytes() - mark.annex_bytes;
+        Ok(Since {
+            time: mark.at.elapsed(),
+            log_bytes: bytes.saturating_sub(then.offset) + annexes,
+            dirty_pages,
+            used_bytes: mark.used_bytes,
+        })
+    }
+
     /// Why a checkpoint should be taken now, if it should.
-    fn reason(&self, last: &Position, used_bytes: usize, since: Duration) -> Option<Reason> {
+    fn reason(&self, last: &Mark) -> Option<Reason> {
         #[cfg(test)]
         if self.limits.lockstep {
             return None;
         }
-        let now = self.log.position().ok()?;
-        if now == *last {
+        if self.log.position().ok()? == last.position {
             return None;
         }
-        let segments = now.segment.saturating_sub(last.segment);
-        let wal_bytes =
-            (segments * self.limits.segment_bytes + now.offset).saturating_sub(last.offset);
         let pages = self.pages.stats();
-        if wal_bytes >= self.limits.wal_bytes / 2 {
-            Some(Reason::Log)
-        } else if pages.dirty >= pages.capacity / 2 {
-            Some(Reason::Dirty)
-        } else if pages.dirty >= (used_bytes / GROWTH_SHARE).max(GROWTH_MIN_BYTES) / PAGE_SIZE {
-            Some(Reason::Growth)
-        } else if since >= self.limits.timeout {
-            Some(Reason::Time)
-        } else {
-            None
-        }
+        let since = self.since(last, pages.dirty).ok()?;
+        let mut parts = self.limits.parts(&since, pages.capacity).into_iter();
+        parts.find_map(|(reason, part)| (part >= 1000).then_some(reason))
     }
 
-    fn checkpoint(&self, reason: Reason) -> Result<Option<Checkpointed>> {
-        let started = Instant::now();
-        let done =
-            self.pages
-                .checkpoint(&|| self.log.position(), &|| self.ids.next(), &|took| {
-                    self.pause(reason, took)
-                })?;
+    /// Takes a checkpoint; `last` is where the one before began, and then this one.
+    fn checkpoint(&self, reason: Reason, last: &mut Mark) -> Result<Option<Checkpointed>> {
+        let begun = self.mark(self.log.position()?, last.used_bytes);
+        last.at = begun.at;
+        let pause = |stored, of| self.pause(reason, &begun, stored, of);
+        let done = self.store(&|| self.ids.next(), &pause)?;
         if let Some(done) = &done {
-            self.log.recycle(done.position.segment);
+            *last = Mark {
+                position: done.position,
+                used_bytes: done.used_bytes.unwrap_or(begun.used_bytes),
+                ..begun
+            };
             self.warn_of_old_versions();
             tracing::info!(
                 reason = ?reason,
                 pages = done.pages,
                 nodes = done.nodes,
                 bytes = done.used_bytes,
-                ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                ms = u64::try_from(begun.at.elapsed().as_millis()).unwrap_or(u64::MAX),
                 "checkpoint at {}",
                 done.position.lsn
             );
         }
         Ok(done)
+    }
+
+    /// Stores what is durable; then the log in front of it is needed no more.
+    fn store(
+        &self,
+        next_txn: &dyn Fn() -> u64,
+        pause: &dyn Fn(usize, usize),
+    ) -> Result<Option<Checkpointed>> {
+        let position = || self.log.position();
+        let done = self.pages.checkpoint(&position, next_txn, pause);
+        if let Some(error) = self.pages.failure() {
+            // As for the log's own syncs.
+            self.log.fail(&error.to_string());
+        }
+        if let Ok(Some(done)) = &done {
+            self.log.recycle(done.position.segment);
+            self.log.remove_annexes(done.position.lsn);
+        }
+        done
     }
 
     /// What old snapshots may read cannot leave memory, however much it is.
@@ -278,14 +366,25 @@ impl Shared {
         }
     }
 
-    /// Leaves the disk to others for as long as a batch took, unless somebody waits for the end.
-    fn pause(&self, reason: Reason, took: Duration) {
-        let pages = self.pages.stats();
-        let is_urgent = reason == Reason::Request || pages.dirty >= pages.capacity / 2;
+    /// Leaves the disk to others while the checkpoint is ahead, unless somebody waits for its end.
+    fn pause(&self, reason: Reason, begun: &Mark, stored: usize, of: usize) {
         let mut state = self.state.lock();
-        if !is_urgent && state.requested == state.answered && !state.is_stopped {
-            self.changed.wait_for(&mut state, took);
+        let is_awaited = |state: &State| {
+            reason == Reason::Request || state.requested > state.answered || state.is_stopped
+        };
+        while stored < of && !is_awaited(&state) && self.is_ahead(begun, stored, of) {
+            self.changed.wait_for(&mut state, PACE_TICK);
         }
+    }
+
+    fn is_ahead(&self, begun: &Mark, stored: usize, of: usize) -> bool {
+        let pages = self.pages.stats();
+        let dirtied = pages.dirty.saturating_sub(of - stored);
+        // Beyond three quarters commits wait.
+        let is_crowded = pages.dirty > pages.capacity / 8 * 5;
+        let since = self.since(begun, dirtied);
+        !is_crowded
+            && since.is_ok_and(|since| self.limits.is_ahead(stored, of, &since, pages.capacity))
     }
 }
 
@@ -300,5 +399,82 @@ impl State {
             self.stats.write_time += done.write_time;
             self.stats.sync_time += done.sync_time;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Limits, Reason, Since};
+    use std::time::Duration;
+
+    const CAPACITY: usize = 1000;
+    const PAGES: usize = 400;
+
+    fn limits() -> Limits {
+        Limits {
+            wal_bytes: 2000,
+            segment_bytes: 16,
+            timeout: Duration::from_secs(100),
+            lockstep: false,
+        }
+    }
+
+    fn since(seconds: u64, log_bytes: u64, dirty_pages: usize) -> Since {
+        Since {
+            time: Duration::from_secs(seconds),
+            log_bytes,
+            dirty_pages,
+            used_bytes: 0,
+        }
+    }
+
+    /// How many of the pages are stored when it pauses.
+    fn stored(from: usize, since: &Since) -> usize {
+        let goes_on = |stored: &usize| limits().is_ahead(*stored, PAGES, since, CAPACITY);
+        (from..PAGES).find(goes_on).unwrap_or(PAGES)
+    }
+
+    #[test]
+    fn half_the_log_half_a_dirty_cache_or_the_time_is_a_reason() {
+        let reason = |since: &Since| {
+            let parts = limits().parts(since, CAPACITY);
+            parts.into_iter().find(|(_, part)| *part >= 1000)
+        };
+        for (since, expected) in [
+            (since(99, 999, 499), None),
+            (since(100, 999, 499), Some((Reason::Time, 1000))),
+            (since(99, 1100, 499), Some((Reason::Log, 1100))),
+            (since(99, 999, 1000), Some((Reason::Dirty, 2000))),
+        ] {
+            assert_eq!(reason(&since), expected);
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_is_spread_over_nine_tenths_of_the_way_to_the_next() {
+        let mut at = 0;
+        for tenth in 0..10 {
+            let part = tenth as usize;
+            for since in [
+                since(10 * tenth, 0, 0),
+                since(0, 100 * tenth, 0),
+                since(1, 1, 50 * part),
+            ] {
+                at = stored(at, &since);
+                let even = PAGES * part / 9;
+                assert!(at.abs_diff(even) <= 5, "{at} at {tenth} tenths, not {even}");
+            }
+        }
+        assert_eq!(at, PAGES);
+    }
+
+    #[test]
+    fn what_is_behind_schedule_is_made_up_for_at_once() {
+        assert_eq!(stored(0, &since(5, 0, 0)), 23);
+        // A burst in the log.
+        assert_eq!(stored(23, &since(6, 450, 0)), 201);
+        // Nothing more comes: the time decides in the end.
+        assert_eq!(stored(201, &since(45, 450, 0)), 201);
+        assert_eq!(stored(201, &since(90, 450, 0)), PAGES);
     }
 }

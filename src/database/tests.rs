@@ -2,6 +2,7 @@
 
 mod clones;
 mod foreign_keys;
+mod lives;
 mod power;
 mod savepoints;
 

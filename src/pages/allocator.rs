@@ -248,7 +248,7 @@ impl<'a> Batch<'a> {
                 continue;
             }
             listed.retain(|number| !range.contains(number));
-            self.list_entries(id, &listed)?;
+            self.list_entries(id, 0, &listed)?;
             state.free_count = state
                 .free_count
                 .checked_sub(range.end - range.start)
@@ -258,13 +258,13 @@ impl<'a> Batch<'a> {
         Ok(None)
     }
 
-    /// Has a trunk page list these pages.
-    fn list_entries(&mut self, trunk: PageId, listed: &[u32]) -> Result<()> {
+    /// Has a trunk page list these pages behind the first `kept` of those it lists.
+    fn list_entries(&mut self, trunk: PageId, kept: u32, listed: &[u32]) -> Result<()> {
         let bytes: Vec<u8> = listed.iter().flat_map(|n| n.to_le_bytes()).collect();
         let count = u32::try_from(listed.len()).expect("entries of one page");
         let mut editor = self.edit(trunk)?;
-        editor.write_u32(COUNT, count);
-        editor.write(ENTRIES, &bytes);
+        editor.write_u32(COUNT, kept + count);
+        editor.write(entry(kept), &bytes);
         Ok(())
     }
 
@@ -289,7 +289,7 @@ impl<'a> Batch<'a> {
         if unused.end == state.high_water {
             state.high_water = unused.start;
         } else {
-            self.free_range(extent.space, &mut state, unused)?;
+            self.list_free(extent.space, &mut state, &unused.collect::<Vec<u32>>())?;
         }
         state.write(&mut self.edit(id)?);
         Ok(())
@@ -300,38 +300,33 @@ impl<'a> Batch<'a> {
         self.keep_extent(extent, 0)
     }
 
-    /// Lists pages that nobody reads as free: on the first trunk page if it has room for all, else
-    /// on trunk pages of their own.
-    fn free_range(&mut self, space: u32, state: &mut Space, pages: Range<u32>) -> Result<()> {
-        let mut first = pages.start;
-        while first < pages.end {
-            let left = pages.end - first;
+    /// Lists pages as free: on the first trunk page if it has room for all, else on trunk pages of
+    /// their own.
+    fn list_free(&mut self, space: u32, state: &mut Space, pages: &[u32]) -> Result<()> {
+        let mut rest = pages;
+        while let Some((&number, others)) = rest.split_first() {
             let head = PageId {
                 space,
                 number: state.first_trunk,
             };
-            let mut listed = match state.first_trunk {
-                0 => Vec::new(),
-                _ => entries(head, &*self.read(head)?, state)?,
+            let listed = match state.first_trunk {
+                0 => TRUNK_CAPACITY,
+                _ => Trunk::read(head, &*self.read(head)?)?.count,
             };
-            if state.first_trunk != 0 && listed.len() + left as usize <= TRUNK_CAPACITY as usize {
-                listed.extend(first..pages.end);
-                self.list_entries(head, &listed)?;
-                state.free_count += left;
+            if rest.len() <= (TRUNK_CAPACITY - listed) as usize {
+                self.list_entries(head, listed, rest)?;
+                state.free_count += u32::try_from(rest.len()).expect("entries of one page");
                 return Ok(());
             }
-            let count = (left - 1).min(TRUNK_CAPACITY);
-            let id = PageId {
-                space,
-                number: first,
-            };
+            let id = PageId { space, number };
+            let (listed, later) = others.split_at(others.len().min(TRUNK_CAPACITY as usize));
             let mut trunk = self.edit_fresh(id)?;
             trunk.write_u32(MAGIC, TRUNK_MAGIC);
             trunk.write_u32(NEXT, state.first_trunk);
-            self.list_entries(id, &(first + 1..=first + count).collect::<Vec<u32>>())?;
-            state.first_trunk = first;
-            state.free_count += count + 1;
-            first += count + 1;
+            self.list_entries(id, 0, listed)?;
+            state.first_trunk = number;
+            state.free_count += 1 + u32::try_from(listed.len()).expect("entries of one page");
+            rest = later;
         }
         Ok(())
     }
@@ -348,6 +343,11 @@ impl<'a> Batch<'a> {
 
     /// A page nobody uses, zeroed in this batch.
     pub fn allocate(&mut self, space: u32) -> Result<PageId> {
+        if let Some(source) = &mut self.source {
+            let page = source()?;
+            self.edit_fresh(page)?;
+            return Ok(page);
+        }
         let (mut state, _) = self.space(space)?;
         let number = if state.first_trunk == 0 {
             let number = state.high_water;
@@ -392,42 +392,34 @@ impl<'a> Batch<'a> {
         state.check(id, number)
     }
 
-    /// Gives a page back. What was done to it in this batch is forgotten.
+    /// Gives a page back. What was done to it in this batch is forgotten, and it is not given out
+    /// again before the batch is installed.
     pub fn free(&mut self, page: PageId) -> Result<()> {
-        let space = page.space;
-        let (mut state, _) = self.space(space)?;
-        state.check(page, page.number)?;
-        self.forget(page);
-        state.free_count += 1;
-        if !self.list_free(space, &state, page.number)? {
-            let mut trunk = self.edit_fresh(page)?;
-            trunk.write_u32(MAGIC, TRUNK_MAGIC);
-            trunk.write_u32(NEXT, state.first_trunk);
-            state.first_trunk = page.number;
-        } else {
-            self.freed.push(page);
+        if page == allocator(page.space) {
+            return Err(corrupt(page, "an allocator is freed"));
         }
-        state.write(&mut self.edit(allocator(space))?);
+        self.forget(page);
+        self.freed.push(page);
         Ok(())
     }
 
-    /// Adds a page to the first trunk, if there is one with room.
-    fn list_free(&mut self, space: u32, state: &Space, number: u32) -> Result<bool> {
-        if state.first_trunk == 0 {
-            return Ok(false);
+    /// Lists the freed pages as free.
+    pub(super) fn list_freed(&mut self) -> Result<()> {
+        let mut freed = std::mem::take(&mut self.freed);
+        freed.sort_unstable();
+        if let Some(twice) = freed.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(corrupt(twice[0], "it is freed twice"));
         }
-        let id = PageId {
-            space,
-            number: state.first_trunk,
-        };
-        let count = Trunk::read(id, &*self.read(id)?)?.count;
-        if count == TRUNK_CAPACITY {
-            return Ok(false);
+        for pages in freed.chunk_by(|a, b| a.space == b.space) {
+            let space = pages[0].space;
+            let (mut state, _) = self.space(space)?;
+            let numbers = pages.iter().map(|page| state.check(*page, page.number));
+            let numbers = numbers.collect::<Result<Vec<u32>>>()?;
+            self.list_free(space, &mut state, &numbers)?;
+            state.write(&mut self.edit(allocator(space))?);
         }
-        let mut editor = self.edit(id)?;
-        editor.write_u32(entry(count), number);
-        editor.write_u32(COUNT, count + 1);
-        Ok(true)
+        self.freed = freed;
+        Ok(())
     }
 
     /// The state of a space's allocator, whose latch this takes on first use; and whether the

@@ -4,7 +4,7 @@ use super::cache::Pages;
 use super::edits::Edits;
 use super::page::{PAGE_CONTENT, PAGE_SIZE, Page, PageRef};
 use crate::base::sync::RwLockWriteGuard;
-use crate::base::{Lsn, PageId, Result};
+use crate::base::{Error, Lsn, PageId, Result, SqlState};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -21,9 +21,14 @@ pub struct Batch<'a> {
     /// Page → its place in `touched`. A page freed again has none.
     index: FxHashMap<PageId, usize>,
     pub(super) allocators: AllocatorLatches<'a>,
-    /// Listed as free by this batch.
+    /// Where new pages come from, if not from their space's allocator.
+    pub(super) source: Option<Source<'a>>,
+    /// Not used any more, and listed as free when the batch is finished.
     pub(super) freed: Vec<PageId>,
 }
+
+/// Gives out pages of extents that were set aside.
+type Source<'a> = Box<dyn FnMut() -> Result<PageId> + 'a>;
 
 struct Touched {
     page: PageId,
@@ -42,8 +47,15 @@ impl<'a> Batch<'a> {
             touched: Vec::new(),
             index: FxHashMap::default(),
             allocators: SmallVec::new(),
+            source: None,
             freed: Vec::new(),
         }
+    }
+
+    /// Has all new pages come from extents. So the allocator's latch, for which others wait, is not
+    /// taken before the end: [`Batch::keep_extent`] then tells it which were used.
+    pub fn allocate_from(&mut self, source: impl FnMut() -> Result<PageId> + 'a) {
+        self.source = Some(Box::new(source));
     }
 
     pub fn pages(&self) -> &'a Pages {
@@ -62,6 +74,7 @@ impl<'a> Batch<'a> {
     /// The editor of a page, which copies the newest version on first touch.
     pub fn edit(&mut self, page: PageId) -> Result<PageEditor<'_>> {
         let at = match self.index.get(&page) {
+            Some(&at) if self.touched[at].edits.is_taken() => return Err(taken(page)),
             Some(&at) => at,
             None => {
                 let newest = self.pages.read(page, Lsn::NEWEST)?;
@@ -119,8 +132,31 @@ impl<'a> Batch<'a> {
         self.index.remove(&page);
     }
 
+    /// At least the bytes of edits so far.
+    pub fn edits_bytes_max(&self) -> usize {
+        self.touched.iter().map(|t| t.edits.bytes_max()).sum()
+    }
+
+    /// Gives out the edits so far, as [`Finished::take_edits`] does with those that come after.
+    /// These pages cannot be edited any more, only others, and none of them may be freed.
+    pub fn take_edits(
+        &mut self,
+        mut log: impl FnMut(PageId, Lsn, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        for (at, touched) in self.touched.iter_mut().enumerate() {
+            if self.index.get(&touched.page) == Some(&at)
+                && !touched.edits.is_empty()
+                && let Some(edits) = touched.edits.take(&touched.copy)
+            {
+                log(touched.page, touched.base, &edits)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Ends the editing: what the log must carry, ready to be installed.
-    pub fn finish(self) -> Finished<'a> {
+    pub fn finish(mut self) -> Result<Finished<'a>> {
+        self.list_freed()?;
         let index = self.index;
         let touched = self.touched.into_iter().enumerate();
         let live = touched.filter(|(at, t)| index.get(&t.page) == Some(at));
@@ -131,17 +167,23 @@ impl<'a> Batch<'a> {
             edits: t.edits,
             copy: t.copy,
         });
-        Finished {
+        Ok(Finished {
             pages: self.pages,
             writes: writes.filter(|w| !w.edits.is_empty()).collect(),
             allocators: self.allocators,
-            // What was used again since is not free.
+            // Some list the others.
             freed: { self.freed }
                 .into_iter()
                 .filter(|page| !index.contains_key(page))
                 .collect(),
-        }
+        })
     }
+}
+
+#[cold]
+fn taken(page: PageId) -> Error {
+    let what = format!("page {page} is edited after its edits were written");
+    Error::new(SqlState::INTERNAL_ERROR, what)
 }
 
 impl Touched {
@@ -230,11 +272,12 @@ impl Finished<'_> {
 
     /// Gives out, for each page changed: the page, the lsn of the version the edits start from, the
     /// edits as the log carries them (at most a little more than a page). Once: they are freed as
-    /// they go.
+    /// they go, and those that [`Batch::take_edits`] gave are not among them.
     pub fn take_edits(&mut self, mut log: impl FnMut(PageId, Lsn, &[u8])) {
         for write in &mut self.writes {
-            let edits = std::mem::replace(&mut write.edits, Edits::Listed(Vec::new()));
-            log(write.page, write.base, &edits.encode(&write.copy));
+            if let Some(edits) = write.edits.take(&write.copy) {
+                log(write.page, write.base, &edits);
+            }
         }
     }
 

@@ -5,13 +5,14 @@ use super::checkpoint::Store;
 use super::counter::Counter;
 use super::edits;
 use super::growing::Growing;
+use super::latch::Latch;
 use super::page::{PAGE_MEMORY, Page, PageRef, corrupt};
-use super::policy::{Policy, Verdict};
+use super::policy::{PROPOSALS_MAX, Policy, Verdict};
 use super::snapshots::Snapshots;
 use super::versions::{Chain, FEW, Found};
-use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, RwLock, SegQueue};
+use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, SegQueue};
 use crate::base::{Error, Lsn, PageId, Result};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
 
@@ -33,6 +34,8 @@ pub struct Pages {
     policy: Mutex<Policy>,
     /// Pages that are free since an lsn and whose content is not forgotten yet.
     pub(super) freed: Mutex<FxHashMap<PageId, Lsn>>,
+    /// Pages of which old versions are not in memory.
+    spilled: Mutex<FxHashSet<PageId>>,
     pub(super) room: Mutex<Room>,
     half_dirty: OnceLock<Box<dyn Fn() + Send + Sync>>,
     loads: AtomicU64,
@@ -104,6 +107,7 @@ impl Pages {
             cached: AtomicUsize::new(0),
             policy: Mutex::new(Policy::new(pages_in(memory))),
             freed: Mutex::default(),
+            spilled: Mutex::default(),
             room: Mutex::default(),
             half_dirty: OnceLock::new(),
             loads: AtomicU64::new(0),
@@ -196,20 +200,23 @@ impl Pages {
                 Ok(Some(version))
             }
             Some((_, Found::NoVersion)) => Ok(None),
-            Some((_, Found::Empty)) | None => self.load(page, snapshot),
+            Some((_, Found::Absent)) | None => self.load(page, snapshot),
         }
     }
 
-    /// Loads a page of which nothing is in memory (P9).
+    /// Loads a version that is not in memory (P9).
     fn load(&self, page: PageId, snapshot: Lsn) -> Result<Option<PageRef>> {
         let Some(store) = &self.store else {
             return Ok(None);
         };
         // The table of chains grows only for pages that exist.
-        if !store.holds(page)? {
+        let is_known = self
+            .known_chain(page)
+            .is_some_and(|chain| !chain.is_empty());
+        if !is_known && !store.holds(page)? {
             return Ok(None);
         }
-        let (found, is_new) = self.chain(page).load(snapshot, || store.read(page))?;
+        let (found, is_new) = self.chain(page).load(page, snapshot, || store.read(page))?;
         if is_new {
             self.loads.fetch_add(1, Ordering::Relaxed);
             let space = self
@@ -218,23 +225,25 @@ impl Pages {
                 .get_or_init(Box::default);
             space.loads.fetch_add(1, Ordering::Relaxed);
             self.admit(page);
+            self.evict_surplus();
         }
         Ok(found)
     }
 
-    /// A page has come into the cache: another may have to go.
+    /// A page has come into the cache: another may have to go ([`Pages::evict_surplus`]).
     fn admit(&self, page: PageId) {
         self.cached.fetch_add(1, Ordering::Relaxed);
         if self.store.is_some() {
             self.policy.lock().admit(page);
-            self.evict_surplus();
         }
     }
 
-    /// Evicts while there are too many, unless somebody else does, or nothing can go.
-    pub(super) fn evict_surplus(&self) {
+    /// Evicts while there are too many, unless somebody else does, or nothing can go. After an
+    /// installation whoever installed calls it, when nobody waits for that any more.
+    pub fn evict_surplus(&self) {
         let mut horizon = None;
-        while self.cached.load(Ordering::Relaxed) > self.capacity()
+        while self.store.is_some()
+            && self.cached.load(Ordering::Relaxed) > self.capacity()
             && let Some(mut policy) = self.policy.try_lock()
         {
             let went = policy.evict(|page| {
@@ -243,7 +252,11 @@ impl Pages {
                         let now = || self.snapshots.new_horizon((self.durable)());
                         Arc::clone(horizon.get_or_insert_with(now))
                     };
-                    let (verdict, dropped) = chain.evict(horizon);
+                    let spill = self.store.as_ref().and_then(|store| store.spill.as_ref());
+                    let (verdict, dropped) = chain.evict(horizon, spill);
+                    if verdict == Verdict::Spilled {
+                        self.spilled.lock().insert(page);
+                    }
                     self.cached.fetch_sub(dropped, Ordering::Relaxed);
                     verdict
                 })
@@ -255,9 +268,33 @@ impl Pages {
         }
     }
 
-    /// The latch of the tree with this root page: exclusive from a commit's first copy until it
-    /// has installed, shared by readers of the newest state (P2, P3). Snapshot readers take none.
-    pub fn latch(&self, root: PageId) -> &RwLock<()> {
+    /// After a checkpoint: evicts all that there is no room for, since pages are clean that could
+    /// not go before, and forgets the spilled versions that no snapshot needs any more.
+    pub(super) fn settle(&self) {
+        // Twice each page: the first time only its mark may go.
+        let rounds = 2 * self.cached.load(Ordering::Relaxed) / PROPOSALS_MAX + 1;
+        (0..rounds).for_each(|_| self.evict_surplus());
+        self.tidy_spilled();
+    }
+
+    fn tidy_spilled(&self) {
+        let mut spilled = self.spilled.lock();
+        if spilled.is_empty() {
+            return;
+        }
+        let horizon = self.snapshots.new_horizon((self.durable)());
+        spilled.retain(|page| {
+            let Some(chain) = self.known_chain(*page) else {
+                return false;
+            };
+            let (is_done, dropped) = chain.tidy(&horizon);
+            self.cached.fetch_sub(dropped, Ordering::Relaxed);
+            !is_done
+        });
+    }
+
+    /// The latch of the tree with this root page. Snapshot readers take none.
+    pub fn latch(&self, root: PageId) -> &Latch {
         &self.chain(root).latch
     }
 
@@ -315,7 +352,6 @@ impl Pages {
             let dropped = chain.collect(&self.snapshots.horizon((self.durable)()));
             self.cached.fetch_sub(dropped, Ordering::Relaxed);
         }
-        self.evict_surplus();
     }
 
     fn mark_dirty(&self, page: PageId) {
@@ -368,6 +404,7 @@ impl Pages {
         }
         if recovered.is_new {
             self.admit(page);
+            self.evict_surplus();
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use super::map::{Changes, Held, PageMap};
 use super::page::{Page, PageRef};
 use super::slots::{Census, Slots};
 use super::spaces::DroppedSpaces;
+use super::spill::Spill;
 use crate::base::sync::{AtomicU64, Mutex, Ordering, RwLock};
 use crate::base::{Error, Lsn, PageId, Result, SqlState};
 use crate::disk::Disk;
@@ -21,13 +22,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Pages that are written and synced together.
-const BATCH: usize = 256;
+/// Pages that are written and synced together; few in tests, so that more happens in between.
+const BATCH: usize = if cfg!(test) { 3 } else { 256 };
 
 /// The data file and what is where in it.
 pub(super) struct Store {
     pub(super) file: DataFile,
     pub(super) map: RwLock<PageMap>,
+    /// Where old versions go; without it they stay in memory.
+    pub(super) spill: Option<Arc<Spill>>,
     /// Bytes of the map in memory, when it was last looked at.
     map_memory: AtomicU64,
     /// The superblock in the file. Held by whoever takes a checkpoint.
@@ -116,6 +119,7 @@ impl Store {
         Ok(Store {
             map_memory: AtomicU64::new(map.memory()),
             map: RwLock::new(map),
+            spill: None,
             file,
             stored_lsn: AtomicU64::new(superblock.position.lsn.0),
             checkpoint: Mutex::new(superblock),
@@ -170,24 +174,27 @@ impl Pages {
     /// # Errors
     /// `Corrupt`, naming the file, if both copies of its superblock are damaged.
     pub fn open(
-        disk: &dyn Disk,
+        disk: &Arc<dyn Disk>,
         path: &Path,
         database: u64,
         memory: u64,
         durable: Arc<dyn Fn() -> Lsn + Send + Sync>,
     ) -> Result<(Pages, Start)> {
-        let (file, superblock) = DataFile::open(disk, path, database)?;
+        let (file, superblock) = DataFile::open(&**disk, path, database)?;
         let start = Start {
             position: superblock.position,
             next_txn: superblock.next_txn,
         };
-        let store = Store::new(file, superblock)?;
+        let mut store = Store::new(file, superblock)?;
+        let spill = path.with_extension("old");
+        store.spill = Some(Spill::new(disk.clone(), spill));
         Ok((Pages::over(Some(store), memory, durable), start))
     }
 
     /// Takes a checkpoint, or finds that nothing has happened since the last one. `position` says
     /// where the log has got to, `next_txn` from where on ids of transactions were not used then;
-    /// `pause` is called after each batch with the time it took.
+    /// `pause` is called after each batch with how many of the pages are stored, and how many there
+    /// are.
     ///
     /// # Errors
     /// The previous checkpoint is whole, and nothing is lost: the next one can be tried, unless it
@@ -196,9 +203,10 @@ impl Pages {
         &self,
         position: &dyn Fn() -> Result<Position>,
         next_txn: &dyn Fn() -> u64,
-        pause: &dyn Fn(Duration),
+        pause: &dyn Fn(usize, usize),
     ) -> Result<Option<Checkpointed>> {
         let done = self.try_checkpoint(position, next_txn, pause);
+        self.settle();
         self.wake_room(done.as_ref().err());
         done
     }
@@ -213,7 +221,7 @@ impl Pages {
         &self,
         position: &dyn Fn() -> Result<Position>,
         next_txn: &dyn Fn() -> u64,
-        pause: &dyn Fn(Duration),
+        pause: &dyn Fn(usize, usize),
     ) -> Result<Option<Checkpointed>> {
         let Some(store) = &self.store else {
             let what = "a checkpoint without a data file";
@@ -260,16 +268,14 @@ impl Pages {
         let mut rest = &dirty[..];
         while !rest.is_empty() {
             let (batch, later) = rest.split_at(rest.len().min(BATCH));
-            let started = Instant::now();
-            let wrote = self.store_batch(store, batch, &mut done);
-            if let Err(error) = wrote {
+            if let Err(error) = self.store_batch(store, batch, &mut done) {
                 rest.iter().for_each(|page| self.dirty.push(*page));
                 return Err(error);
             }
             rest = later;
             self.evict_surplus();
             self.wake_room(None);
-            pause(started.elapsed());
+            pause(dirty.len() - rest.len(), dirty.len());
         }
 
         let (root, replaced) = store.write_map(&mut done)?;
@@ -324,7 +330,7 @@ impl Pages {
                 if !self.chain(page).is_dirty() {
                     continue;
                 }
-                let Some(version) = self.chain(page).at(done.position.lsn) else {
+                let Some(version) = self.chain(page).at(page, done.position.lsn)? else {
                     written.push((page, None));
                     continue;
                 };

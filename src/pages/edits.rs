@@ -22,6 +22,8 @@ pub(super) enum Edits {
     Listed(Vec<u8>),
     /// Too many of them, or a fresh page: the final content says it shorter.
     Image,
+    /// The log has them: no more may come.
+    Taken,
 }
 
 impl Edits {
@@ -49,20 +51,26 @@ impl Edits {
         matches!(self, Edits::Listed(list) if list.is_empty())
     }
 
-    /// At least the bytes that [`Self::encode`] will give: between two runs of an image lie as many
+    pub(super) fn is_taken(&self) -> bool {
+        matches!(self, Edits::Taken)
+    }
+
+    /// At least the bytes that [`Self::take`] will give: between two runs of an image lie as many
     /// zeroes as a run's head has bytes or more.
     pub(super) fn bytes_max(&self) -> usize {
         match self {
             Edits::Listed(list) => list.len(),
             Edits::Image => PAGE_SIZE,
+            Edits::Taken => 0,
         }
     }
 
-    /// The bytes for the log, given the page as it has become.
-    pub(super) fn encode(self, page: &Page) -> Vec<u8> {
-        match self {
-            Edits::Listed(list) => list,
-            Edits::Image => encode_image(page),
+    /// The bytes for the log, given the page as it has become; once.
+    pub(super) fn take(&mut self, page: &Page) -> Option<Vec<u8>> {
+        match std::mem::replace(self, Edits::Taken) {
+            Edits::Listed(list) => Some(list),
+            Edits::Image => Some(encode_image(page)),
+            Edits::Taken => None,
         }
     }
 }

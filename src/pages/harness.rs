@@ -52,7 +52,7 @@ impl Store {
     pub(crate) fn install<T>(&self, change: impl FnOnce(&mut Batch<'_>) -> Result<T>) -> (T, Lsn) {
         let mut batch = Batch::new(&self.pages);
         let result = change(&mut batch).unwrap();
-        (result, self.install_finished(batch.finish()))
+        (result, self.install_finished(batch.finish().unwrap()))
     }
 
     fn install_finished(&self, mut finished: Finished<'_>) -> Lsn {
@@ -60,6 +60,7 @@ impl Store {
         let lsn = Lsn(self.next.fetch_add(100, Ordering::SeqCst) + 100);
         finished.take_edits(|page, base, edits| log.push((page, base, edits.to_vec(), lsn)));
         finished.install(lsn);
+        self.pages.evict_surplus();
         lsn
     }
 

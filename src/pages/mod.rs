@@ -9,8 +9,8 @@
 //!
 //! Pages live in memory in versions and in the data file in one, that of the last checkpoint
 //! ([`Pages::checkpoint`]); where, the page map tells (`map.rs`, and `file.rs` for the format). A
-//! page of which nothing is in memory is loaded when it is read, and one that is clean and needed
-//! in no older version may be evicted (`policy.rs` says which). Whole new pages of a large
+//! page of which nothing is in memory is loaded when it is read, and one that is clean may be
+//! evicted (`policy.rs` says which; older versions that snapshots need go to `spill.rs`). Whole new pages of a large
 //! transaction are stored before it commits (`bulk.rs`). Spaces are cloned without copying any
 //! page, and dropped (`spaces.rs`).
 //!
@@ -38,10 +38,11 @@
 //!   freeing edits the free list's trunk page only. Page 0 of a space is its allocator, and the
 //!   first page allocated in a space is number 1.
 //! - **P8** Bytes of pages and records never panic here: [`crate::base::Error::Corrupt`].
-//! - **P9** If anything of a page is in memory, all versions that anybody may ask for are; if
-//!   nothing is, the data file holds the only one. So a dirty page is not evicted, nor one with
-//!   older versions that are needed, nor one that a batch holds; and while a page is loaded nothing
-//!   of it is installed, so that its slot stays its own.
+//! - **P9** A page's chain knows all versions that anybody may ask for, and where each is: in
+//!   memory, in the data file (the newest of a clean page) or in the spill file (older ones:
+//!   `spill.rs`); if the chain is empty, the data file holds the only one. So the newest version of
+//!   a dirty page stays in memory, and so does one that a batch holds; and while a page is loaded
+//!   nothing of it is installed, so that its slot stays its own.
 //!   `whatever_happens_to_the_data_file_snapshots_and_restarts_find_their_versions`,
 //!   `readers_find_their_versions_while_pages_are_stored_evicted_and_loaded`.
 //! - **P10** A slot that the durable superblock needs, by way of its map, is never written. So a
@@ -77,12 +78,14 @@ mod counter;
 mod edits;
 mod file;
 mod growing;
+mod latch;
 mod map;
 mod page;
 mod policy;
 mod slots;
 mod snapshots;
 mod spaces;
+mod spill;
 mod versions;
 
 #[cfg(test)]
@@ -97,6 +100,7 @@ pub use cache::{CacheStats, Pages, SpaceReads};
 pub use check::FileReport;
 pub use checkpoint::{Checkpointed, Start};
 pub use edits::{Edit, edits};
+pub use latch::Latch;
 pub use page::{PAGE_CONTENT, PAGE_MEMORY, PAGE_SIZE, Page, PageRef, corrupt, page_u16};
 pub use snapshots::{Snapshot, SnapshotSlot, Snapshots};
 pub use spaces::{PreparedSpaceChange, SpaceChange};

@@ -26,16 +26,18 @@ use rustc_hash::FxHashSet;
 use std::collections::VecDeque;
 
 /// How many pages one call of [`Policy::evict`] proposes at most.
-const PROPOSALS_MAX: usize = 64;
+pub(super) const PROPOSALS_MAX: usize = 64;
 
 /// What the cache says of a page that the policy proposes to evict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It has left the cache.
     Evicted,
+    /// It has, but old versions of it are kept elsewhere.
+    Spilled,
     /// It was read since it came or was last proposed; asking cleared the mark.
     Visited,
-    /// It cannot go now: changed since the checkpoint, in use, or old versions are needed.
+    /// It cannot go now: changed since the checkpoint, or in use.
     Pinned,
     /// It is not in the cache any more.
     Gone,
@@ -98,7 +100,7 @@ impl Policy {
                 Verdict::Gone => {
                     self.resident.remove(&page);
                 }
-                Verdict::Evicted => {
+                Verdict::Evicted | Verdict::Spilled => {
                     self.resident.remove(&page);
                     if on_probation {
                         self.remembered.insert(page);

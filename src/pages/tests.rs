@@ -58,7 +58,7 @@ fn a_dropped_batch_leaves_no_trace() {
     let mut batch = Batch::new(&store.pages);
     write(&mut batch, 1, 7).unwrap();
     batch.allocate(0).unwrap();
-    drop(batch.finish());
+    drop(batch.finish().unwrap());
     assert_eq!(value(&store.pages.read(page(1), Lsn::NEWEST).unwrap()), 0);
     assert_eq!(store.commit(|b| b.allocate(0)), page(2));
 }
@@ -199,7 +199,9 @@ fn a_damaged_free_list_is_reported() {
     for &(number, offset, bytes) in damages {
         let store = Store::new();
         store.commit(|b| (0..5).try_for_each(|_| b.allocate(0).map(|_| ())));
-        store.commit(|b| [3, 2].into_iter().try_for_each(|n| b.free(page(n))));
+        [3, 2]
+            .into_iter()
+            .for_each(|n| store.commit(|b| b.free(page(n))));
         assert_eq!(store.pages.free_list(0, Lsn::NEWEST).unwrap().free, [2, 3]);
         store.damage(page(number), offset, &bytes.to_le_bytes());
         let list = store.pages.free_list(0, Lsn::NEWEST);

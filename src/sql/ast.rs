@@ -404,10 +404,38 @@ pub struct Insert {
     pub columns: Vec<TargetColumn>,
     /// `None`: DEFAULT VALUES.
     pub source: Option<Query>,
-    /// ON CONFLICT was written (not supported yet: bind says so).
-    pub on_conflict: bool,
+    pub on_conflict: Option<OnConflict>,
     pub returning: Vec<SelectItem>,
     pub with: Vec<Cte>,
+}
+
+/// ON CONFLICT, which begins at `position`.
+#[derive(Clone, Debug)]
+pub struct OnConflict {
+    pub target: Option<ConflictTarget>,
+    pub action: ConflictAction,
+    pub position: Position,
+}
+
+#[derive(Clone, Debug)]
+pub enum ConflictTarget {
+    /// `(columns) WHERE filter`: the unique indexes of these columns. `position` is that of the
+    /// parenthesis.
+    Columns {
+        columns: Vec<IndexColumn>,
+        filter: Option<Expr>,
+        position: Position,
+    },
+    Constraint(Ident),
+}
+
+#[derive(Clone, Debug)]
+pub enum ConflictAction {
+    Nothing,
+    Update {
+        assignments: Vec<Assignment>,
+        filter: Option<Expr>,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -545,7 +573,8 @@ pub struct CreateIndex {
 #[derive(Clone, Debug)]
 pub struct IndexColumn {
     pub expr: Expr,
-    pub descending: bool,
+    /// `None`: neither ASC nor DESC was written.
+    pub descending: Option<bool>,
     pub nulls_first: Option<bool>,
 }
 

@@ -157,11 +157,21 @@ pub enum Rel {
     /// A stored table: one datum per column of the definition, dropped columns included.
     Table {
         table: Arc<TableDef>,
+        /// For the [`Rel::Lock`] above.
+        lock: Option<RowLocking>,
     },
     /// A stored table whose row is followed by its row id (bigint) and its bytes (bytea), for
     /// statements that lock or change what they read. Only `plan` makes it.
     TableRows {
         table: Arc<TableDef>,
+        /// By which a row can stand in for it while a lock is re-checked.
+        source: usize,
+    },
+    /// The rows of `input`, each followed by true, for which one can stand in while a lock is
+    /// re-checked. Only `plan` makes it.
+    Member {
+        input: Box<Rel>,
+        source: usize,
     },
     /// A system relation computed from the catalog and the session.
     System {
@@ -221,12 +231,17 @@ pub enum Rel {
         left: Box<Rel>,
         right: Box<Rel>,
     },
-    /// Locks the rows of stored tables that reach it (SELECT … FOR UPDATE).
+    /// Locks the rows that reach it of tables that are to be locked (SELECT … FOR UPDATE).
     Lock {
         input: Box<Rel>,
-        strength: LockStrength,
-        wait: LockWait,
     },
+}
+
+/// How the rows of a table are locked.
+#[derive(Clone, Copy, Debug)]
+pub struct RowLocking {
+    pub strength: LockStrength,
+    pub wait: LockWait,
 }
 
 #[derive(Clone)]
@@ -270,7 +285,24 @@ pub struct Insert {
     /// and modifiers applied.
     pub source: Rel,
     pub values: Vec<Expr>,
+    pub conflict: Option<Conflict>,
     pub returning: Option<Returning>,
+}
+
+/// ON CONFLICT.
+#[derive(Clone)]
+pub struct Conflict {
+    /// The unique indexes meant, by their places in the table; `None`: all.
+    pub arbiters: Option<Vec<usize>>,
+    /// `None`: DO NOTHING.
+    pub update: Option<ConflictUpdate>,
+}
+
+/// DO UPDATE: over the row that is there ++ the row that was to be inserted.
+#[derive(Clone)]
+pub struct ConflictUpdate {
+    pub filter: Option<Expr>,
+    pub assignments: Vec<(usize, Expr)>,
 }
 
 #[derive(Clone)]

@@ -12,7 +12,7 @@ use crate::sql::exec::{Run, change, explain, gather_locked, insert};
 use crate::sql::func::EvalContext;
 use crate::sql::ir::{BindContext, Bound, Field};
 use crate::sql::parse::parse_expr;
-use crate::sql::plan::node::Plan;
+use crate::sql::plan::node::{LockMemberKind, Plan};
 use crate::sql::plan::{
     ChangePlan, Check, InsertPlan, Target, plan_delete, plan_expr, plan_insert, plan_query,
     plan_update,
@@ -175,7 +175,7 @@ fn prepare_bound(
 }
 
 fn change_parts(plan: ChangePlan, params: Vec<Type>) -> Parts {
-    let fields = plan.returning.as_ref().map(|r| r.fields.clone());
+    let fields = plan.change.returning.as_ref().map(|r| r.fields.clone());
     (Kind::Change(plan), params, fields)
 }
 
@@ -216,7 +216,7 @@ fn table_locks(kind: &Kind) -> Vec<(Oid, LockMode)> {
     let (plan, changed) = match kind {
         Kind::Query(plan) => (plan, None),
         Kind::Insert(insert) => (&insert.plan, Some(insert.table.oid)),
-        Kind::Change(change) => (&change.plan, Some(change.table.oid)),
+        Kind::Change(change) => (&change.plan, Some(change.change.table.oid)),
         Kind::Explain { inner, .. } => return inner.locks.clone(),
         Kind::Copy | Kind::Ddl | Kind::Empty => return Vec::new(),
     };
@@ -225,9 +225,13 @@ fn table_locks(kind: &Kind) -> Vec<(Oid, LockMode)> {
         .iter()
         .map(|table| (table.oid, LockMode::AccessShare))
         .collect();
-    let targets = plan.locks.iter().flat_map(|lock| &lock.targets);
-    let stronger = targets
-        .map(|target| (target.table.oid, LockMode::RowShare))
+    let members = plan.locks.iter().flat_map(|lock| &lock.members);
+    let stronger = members
+        .filter_map(|member| match &member.kind {
+            LockMemberKind::Table { table, lock } => lock.map(|_| table.oid),
+            LockMemberKind::Other { .. } => None,
+        })
+        .map(|table| (table, LockMode::RowShare))
         .chain(changed.map(|table| (table, LockMode::RowExclusive)));
     for (table, mode) in stronger {
         match locks.iter_mut().find(|(known, _)| *known == table) {
@@ -415,14 +419,14 @@ pub(super) async fn run_change(
                 }
                 Target::Scan => start(&plan.plan, params, catalog, txn, cx).await?,
             };
-            let verb = match plan.assignments {
+            let verb = match plan.change.assignments {
                 Some(_) => "UPDATE",
                 None => "DELETE",
             };
             (
                 change(plan, &run, txn).await?,
                 verb,
-                plan.returning.is_some(),
+                plan.change.returning.is_some(),
             )
         }
         _ => return Ok(Outcome::done("")),

@@ -3,11 +3,13 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::base::sync::Ordering;
 use crate::base::{CancelFlag, Error, Oid, Result, RowId, SqlState, TreeId};
 use crate::btree::Value;
 use crate::table::key::{IndexKey, KeyRange};
-use crate::table::{IndexDef, TableDef, Txn};
+use crate::table::{IndexDef, TableDef, Txn, newest_row};
 use crate::txn::{
     Key, LockMode, LockTarget, LockWait, Reader, Scan, could_not_serialize, read_write_conflict,
 };
@@ -203,7 +205,7 @@ pub fn get_unique(
 }
 
 /// `None`: a null matches nothing.
-fn unique_key(table: &TableDef, index: &IndexDef, key: &[Datum]) -> Option<Key> {
+pub(super) fn unique_key(table: &TableDef, index: &IndexDef, key: &[Datum]) -> Option<Key> {
     let range = crate::table::key_range(table, index, key, None, None);
     match range.lower {
         Bound::Included(key) if !key.is_empty() => Some(key),
@@ -309,10 +311,21 @@ pub async fn lock_unique(
             Locked::Gone | Locked::Skipped => None,
         });
     }
-    let Some(key) = unique_key(table, index, key) else {
-        return Ok(None);
-    };
-    let Some(row) = lock_key_row(txn, table, index, &key, lock).await? else {
+    match unique_key(table, index, key) {
+        Some(key) => lock_key_row(txn, table, index, &key, lock).await,
+        None => Ok(None),
+    }
+}
+
+/// As [`lock_unique`] at READ COMMITTED.
+pub(super) async fn lock_key_row(
+    txn: &mut Txn,
+    table: &Arc<TableDef>,
+    index: &IndexDef,
+    key: &[u8],
+    lock: RowLock<'_>,
+) -> Result<Option<(RowId, LockedRow)>> {
+    let Some(row) = hold_key(txn, table, index, key, lock).await? else {
         return Ok(None);
     };
     match newest_row(txn, table, row)? {
@@ -327,10 +340,11 @@ pub async fn lock_unique(
     }
 }
 
-async fn lock_key_row(
+/// Locks the row of a key, found in the newest state; `None` if there is none, or it is skipped.
+pub(super) async fn hold_key(
     txn: &mut Txn,
-    table: &Arc<TableDef>,
-    index: &Arc<IndexDef>,
+    table: &TableDef,
+    index: &IndexDef,
     key: &[u8],
     lock: RowLock<'_>,
 ) -> Result<Option<RowId>> {
@@ -350,63 +364,6 @@ async fn lock_key_row(
     }
 }
 
-/// Locks the row of a whole unique key as [`lock_unique`], without reading it. Whether there is
-/// one, and it was not skipped.
-pub async fn hold_unique(
-    txn: &mut Txn,
-    table: &Arc<TableDef>,
-    index: &Arc<IndexDef>,
-    key: &[Datum],
-    lock: RowLock<'_>,
-) -> Result<bool> {
-    let Some(key) = unique_key(table, index, key) else {
-        return Ok(false);
-    };
-    let held = lock_key_row(txn, table, index, &key, lock).await?;
-    Ok(held.is_some())
-}
-
-/// Whether a whole unique key is in the newest state.
-pub fn has_unique(
-    txn: &mut Txn,
-    table: &TableDef,
-    index: &IndexDef,
-    key: &[Datum],
-) -> Result<bool> {
-    let Some(key) = unique_key(table, index, key) else {
-        return Ok(false);
-    };
-    Ok(txn.base.get_newest(index.tree, &key)?.is_some())
-}
-
-/// Whether a whole unique key is at the snapshot, where one is kept: above READ COMMITTED.
-pub fn has_fixed(
-    txn: &Txn,
-    table: &Arc<TableDef>,
-    index: &Arc<IndexDef>,
-    key: &[Datum],
-) -> Result<bool> {
-    Ok(txn.base.has_fixed_snapshot() && get_unique(txn, table, index, key)?.is_some())
-}
-
-/// A row's newest version, own changes included.
-pub fn newest_row(txn: &mut Txn, table: &TableDef, row: RowId) -> Result<Option<Value>> {
-    txn.base.get_newest(table.tree, &row_key(row))
-}
-
-/// What a row that was found in the newest state must be when it is locked to be changed: that, or
-/// above READ COMMITTED what the snapshot shows.
-///
-/// # Errors
-/// 40001 if it shows nothing.
-pub fn changeable(txn: &Txn, table: &TableDef, row: RowId, newest: Value) -> Result<Value> {
-    if !txn.base.has_fixed_snapshot() {
-        return Ok(newest);
-    }
-    let seen = txn.base.get(table.tree, &row_key(row))?;
-    seen.ok_or_else(|| could_not_serialize("concurrent update"))
-}
-
 /// Adds a row (one datum per column of the definition).
 ///
 /// # Errors
@@ -418,14 +375,34 @@ pub async fn insert(
     cancel: &CancelFlag,
 ) -> Result<RowId> {
     check_not_null(table, row)?;
+    let keys = keys_of(table, row)?;
+    for (index, key) in table.indexes.iter().zip(&keys) {
+        if index.unique && !key.has_null {
+            check_unique(txn, table, index, key, row, cancel).await?;
+        }
+    }
+    put_row(txn, table, row, &keys)
+}
+
+/// The keys of a row, one for each index.
+pub(super) fn keys_of(table: &TableDef, row: &[Datum]) -> Result<SmallVec<[IndexKey; 2]>> {
+    let indexes = table.indexes.iter();
+    indexes
+        .map(|index| IndexKey::of(table, index, row))
+        .collect()
+}
+
+/// Adds a row whose keys no other row has.
+pub(super) fn put_row(
+    txn: &mut Txn,
+    table: &TableDef,
+    row: &[Datum],
+    keys: &[IndexKey],
+) -> Result<RowId> {
     let id = next_row(txn, table)?;
     let mut bytes = Vec::with_capacity(64);
     table.layout.encode(txn.writer(), row, &mut bytes)?;
-    for index in &table.indexes {
-        let key = IndexKey::of(table, index, row)?;
-        if index.unique && !key.has_null {
-            check_unique(txn, table, index, &key, row, cancel).await?;
-        }
+    for (index, key) in table.indexes.iter().zip(keys) {
         let entry = key.entry(index, id);
         txn.base
             .put(index.tree, entry, id.0.to_be_bytes().to_vec())?;
@@ -527,23 +504,26 @@ async fn delete_entry(
 ) -> Result<()> {
     // Who wants to insert the key waits for the outcome of this deletion.
     if index.unique && !key.has_null {
-        lock_key(txn, table, index.tree, &key.key, cancel).await?;
+        lock_key(txn, table, index.tree, &key.key, LockWait::Wait, cancel).await?;
     }
     txn.base.delete(index.tree, key.entry(index, row))?;
     Ok(())
 }
 
-async fn lock_key(
+pub(super) async fn lock_key(
     txn: &mut Txn,
     table: &TableDef,
     index: TreeId,
     key: &[u8],
+    wait: LockWait,
     cancel: &CancelFlag,
-) -> Result<()> {
+) -> Result<bool> {
     if txn.owns(table) {
-        return Ok(());
+        return Ok(true);
     }
-    txn.lock(LockTarget::key(index, key), LockMode::ROW_UPDATE, cancel)
+    let target = LockTarget::key(index, key);
+    txn.base
+        .lock(target, LockMode::ROW_UPDATE, wait, cancel)
         .await
 }
 
@@ -555,7 +535,18 @@ async fn check_unique(
     row: &[Datum],
     cancel: &CancelFlag,
 ) -> Result<()> {
-    lock_key(txn, table, index.tree, &key.key, cancel).await?;
+    lock_key(txn, table, index.tree, &key.key, LockWait::Wait, cancel).await?;
+    check_free(txn, table, index, key, row)
+}
+
+/// Under the key's lock.
+pub(super) fn check_free(
+    txn: &mut Txn,
+    table: &TableDef,
+    index: &IndexDef,
+    key: &IndexKey,
+    row: &[Datum],
+) -> Result<()> {
     if txn.base.get_newest(index.tree, &key.key)?.is_none() {
         return Ok(());
     }
@@ -596,7 +587,7 @@ pub(super) fn describe_key(table: &TableDef, index: &IndexDef, row: &[Datum]) ->
     format!("Key ({})=({})", names.join(", "), values.join(", "))
 }
 
-fn check_not_null(table: &TableDef, row: &[Datum]) -> Result<()> {
+pub(super) fn check_not_null(table: &TableDef, row: &[Datum]) -> Result<()> {
     let columns = table.columns.iter().zip(row);
     match columns
         .into_iter()

@@ -5,7 +5,8 @@
 //! definitions, written by the same transactions as everything else and cached whole.
 //!
 //! - Reading: [`scan`], [`index_scan`], [`get_unique`], at the statement's snapshot.
-//! - Changing: [`lock_row`] or [`lock_unique`], then [`update`] or [`delete`]; [`insert`].
+//! - Changing: [`lock_row`] or [`lock_unique`], then [`update`] or [`delete`]; [`insert`], or
+//!   [`insert_or_lock`] and [`insert_unless_exists`] where another row may have the keys.
 //! - DDL: [`ddl`], under a lock of the table ([`lock_table`]) that excludes writers, and those who
 //!   read what changes.
 //!
@@ -19,6 +20,7 @@
 
 mod access;
 mod codec;
+mod conflict;
 pub mod ddl;
 mod def;
 mod deferred;
@@ -31,17 +33,17 @@ mod txn;
 mod verify;
 
 pub use access::{
-    IndexScan, Locked, LockedRow, RowLock, TableReader, TableScan, changeable, delete, failing_row,
-    get_unique, has_fixed, has_unique, hold_unique, index_scan, insert, lock_definition, lock_row,
-    lock_table, lock_unique, newest_row, reader, scan, update,
+    IndexScan, Locked, LockedRow, RowLock, TableReader, TableScan, delete, failing_row, get_unique,
+    index_scan, insert, lock_definition, lock_row, lock_table, lock_unique, reader, scan, update,
 };
+pub use conflict::{Inserted, insert_or_lock, insert_unless_exists};
 pub use def::{
     Catalog, CheckDef, ColumnDef, ForeignKeyDef, IndexColumn, IndexDef, KeyAction, TableDef,
     TableState,
 };
 pub use deferred::{KeyChange, KeyEvent};
 pub use key::{KeyRange, as_key_type, is_indexable, key_range};
-pub use newest::NewestRows;
+pub use newest::{NewestRows, changeable, has_fixed, has_unique, hold_unique, newest_row};
 pub use row::Layout;
 pub use txn::{Tables, Txn};
 pub use verify::verify;

@@ -353,14 +353,19 @@ impl Entry {
         waiter
     }
 
-    /// Grants from the head of the queue for as long as nothing conflicts.
+    /// Grants what nothing conflicts with any more: no holder, and nobody before it in the queue.
     fn grant(&mut self) {
-        while let Some(waiter) = self.queue.front() {
+        let mut place = 0;
+        while let Some(waiter) = self.queue.get(place) {
             let (who, mode, level) = (waiter.who, waiter.mode, waiter.level);
-            if self.opponents(who.owner, mode).next().is_some() {
-                return;
+            let mut ahead = self.queue.iter().take(place);
+            if ahead.any(|w| mode.conflicts_with(w.mode))
+                || self.opponents(who.owner, mode).next().is_some()
+            {
+                place += 1;
+                continue;
             }
-            let Some(waiter) = self.queue.pop_front() else {
+            let Some(waiter) = self.queue.remove(place) else {
                 return;
             };
             self.hold(who, mode, level);
@@ -395,5 +400,44 @@ impl Drop for Queued<'_> {
                 None => entry.unhold(owner, self.waiter.mode, self.waiter.level),
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    fn is_granted(lock: Pin<&mut impl Future>) -> bool {
+        lock.poll(&mut Context::from_waker(Waker::noop()))
+            .is_ready()
+    }
+
+    /// Found by `tests/contention.rs`: locks were granted from the head of the queue only, so this
+    /// one stayed behind another that it had no conflict with. The search for deadlocks sees no
+    /// such wait, and sessions hung.
+    #[test]
+    fn a_lock_is_granted_past_those_it_does_not_conflict_with_when_one_before_it_leaves() {
+        let locks = Locks::default();
+        let row = LockTarget::Row(TreeId(1), RowId(1));
+        let who = |n: i32| Who {
+            owner: Owner::session(n),
+            txn: TxnId(n.unsigned_abs().into()),
+        };
+        let lock = |n, mode| Box::pin(locks.lock(who(n), row, mode, Level::Transaction));
+
+        assert!(is_granted(lock(1, LockMode::ROW_NO_KEY_UPDATE).as_mut()));
+        let mut second = lock(2, LockMode::ROW_NO_KEY_UPDATE);
+        assert!(!is_granted(second.as_mut()));
+        let mut third = lock(3, LockMode::ROW_UPDATE);
+        assert!(!is_granted(third.as_mut()));
+        let mut fourth = lock(4, LockMode::ROW_KEY_SHARE);
+        assert!(!is_granted(fourth.as_mut()));
+        drop(third);
+        assert!(is_granted(fourth.as_mut()) && !is_granted(second.as_mut()));
+        locks.release_all(who(1).owner, row, Level::Transaction);
+        assert!(is_granted(second.as_mut()));
     }
 }

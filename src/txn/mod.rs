@@ -7,11 +7,14 @@
 //!    [`Transaction::prepare`], room in the log's queue by [`Transaction::wait_room`];
 //! 2. the trees written are latched, in tree order, and at SERIALIZABLE those read (`isolation`);
 //!    what was read is checked then;
-//! 3. the write set is applied to private copies of their pages, which records the edits;
+//! 3. the write set is applied to private copies of their pages, which records the edits; a large
+//!    one takes new pages from extents of its own and writes its edits to an annex of the log, so
+//!    that who commits to other trees waits for none of this;
 //! 4. the blob's place in the log is reserved, the pages are stamped with its end and installed:
-//!    from the reservation on nothing can fail;
-//! 5. latches and locks are released, before anything is synced;
-//! 6. the blob is published, last: `durable_lsn` cannot pass it before, so nobody sees half of it;
+//!    from the reservation on nothing can fail, and nothing may take long;
+//! 5. the latches are released, before anything is synced;
+//! 6. the blob is published: `durable_lsn` cannot pass it before, so nobody sees half of it; then
+//!    the locks are released;
 //! 7. the caller waits for durability and only then acknowledges.
 //!
 //! # Invariants
@@ -56,11 +59,11 @@ use crate::base::sync::{AtomicU64, Ordering};
 use crate::base::{CancelFlag, Error, Lsn, Oid, PageId, Result, SqlState, TreeId, TxnId, blocking};
 use crate::btree::{self, Value};
 use crate::pages::{Batch, Extent, Finished, Pages, Snapshot, SpaceChange};
-use crate::wal::{Blob, Log};
+use crate::wal::{Annex, Blob, Log};
 use isolation::{Noter, Reads};
 use lock_mode::Modes;
 use locks::{Locks, TryLock, Who};
-use runs::{FinishedRun, Load};
+use runs::{Extents, FinishedRun, Load};
 use rustc_hash::FxHashMap;
 use savepoints::Savepoints;
 use trees::{Root, Trees};
@@ -74,9 +77,14 @@ const RUN_BYTES: u64 = 64 << 20;
 /// How many runs a tree may have: each has a few of the allocator's pending extents.
 const RUNS_MAX: usize = 64;
 
-/// What a transaction needs to be large: changes in memory, or locks.
+/// What a transaction needs to be large: changes in memory, of smaller limits for a whole
+/// transaction a 16th; or locks.
 const LARGE_BYTES: u64 = 1 << 20;
 const LARGE_LOCKS: usize = 10_000;
+
+/// From how many bytes of edits on a commit has an annex, with the same exception. So much more in
+/// the log delays the commits of others by some milliseconds.
+const ANNEX_BYTES: u64 = 4 << 20;
 
 /// For so many keys of a tree the pages are touched before a commit: more would evict each other.
 const TOUCHES_MAX: usize = 1000;
@@ -137,7 +145,7 @@ pub fn create_spaces(pages: &Pages, log: &Log, spaces: Vec<NewSpace>) -> Result<
         entries.for_each(|(key, value)| drop(content.set(key, Some(value))));
         Trees::create(&mut batch, new.space, new.tree, &Arc::new(content))?;
     }
-    let lsn = commit_alone(log, batch);
+    let lsn = commit_alone(log, batch)?;
     log.wait_commit_at_least(lsn)
 }
 
@@ -170,7 +178,7 @@ impl Transactions {
         self.log.check_room()?;
         let mut batch = Batch::new(&self.pages);
         let extent = batch.reserve_extent(self.trees.space(), count)?;
-        commit_alone(&self.log, batch);
+        commit_alone(&self.log, batch)?;
         Ok(extent)
     }
 
@@ -189,8 +197,7 @@ impl Transactions {
         extents
             .into_iter()
             .try_for_each(|extent| batch.free_extent(extent))?;
-        commit_alone(&self.log, batch);
-        Ok(())
+        commit_alone(&self.log, batch).map(drop)
     }
 
     pub fn begin(self: &Arc<Self>) -> Transaction {
@@ -730,11 +737,17 @@ impl Transaction {
 
     /// Whether its end may keep a thread for longer than others should wait for it.
     pub fn is_large(&self) -> bool {
-        let writes: u64 = self.writes.values().map(|writes| writes.bytes()).sum();
-        writes >= LARGE_BYTES
+        let reads = self.reads.as_ref();
+        self.has_large_writes()
             || self.held.len() >= LARGE_LOCKS
-            || !self.finished_runs.is_empty()
-            || self.reads.as_ref().is_some_and(|reads| reads.are_large())
+            || !self.dropped.is_empty()
+            || reads.is_some_and(|reads| reads.are_large())
+    }
+
+    fn has_large_writes(&self) -> bool {
+        let writes: u64 = self.writes.values().map(|writes| writes.bytes()).sum();
+        let least = LARGE_BYTES.min(self.shared.bytes_max / 16);
+        writes >= least || !self.finished_runs.is_empty()
     }
 
     /// Whether [`Transaction::prepare`] has anything to do, which may take long.
@@ -879,9 +892,10 @@ impl Transaction {
         if self.needs_prepare() {
             return Err(internal("the runs of a transaction were not finished"));
         }
-        let mut writes = std::mem::take(&mut self.writes);
         // To be dropped when no latch is held: what was not kept goes back to the allocator.
+        let new_pages = self.has_large_writes().then(|| Extents::of_commit(&shared));
         let runs = std::mem::take(&mut self.finished_runs);
+        let writes = std::mem::take(&mut self.writes);
         let changes_trees = !self.created.is_empty() || !self.dropped.is_empty();
 
         let committed = || {
@@ -918,47 +932,87 @@ impl Transaction {
         }
 
         let mut batch = Batch::new(pages);
+        if let Some(extents) = &new_pages {
+            batch.allocate_from(|| extents.allocate());
+        }
+        let (made, kept) = self.apply(&mut batch, writes, &runs)?;
+        let annex = self.write_annex(log, &mut batch)?;
+        // The allocator's latch is taken here, if new pages have not come from it before.
+        let extents = || kept.iter().map(|run| &run.run.extents).chain(&new_pages);
+        extents().try_for_each(|extents| extents.keep(&mut batch))?;
+        let mut finished = batch.finish()?;
+        if finished.is_empty() {
+            return Ok(self.depends_on);
+        }
+        let refs = kept.iter().flat_map(|run| &run.refs);
+        let blob = make_blob(
+            self.id,
+            refs,
+            annex.as_ref(),
+            self.space_change,
+            &mut finished,
+        );
+
+        let reservation = log.reserve(blob.len());
+        let lsn = reservation.end();
+        finished.install(lsn);
+        shared.trees.installed(&made, lsn);
+        extents().for_each(|extents| extents.set_kept());
+        drop((latches, read_latches));
+        drop(directory);
+        // Everybody's next commit waits for this one, and for a million locks only who wants one.
+        reservation.publish(blob);
+        annex.into_iter().for_each(|annex| annex.keep(lsn));
+        pages.evict_surplus();
+        if !keep_locks && !self.holds_table_strongly() {
+            self.release_locks();
+        }
+        Ok(lsn.max(self.depends_on))
+    }
+
+    /// Applies the write set to a batch, and frees it: what is large takes the memory for the
+    /// changed pages. Gives the roots of new trees, and the runs that trees have taken over.
+    fn apply<'r>(
+        &self,
+        batch: &mut Batch<'_>,
+        mut writes: BTreeMap<TreeId, Arc<TreeWrites>>,
+        runs: &'r FxHashMap<TreeId, FinishedRun>,
+    ) -> Result<(Vec<(TreeId, PageId)>, Vec<&'r FinishedRun>)> {
+        let trees = &self.shared.trees;
+        // First, since that may have to read many pages and needs no allocator.
+        for &tree in &self.dropped {
+            trees.destroy(batch, tree)?;
+        }
         let mut made = Vec::with_capacity(self.created.len());
         for &tree in &self.created {
-            // What is applied is freed: a large load needs the memory for its blob.
             let has_run = runs.contains_key(&tree);
             let content = if has_run { None } else { writes.remove(&tree) };
-            let root = shared.trees.build(&mut batch, tree, content.as_ref())?;
-            made.push((tree, root));
+            made.push((tree, trees.build(batch, tree, content.as_ref())?));
         }
         let mut kept = Vec::new();
         for (tree, writes) in writes {
             let made = made.iter().find(|(made, _)| *made == tree);
             let root = made.map_or_else(|| self.root_of(tree), |(_, root)| Ok(*root))?;
             if let Some(run) = runs.get(&tree)
-                && run.apply(&mut batch, root)?
+                && run.apply(batch, root)?
             {
                 kept.push(run);
             }
-            writes.apply(&mut batch, root)?;
+            writes.apply(batch, root)?;
         }
-        for &tree in &self.dropped {
-            shared.trees.destroy(&mut batch, tree)?;
-        }
-        let mut finished = batch.finish();
-        if finished.is_empty() {
-            return Ok(self.depends_on);
-        }
-        let refs = kept.iter().flat_map(|run| &run.refs);
-        let blob = make_blob(self.id, refs, self.space_change, &mut finished);
+        Ok((made, kept))
+    }
 
-        let reservation = log.reserve(blob.len());
-        let lsn = reservation.end();
-        finished.install(lsn);
-        shared.trees.installed(&made, lsn);
-        kept.iter().for_each(|run| run.run.extents.set_kept());
-        drop((latches, read_latches));
-        drop(directory);
-        if !keep_locks && !self.holds_table_strongly() {
-            self.release_locks();
+    /// Writes what was done to pages so far to an annex of the log, durably, if it is much: the
+    /// blobs of others would wait behind it.
+    fn write_annex<'l>(&self, log: &'l Log, batch: &mut Batch<'_>) -> Result<Option<Annex<'l>>> {
+        let least = ANNEX_BYTES.min(self.shared.bytes_max / 16);
+        if (batch.edits_bytes_max() as u64) < least {
+            return Ok(None);
         }
-        reservation.publish(blob);
-        Ok(lsn.max(self.depends_on))
+        let mut annex = log.begin_annex()?;
+        batch.take_edits(|page, base, edits| annex.page_write(page, base, edits))?;
+        annex.finish().map(Some)
     }
 
     /// Waits until the log is durable up to an lsn that [`Self::install`] gave.
@@ -1000,19 +1054,22 @@ impl Drop for Transaction {
 }
 
 /// Commits what needs no transaction and shows nothing; gives its lsn.
-fn commit_alone(log: &Log, batch: Batch<'_>) -> Lsn {
-    let mut finished = batch.finish();
-    let blob = make_blob(TxnId(0), [], None, &mut finished);
+fn commit_alone(log: &Log, batch: Batch<'_>) -> Result<Lsn> {
+    let pages = batch.pages();
+    let mut finished = batch.finish()?;
+    let blob = make_blob(TxnId(0), [], None, None, &mut finished);
     let reservation = log.reserve(blob.len());
     let lsn = reservation.end();
     finished.install(lsn);
     reservation.publish(blob);
-    lsn
+    pages.evict_surplus();
+    Ok(lsn)
 }
 
 fn make_blob<'r>(
     txn: TxnId,
     refs: impl IntoIterator<Item = &'r (PageId, Vec<u8>)>,
+    annex: Option<&Annex<'_>>,
     space: Option<SpaceChange>,
     finished: &mut Finished<'_>,
 ) -> Blob {
@@ -1020,6 +1077,8 @@ fn make_blob<'r>(
     for (first, places) in refs {
         blob.page_refs(*first, places);
     }
+    // Behind the places: it may change pages that they bring.
+    annex.into_iter().for_each(|annex| blob.annex(annex));
     finished.take_edits(|page, base, edits| blob.page_write(page, base, edits));
     match space {
         Some(SpaceChange::Clone { from, to }) => blob.space_clone(from, to),

@@ -18,23 +18,61 @@ use std::ops::Bound;
 
 /// Pages that are written to the data file together.
 const BATCH_PAGES: usize = 256;
-/// The sizes of the extents that a run sets aside, each twice as large as the one before.
+/// The sizes of the extents that a run and a large commit set aside, each twice as large as the one
+/// before.
 const EXTENT_PAGES_MIN: u32 = 256;
+const COMMIT_EXTENT_PAGES_MIN: u32 = 32;
 const EXTENT_PAGES_MAX: u32 = 1 << 16;
 /// Pages whose places go into one record of the log.
 const REFS_PER_RECORD: u32 = 4096;
 
-/// The extents of a run and how many pages of each are used. Unless the commit kept them, they are
-/// given back when nobody reads the run any more.
+/// The extents of a run or a large commit and how many pages of each are used. Unless the commit
+/// kept them, they are given back when nobody reads the run any more.
 pub(super) struct Extents {
     shared: Arc<Transactions>,
     list: Mutex<Vec<(Extent, u32)>>,
+    pages_min: u32,
     is_kept: AtomicBool,
 }
 
 impl Extents {
+    /// For the new pages of a large commit.
+    pub(super) fn of_commit(shared: &Arc<Transactions>) -> Arc<Extents> {
+        Extents::new(shared, COMMIT_EXTENT_PAGES_MIN)
+    }
+
+    fn new(shared: &Arc<Transactions>, pages_min: u32) -> Arc<Extents> {
+        Arc::new(Extents {
+            shared: shared.clone(),
+            list: Mutex::default(),
+            pages_min,
+            is_kept: AtomicBool::new(false),
+        })
+    }
+
     fn list(&self) -> Vec<(Extent, u32)> {
         self.list.lock().clone()
+    }
+
+    /// The next page, of a new extent if need be.
+    pub(super) fn allocate(&self) -> Result<PageId> {
+        let mut list = self.list.lock();
+        let last = list.last().copied();
+        if last.is_none_or(|(extent, used)| used == extent.count) {
+            let count = last.map_or(self.pages_min, |(extent, _)| extent.count * 2);
+            let count = count.min(EXTENT_PAGES_MAX);
+            list.push((self.shared.reserve_extent(count)?, 0));
+        }
+        let (extent, used) = list.last_mut().expect("just made");
+        let page = extent.page(*used);
+        *used += 1;
+        Ok(page)
+    }
+
+    /// The pages that were given out belong to committed trees now.
+    pub(super) fn keep(&self, batch: &mut Batch<'_>) -> Result<()> {
+        let mut list = self.list().into_iter();
+        list.try_for_each(|(extent, used)| batch.keep_extent(extent, used))
     }
 
     /// The commit that keeps them is reserved.
@@ -111,11 +149,7 @@ impl Load {
         Load {
             builder: TreeBuilder::new(),
             pages: NewPages {
-                extents: Arc::new(Extents {
-                    shared: shared.clone(),
-                    list: Mutex::default(),
-                    is_kept: AtomicBool::new(false),
-                }),
+                extents: Extents::new(shared, EXTENT_PAGES_MIN),
                 buffer: Vec::new(),
             },
             low: None,
@@ -188,26 +222,16 @@ pub(super) struct FinishedRun {
 
 impl FinishedRun {
     /// Has a tree take the run over: as it is if its keys lie behind the tree's, else each entry.
-    /// Whether it was kept as it is.
+    /// Whether it was taken as it is: [`Extents::keep`] follows.
     pub(super) fn apply(&self, batch: &mut Batch<'_>, root: PageId) -> Result<bool> {
         let run = &self.run;
         match btree::adopt(batch, root, run.root, &run.low)? {
-            Adopted::AllButRoot => {
-                self.keep(batch)?;
-                batch.free(run.root)?;
-                Ok(true)
-            }
-            Adopted::Whole => self.keep(batch).map(|()| true),
-            Adopted::No => self.put_each(batch, root).map(|()| false),
+            Adopted::AllButRoot => batch.free(run.root)?,
+            Adopted::Whole => {}
+            Adopted::No => return self.put_each(batch, root).map(|()| false),
         }
-    }
-
-    /// The pages belong to a committed tree now.
-    fn keep(&self, batch: &mut Batch<'_>) -> Result<()> {
-        for (extent, used) in self.run.extents.list() {
-            batch.keep_extent(extent, used)?;
-        }
-        self.unused.iter().try_for_each(|page| batch.free(*page))
+        self.unused.iter().try_for_each(|page| batch.free(*page))?;
+        Ok(true)
     }
 
     /// Somebody else has put other entries there meanwhile.
@@ -241,17 +265,7 @@ impl NewPages {
 
 impl Sink for NewPages {
     fn allocate(&mut self) -> Result<PageId> {
-        let mut list = self.extents.list.lock();
-        let last = list.last().copied();
-        if last.is_none_or(|(extent, used)| used == extent.count) {
-            let count = last.map_or(EXTENT_PAGES_MIN, |(extent, _)| extent.count * 2);
-            let count = count.min(EXTENT_PAGES_MAX);
-            list.push((self.extents.shared.reserve_extent(count)?, 0));
-        }
-        let (extent, used) = list.last_mut().expect("just made");
-        let page = extent.page(*used);
-        *used += 1;
-        Ok(page)
+        self.extents.allocate()
     }
 
     fn write(&mut self, page: PageId, content: &Page) -> Result<()> {

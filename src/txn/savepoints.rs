@@ -116,15 +116,26 @@ impl Transaction {
     }
 
     fn release_locks_since(&mut self, held: usize) {
-        for (target, mode) in self.held.drain(held..) {
-            let locks = &self.shared.locks;
-            locks.release(self.owner, target, mode, Level::Transaction);
-        }
+        self.release_since(held);
         self.tables.clear();
         for &(target, mode) in &self.held {
             if let LockTarget::Table(oid) = target {
                 Modes::note(&mut self.tables, oid, mode);
             }
+        }
+    }
+
+    /// How many locks are held, for [`Self::release_since`].
+    pub fn locks_held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Releases what has been locked since, none of which is a table: nothing has been done under
+    /// these locks.
+    pub fn release_since(&mut self, held: usize) {
+        for (target, mode) in self.held.drain(held..) {
+            let locks = &self.shared.locks;
+            locks.release(self.owner, target, mode, Level::Transaction);
         }
     }
 

@@ -600,7 +600,7 @@ impl Signal {
 }
 
 /// Polls a future to its end on this thread, which sleeps in between.
-pub(super) fn block_on<F: Future>(future: F) -> F::Output {
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(thread::Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {

@@ -11,8 +11,8 @@
 //! |---|---|---|
 //! | length | u32 | of the whole record |
 //! | checksum | u32 | CRC-32 of all but itself |
-//! | type | u8 | 1 begin, 2 page write, 3 commit, 4 page references, 5 space clone, 6 space drop |
-//! | body | | begin: transaction u64; page write: space u32, number u32, base lsn u64, edits; page references: space u32, first number u32, places; commit: transaction u64, microseconds since 1970 i64; space clone: from u32, to u32; space drop: space u32 |
+//! | type | u8 | 1 begin, 2 page write, 3 commit, 4 page references, 5 space clone, 6 space drop, 7 annex |
+//! | body | | begin: transaction u64; page write: space u32, number u32, base lsn u64, edits; page references: space u32, first number u32, places; commit: transaction u64, microseconds since 1970 i64; space clone: from u32, to u32; space drop: space u32; annex: number u64, bytes u64, CRC-32 u32 |
 //!
 //! | group | bytes | |
 //! |---|---|---|
@@ -37,6 +37,9 @@
 //! needed no more: they are retired ([`Log::recycle`]), and get the numbers of the next ones by a
 //! rename, with their bytes. So what stands behind the last group is zeros or stale: pieces of a
 //! group that was never whole, and groups with lower numbers.
+//!
+//! An annex is a file `<number, 16 hex digits>.annex` of page writes, one behind the other, without
+//! a header: those of a large transaction, whose blob names it (`annex.rs`).
 //!
 //! # Invariants
 //! With the tests that attack them. In each of `model/src/wal/scenarios.rs`, which run the
@@ -81,6 +84,10 @@
 //!   durable, and in front of the last synced group. No file serves as two segments, and names go
 //!   from the lowest number up, so the numbers in the directory have no gap either.
 //!   `every_power_cut_around_checkpoints_and_in_recycled_segments_keeps_what_was_acknowledged`.
+//! - W10: an annex is whole and durable before the blob that names it has a place in the stream, and
+//!   stays until a position behind that blob is durable.
+//!   `an_annex_is_replayed_where_its_blob_names_it_and_goes_with_it`, and the power cuts of
+//!   `database/tests/power.rs`.
 //!
 //! What no log can tell: damage to the very last group after a crash looks like a torn write. A
 //! start and a shutdown each write an empty group, so everything before them is proven durable.
@@ -104,9 +111,11 @@
 //!
 //! # Entry points
 //! [`Log::create`], [`Log::open`]; [`Blob`], [`Log::reserve`], [`Log::commit_at_least`];
+//! [`Log::begin_annex`] for a large one;
 //! [`Log::wait_room`] before a reservation; [`Log::position`] and [`Log::recycle`] for a
 //! checkpoint; [`Log::wait_poisoned`] for the process to stop; [`read`] to look at a log that another process may be writing.
 
+mod annex;
 mod coordinator;
 mod group;
 mod read;
@@ -126,15 +135,19 @@ use crate::base::sync::Mutex;
 use crate::base::{Error, Lsn, Result, TxnId};
 use crate::disk::Disk;
 
+use annex::Annexes;
 use coordinator::Coordinator;
 use group::{BLOCK, Chain, GroupWriter};
 use reader::Tail;
 use segment::{Preparer, Segments};
 
+pub use annex::{Annex, AnnexWriter};
+#[cfg(test)]
+pub(crate) use coordinator::block_on;
 pub use coordinator::{Reservation, Wait};
 pub use read::{Group, GroupBlob, LogReader, TornTail, read};
 pub use reader::Replayed;
-pub use record::{Blob, Record, records};
+pub use record::{AnnexRef, Blob, Record, records};
 
 /// The number of the first segment of a log.
 const FIRST_SEGMENT: u64 = 1;
@@ -227,6 +240,7 @@ pub struct Stats {
 pub struct Log {
     coordinator: Arc<Coordinator>,
     preparer: Preparer,
+    annexes: Annexes,
     writer: Mutex<Option<JoinHandle<()>>>,
     queued_bytes_max: u64,
     started_at: SystemTime,
@@ -256,9 +270,15 @@ impl Log {
         }
         let (first, chain) = first_group(database_id);
         let segment = segment::make(&*disk, dir, FIRST_SEGMENT, options.segment_bytes, &first)?;
+        let annexes = Annexes::open(Arc::clone(&disk), dir, Vec::new())?;
         let preparer = Preparer::start(disk, dir, &options, FIRST_SEGMENT + 1, FIRST_SEGMENT)?;
         let segments = Segments::new(&preparer, VecDeque::from([segment]), BLOCK);
-        Log::start(preparer, GroupWriter::new(segments, chain), &options)
+        Log::start(
+            preparer,
+            annexes,
+            GroupWriter::new(segments, chain),
+            &options,
+        )
     }
 
     /// Tells `replay` of every blob behind `from`, syncs, and begins the next incarnation. Segments in front of `from` are retired.
@@ -285,6 +305,7 @@ impl Log {
             mut open,
             offset,
             last_segment,
+            annexes,
             mut recovered,
         } = tail;
         chain.incarnation += 1;
@@ -292,14 +313,20 @@ impl Log {
         for segment in &mut open {
             segment.file = disk.open_direct(&segment::path(dir, segment.number))?;
         }
+        let annexes = Annexes::open(Arc::clone(&disk), dir, annexes)?;
         let preparer = Preparer::start(disk, dir, &options, last_segment + 1, from.segment)?;
         let mut writer = GroupWriter::new(Segments::new(&preparer, open, offset), chain);
         writer.write(&[])?;
         writer.sync()?;
-        Ok((Log::start(preparer, writer, &options)?, recovered))
+        Ok((Log::start(preparer, annexes, writer, &options)?, recovered))
     }
 
-    fn start(preparer: Preparer, writer: GroupWriter, options: &Options) -> Result<Arc<Log>> {
+    fn start(
+        preparer: Preparer,
+        annexes: Annexes,
+        writer: GroupWriter,
+        options: &Options,
+    ) -> Result<Arc<Log>> {
         let coordinator = Arc::new(Coordinator::new(writer));
         let run = Arc::clone(&coordinator);
         let thread = std::thread::Builder::new()
@@ -309,6 +336,7 @@ impl Log {
         Ok(Arc::new(Log {
             coordinator,
             preparer,
+            annexes,
             writer: Mutex::new(Some(thread)),
             queued_bytes_max: options.queued_bytes_max as u64,
             started_at: SystemTime::now(),
@@ -390,6 +418,22 @@ impl Log {
     /// more. Some stay until a later call. What fails is logged and harmless.
     pub fn recycle(&self, segment: u64) {
         self.preparer.recycle(segment);
+    }
+
+    /// Begins an annex for the page writes of a large transaction.
+    pub fn begin_annex(&self) -> Result<AnnexWriter<'_>> {
+        self.annexes.begin(self.next_lsn())
+    }
+
+    /// Bytes of the annexes that came to be since the start.
+    pub fn annex_bytes(&self) -> u64 {
+        self.annexes.bytes()
+    }
+
+    /// After a [`Position`] at `lsn` was made durable: the annexes of blobs in front of it are
+    /// needed no more. What fails is logged and harmless.
+    pub fn remove_annexes(&self, lsn: Lsn) {
+        self.annexes.remove_before(lsn);
     }
 
     /// All bytes below it are written, synced or not.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::base::{Error, Lsn, Result, TxnId};
 use crate::disk::{DIRECT_BLOCK, Disk, File};
 
+use super::annex;
 use super::group::{BLOCK, Chain, GROUP_HEADER, Header, group_bytes};
 use super::record;
 use super::segment::{self, Segment};
@@ -14,13 +15,12 @@ use super::{Position, Recovered};
 /// What recovery tells as it goes on. After an error the log is as it was.
 #[derive(Clone, Copy, Debug)]
 pub enum Replayed<'a> {
-    /// A blob that is behind all before it, and its end.
+    /// A blob that is behind all before it, and its end. One with an annex comes in parts: what
+    /// stands before its record, the records of the annex, and the rest.
     Blob { end: Lsn, bytes: &'a [u8] },
     /// So many bytes of the log's files are read, of at most so many.
     Read { bytes: u64, of: u64 },
 }
-
-pub(super) type Replay<'a> = &'a mut dyn FnMut(Replayed<'_>) -> Result<()>;
 
 /// Where a log goes on.
 pub(super) struct Tail {
@@ -29,6 +29,8 @@ pub(super) struct Tail {
     pub(super) open: VecDeque<Segment>,
     pub(super) offset: u64,
     pub(super) last_segment: u64,
+    /// Those that were replayed, with the ends of their blobs.
+    pub(super) annexes: Vec<(Lsn, u64)>,
     pub(super) recovered: Recovered,
 }
 
@@ -61,12 +63,23 @@ pub(super) fn recover(
     dir: &Path,
     database_id: u64,
     from: &Position,
-    replay: Replay<'_>,
+    replay: &mut dyn FnMut(Replayed<'_>) -> Result<()>,
 ) -> Result<Tail> {
     let mut files = Files::new(dir, from.segment);
     files.open_new(disk, |path| disk.open(path))?;
-    let mut recovered = Recovered::default();
-    let (chain, at) = replay_all(&files, database_id, from, replay, &mut recovered)?;
+    let mut to = Replay {
+        disk,
+        files: &files,
+        tell: replay,
+        annexes: Vec::new(),
+        recovered: Recovered::default(),
+    };
+    let (chain, at) = to.all(database_id, from)?;
+    let Replay {
+        annexes,
+        mut recovered,
+        ..
+    } = to;
     recovered.truncated_bytes = torn_bytes(&files, at, &chain)?;
     files.fill_short_files()?;
     recovered.end = chain.end;
@@ -79,68 +92,84 @@ pub(super) fn recover(
         open,
         offset,
         last_segment,
+        annexes,
         recovered,
     })
 }
 
-/// Replays each group once the next one proves that it was synced, and the last one after
-/// syncing it and reading it back from the medium: after a sync that failed, the operating
-/// system's cache may show bytes that the disk never got.
-fn replay_all(
-    files: &Files,
-    database_id: u64,
-    from: &Position,
-    replay: Replay<'_>,
-    recovered: &mut Recovered,
-) -> Result<(Chain, u64)> {
-    let mut chain = Chain::at(from, database_id);
-    let mut at = files.at(from)?;
-    let mut last: Option<(Chain, Group)> = None;
-    while let Ok(group) = files.group_at(at, &chain)? {
-        let after = group.after;
-        at = group.end;
-        if let Some((_, durable)) = last.replace((chain, group)) {
-            replay_group(files, &durable, replay, recovered)?;
-        }
-        chain = after;
-    }
-    if let Some((before, group)) = last {
-        files.sync_and_forget(group.at, group.end)?;
-        if files.group_at(group.at, &before)?.is_ok() {
-            replay_group(files, &group, replay, recovered)?;
-            return Ok((chain, at));
-        }
-        (chain, at) = (before, group.at);
-    }
-    if chain.number == from.group {
-        files.check_empty(at, &chain)?;
-    }
-    Ok((chain, at))
+/// What replay reads and whom it tells.
+struct Replay<'a> {
+    disk: &'a dyn Disk,
+    files: &'a Files,
+    tell: &'a mut dyn FnMut(Replayed<'_>) -> Result<()>,
+    annexes: Vec<(Lsn, u64)>,
+    recovered: Recovered,
 }
 
-fn replay_group(
-    files: &Files,
-    group: &Group,
-    replay: Replay<'_>,
-    recovered: &mut Recovered,
-) -> Result<()> {
-    let mut end = group.header.start;
-    let payload_at = group.at + GROUP_HEADER as u64;
-    for blob in record::blobs(&group.payload) {
-        let (txn, blob) = blob.map_err(|error| files.locate(error, payload_at))?;
-        let blob_at = payload_at + (end.0 - group.header.start.0);
-        end.0 += blob.len() as u64;
-        let replayed = replay(Replayed::Blob { end, bytes: blob });
-        replayed.map_err(|error| files.locate(error, blob_at))?;
-        recovered.blobs += 1;
-        recovered.last_txn = recovered.last_txn.max(Some::<TxnId>(txn));
+impl Replay<'_> {
+    /// Replays each group once the next one proves that it was synced, and the last one after
+    /// syncing it and reading it back from the medium: after a sync that failed, the operating
+    /// system's cache may show bytes that the disk never got.
+    fn all(&mut self, database_id: u64, from: &Position) -> Result<(Chain, u64)> {
+        let files = self.files;
+        let mut chain = Chain::at(from, database_id);
+        let mut at = files.at(from)?;
+        let mut last: Option<(Chain, Group)> = None;
+        while let Ok(group) = files.group_at(at, &chain)? {
+            let after = group.after;
+            at = group.end;
+            if let Some((_, durable)) = last.replace((chain, group)) {
+                self.group(&durable)?;
+            }
+            chain = after;
+        }
+        if let Some((before, group)) = last {
+            files.sync_and_forget(group.at, group.end)?;
+            if files.group_at(group.at, &before)?.is_ok() {
+                self.group(&group)?;
+                return Ok((chain, at));
+            }
+            (chain, at) = (before, group.at);
+        }
+        if chain.number == from.group {
+            files.check_empty(at, &chain)?;
+        }
+        Ok((chain, at))
     }
-    recovered.groups += 1;
-    recovered.bytes += group.header.length;
-    replay(Replayed::Read {
-        bytes: group.end,
-        of: files.bytes,
-    })
+
+    fn group(&mut self, group: &Group) -> Result<()> {
+        let mut end = group.header.start;
+        let payload_at = group.at + GROUP_HEADER as u64;
+        for blob in record::blobs(&group.payload) {
+            let (txn, blob) = blob.map_err(|error| self.files.locate(error, payload_at))?;
+            let blob_at = payload_at + (end.0 - group.header.start.0);
+            end.0 += blob.len() as u64;
+            self.blob(blob, end)
+                .map_err(|error| self.files.locate(error, blob_at))?;
+            self.recovered.blobs += 1;
+            self.recovered.last_txn = self.recovered.last_txn.max(Some::<TxnId>(txn));
+        }
+        self.recovered.groups += 1;
+        self.recovered.bytes += group.header.length;
+        (self.tell)(Replayed::Read {
+            bytes: group.end,
+            of: self.files.bytes,
+        })
+    }
+
+    fn blob(&mut self, blob: &[u8], end: Lsn) -> Result<()> {
+        let mut rest = 0;
+        for (place, annex) in record::annexes(blob)? {
+            let before = &blob[rest..place.start];
+            (self.tell)(Replayed::Blob { end, bytes: before })?;
+            let bytes = &annex::read(self.disk, self.files.dir(), &annex)?;
+            (self.tell)(Replayed::Blob { end, bytes })?;
+            self.annexes.push((end, annex.number));
+            rest = place.end;
+        }
+        let bytes = &blob[rest..];
+        (self.tell)(Replayed::Blob { end, bytes })
+    }
 }
 
 /// The tail rule (W5). Gives the bytes of a torn group behind the last whole one.

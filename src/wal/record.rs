@@ -1,9 +1,12 @@
 //! Records and blobs: one transaction's bytes in the log.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use crate::base::bytes::Reader;
 use crate::base::{Error, Lsn, PageId, Result, TxnId};
+
+use super::annex::Annex;
 
 // Every record: length of the whole record (u32), CRC-32 of type and body seeded with the length
 // (u32), type (u8), body. Little-endian throughout.
@@ -22,6 +25,7 @@ const PAGE_REFS_BODY: usize = 4 + 4;
 const COMMIT_BODY: usize = 8 + 8;
 const SPACE_CLONE_BODY: usize = 4 + 4;
 const SPACE_DROP_BODY: usize = 4;
+const ANNEX_BODY: usize = 8 + 8 + 4;
 
 const BEGIN: u8 = 1;
 const PAGE_WRITE: u8 = 2;
@@ -29,6 +33,7 @@ const COMMIT: u8 = 3;
 const PAGE_REFS: u8 = 4;
 const SPACE_CLONE: u8 = 5;
 const SPACE_DROP: u8 = 6;
+const ANNEX: u8 = 7;
 
 /// One record, its bytes still in the blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,10 +61,22 @@ pub enum Record<'a> {
     SpaceDrop {
         space: u32,
     },
+    /// Page writes that lie in a file of their own.
+    Annex(AnnexRef),
     Commit {
         txn: TxnId,
         unix_micros: i64,
     },
+}
+
+/// An annex as its blob names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnnexRef {
+    /// Of its file.
+    pub number: u64,
+    pub bytes: u64,
+    /// Of all its bytes.
+    pub crc: u32,
 }
 
 impl Record<'_> {
@@ -71,6 +88,7 @@ impl Record<'_> {
             Record::PageRefs { places, .. } => PAGE_REFS_BODY + places.len(),
             Record::SpaceClone { .. } => SPACE_CLONE_BODY,
             Record::SpaceDrop { .. } => SPACE_DROP_BODY,
+            Record::Annex(_) => ANNEX_BODY,
             Record::Commit { .. } => COMMIT_BODY,
         };
         (RECORD_HEADER + body) as u64
@@ -101,9 +119,9 @@ impl Blob {
 
     /// Adds edits to one page; what they mean is the page layer's business.
     pub fn page_write(&mut self, page: PageId, base: Lsn, edits: &[u8]) {
-        let space = page.space.to_le_bytes();
-        let number = page.number.to_le_bytes();
-        self.record(PAGE_WRITE, &[&space, &number, &base.0.to_le_bytes(), edits]);
+        assert!(!self.complete, "a record after the commit");
+        push_page_write(&mut self.bytes, page, base, edits);
+        self.records += 1;
     }
 
     /// Adds places of stored pages; what they mean is the page layer's business.
@@ -119,6 +137,13 @@ impl Blob {
 
     pub fn space_drop(&mut self, space: u32) {
         self.record(SPACE_DROP, &[&space.to_le_bytes()]);
+    }
+
+    /// Names the annex with the rest of the page writes, which come where this stands.
+    pub fn annex(&mut self, annex: &Annex<'_>) {
+        let AnnexRef { number, bytes, crc } = annex.reference;
+        let (number, bytes) = (number.to_le_bytes(), bytes.to_le_bytes());
+        self.record(ANNEX, &[&number, &bytes, &crc.to_le_bytes()]);
     }
 
     /// Ends the blob; its length is fixed from here on.
@@ -144,30 +169,46 @@ impl Blob {
 
     fn record(&mut self, kind: u8, body: &[&[u8]]) {
         assert!(!self.complete, "a record after the commit");
-        let length = RECORD_HEADER + body.iter().map(|part| part.len()).sum::<usize>();
-        let length = u32::try_from(length).expect("one page's edits are shorter than 4 GiB");
-        self.bytes.extend_from_slice(&length.to_le_bytes());
-        self.bytes.extend_from_slice(&[0; 4]);
-        self.bytes.push(kind);
+        push(&mut self.bytes, kind, body);
         self.records += 1;
-        for part in body {
-            self.bytes.extend_from_slice(part);
-        }
     }
 
     /// Fills in the checksums and gives the bytes. Separate from building, so that it happens
     /// after the latches are released.
     pub(super) fn seal(mut self) -> Vec<u8> {
         assert!(self.complete, "a blob without its commit");
-        let mut rest = self.bytes.as_mut_slice();
-        while !rest.is_empty() {
-            let length = usize::try_from(length_of(rest)).expect("the length just written");
-            let (record, after) = rest.split_at_mut(length);
-            let crc = record_crc(record);
-            record[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_le_bytes());
-            rest = after;
-        }
+        seal(&mut self.bytes);
         self.bytes
+    }
+}
+
+/// Adds a record without its checksum.
+fn push(bytes: &mut Vec<u8>, kind: u8, body: &[&[u8]]) {
+    let length = RECORD_HEADER + body.iter().map(|part| part.len()).sum::<usize>();
+    let length = u32::try_from(length).expect("one page's edits are shorter than 4 GiB");
+    bytes.extend_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(&[0; 4]);
+    bytes.push(kind);
+    body.iter().for_each(|part| bytes.extend_from_slice(part));
+}
+
+/// The same, for edits to one page.
+pub(super) fn push_page_write(bytes: &mut Vec<u8>, page: PageId, base: Lsn, edits: &[u8]) {
+    let space = page.space.to_le_bytes();
+    let number = page.number.to_le_bytes();
+    let body = [&space[..], &number, &base.0.to_le_bytes(), edits];
+    push(bytes, PAGE_WRITE, &body);
+}
+
+/// Fills in the checksums of records.
+pub(super) fn seal(records: &mut [u8]) {
+    let mut rest = records;
+    while !rest.is_empty() {
+        let length = usize::try_from(length_of(rest)).expect("the length just written");
+        let (record, after) = rest.split_at_mut(length);
+        let crc = record_crc(record);
+        record[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_le_bytes());
+        rest = after;
     }
 }
 
@@ -274,6 +315,11 @@ fn parse_body<'a>(kind: u8, mut body: Reader<'a>) -> Option<Record<'a>> {
             to: body.u32()?,
         },
         SPACE_DROP => Record::SpaceDrop { space: body.u32()? },
+        ANNEX => Record::Annex(AnnexRef {
+            number: body.u64()?,
+            bytes: body.u64()?,
+            crc: body.u32()?,
+        }),
         COMMIT => Record::Commit {
             txn: TxnId(body.u64()?),
             unix_micros: body.u64()?.cast_signed(),
@@ -281,6 +327,24 @@ fn parse_body<'a>(kind: u8, mut body: Reader<'a>) -> Option<Record<'a>> {
         _ => return None,
     };
     (body.remaining() == 0).then_some(record)
+}
+
+/// The annexes that a blob names, each with the place of its record.
+pub(super) fn annexes(blob: &[u8]) -> Result<Vec<(Range<usize>, AnnexRef)>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(record) = split_record(&blob[at..]) {
+        let place = at..at + record.len();
+        if record[TYPE_AT] == ANNEX {
+            match parse_record(record) {
+                Ok(Record::Annex(annex)) => found.push((place.clone(), annex)),
+                Ok(_) => {}
+                Err(what) => return Err(corrupt(at, what)),
+            }
+        }
+        at = place.end;
+    }
+    Ok(found)
 }
 
 /// Splits a group's payload into its blobs, each with its transaction. Looks at lengths and types

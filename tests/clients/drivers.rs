@@ -235,10 +235,12 @@ async fn parameters_take_their_types_from_where_they_stand() {
     let server = Server::start();
     let client = server.connect().await;
     client
-        .batch_execute("CREATE TABLE t (a integer, b text, c numeric, d timestamptz, e bigint)")
+        .batch_execute(
+            "CREATE TABLE t (a integer UNIQUE, b text, c numeric, d timestamptz, e bigint)",
+        )
         .await
         .unwrap();
-    let cases: [(&str, &[Type]); 17] = [
+    let cases: [(&str, &[Type]); 18] = [
         ("SELECT * FROM t WHERE a = $1", &[Type::INT4]),
         ("SELECT * FROM t WHERE $1 < e", &[Type::INT8]),
         ("SELECT * FROM t WHERE b LIKE $1", &[Type::TEXT]),
@@ -263,6 +265,17 @@ async fn parameters_take_their_types_from_where_they_stand() {
         (
             "INSERT INTO t (c, e) VALUES ($1, $2)",
             &[Type::NUMERIC, Type::INT8],
+        ),
+        (
+            "INSERT INTO t (a, b) VALUES ($1, $2) ON CONFLICT (a) \
+             DO UPDATE SET b = $3, e = t.e + $4 WHERE t.c < $5",
+            &[
+                Type::INT4,
+                Type::TEXT,
+                Type::TEXT,
+                Type::INT8,
+                Type::NUMERIC,
+            ],
         ),
         (
             "UPDATE t SET b = $1, a = a + $2 WHERE e = $3",

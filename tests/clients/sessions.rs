@@ -335,3 +335,45 @@ async fn a_hot_row_counts_every_increment() {
     }
     assert_eq!(number(&a, "SELECT v FROM t WHERE id = 2").await, Some(820));
 }
+
+/// Eight connections insert and count up three keys in transactions of two upserts each, in the
+/// order of the keys, while others delete them: nobody fails, and nothing is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn upserts_beside_deletions_neither_fail_nor_lose_a_count() {
+    const ROUNDS: i64 = 60;
+    let server = Server::start();
+    let first = server.connect().await;
+    let schema = "CREATE TABLE hot (id integer PRIMARY KEY, other integer UNIQUE, n bigint)";
+    first.batch_execute(schema).await.unwrap();
+    let mut tasks = Vec::new();
+    for worker in 0..8_i64 {
+        let client = server.connect().await;
+        tasks.push(tokio::spawn(async move {
+            let upsert = "INSERT INTO hot VALUES ($1, $1, 1) ON CONFLICT (id) \
+                          DO UPDATE SET n = hot.n + excluded.n RETURNING n";
+            let upsert = client.prepare(upsert).await.unwrap();
+            let mut deleted = 0;
+            for round in 0..ROUNDS {
+                let low = i32::try_from((worker + round) % 2).unwrap();
+                client.batch_execute("BEGIN").await.unwrap();
+                for id in [low, low + 1] {
+                    let row = client.query_one(&upsert, &[&id]).await.unwrap();
+                    assert!(row.get::<_, i64>(0) > 0);
+                }
+                client.batch_execute("COMMIT").await.unwrap();
+                if round % 4 == 0 {
+                    let delete = "DELETE FROM hot WHERE id = $1 RETURNING n";
+                    let gone = client.query(delete, &[&low]).await.unwrap();
+                    deleted += gone.iter().map(|row| row.get::<_, i64>(0)).sum::<i64>();
+                }
+            }
+            deleted
+        }));
+    }
+    let mut counted = 0;
+    for task in tasks {
+        counted += task.await.unwrap();
+    }
+    let left = number(&first, "SELECT coalesce(sum(n), 0)::bigint FROM hot").await;
+    assert_eq!(counted + left.unwrap(), 8 * ROUNDS * 2);
+}

@@ -110,7 +110,8 @@ impl Server {
         Server::launch(Engine::Walnut, dir, &SMALL)
     }
 
-    fn start_with(settings: &[&str]) -> Server {
+    /// Walnut with `name=value` settings.
+    pub fn start_with(settings: &[&str]) -> Server {
         if std::env::var("WALNUT_TEST_ORACLE").is_ok_and(|v| v == "1") {
             return Server::start_postgres().expect("PostgreSQL 15 is installed");
         }

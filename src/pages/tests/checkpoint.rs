@@ -33,12 +33,16 @@ pub(super) fn new_disk() -> SimDisk {
     disk
 }
 
+pub(super) fn shared(disk: &SimDisk) -> Arc<dyn Disk> {
+    Arc::new(disk.clone())
+}
+
 /// A cache over the data file, and a log of which only what lies behind its checkpoint is used.
 fn open(disk: &SimDisk, log: Vec<Logged>) -> Result<(Store, Lsn)> {
     let mut from = Lsn::ZERO;
     let behind = log.clone();
     let store = Store::over(log, |durable| {
-        let (pages, start) = Pages::open(disk, path(), DATABASE, MEMORY, durable)?;
+        let (pages, start) = Pages::open(&shared(disk), path(), DATABASE, MEMORY, durable)?;
         from = start.position.lsn;
         for (page, base, edits, lsn) in behind.iter().filter(|(.., lsn)| *lsn > from) {
             pages.apply(*page, *base, edits, *lsn)?;
@@ -59,7 +63,7 @@ pub(super) fn position(lsn: Lsn) -> Position {
 
 fn checkpoint(store: &Store) -> Result<Option<Checkpointed>> {
     let position = || Ok(position(store.durable()));
-    store.pages.checkpoint(&position, &|| 1, &|_| {})
+    store.pages.checkpoint(&position, &|| 1, &|_, _| {})
 }
 
 type State = BTreeMap<u32, u32>;
@@ -165,13 +169,16 @@ impl Lives {
             .map(|_| self.rng.random_range(1..=PAGES))
             .collect();
         let reused = self.rng.random_bool(0.2);
+        if reused {
+            // Together they become durable, or not.
+            store.install(|batch| batch.free(page(writes[0])));
+        }
         let ((), lsn) = store.install(|batch| {
+            if reused {
+                assert_eq!(batch.allocate(0)?, page(writes[0]));
+            }
             for number in writes {
                 self.values += 1;
-                if reused {
-                    batch.free(page(number))?;
-                    assert_eq!(batch.allocate(0)?, page(number));
-                }
                 write(batch, number, self.values)?;
                 state.insert(number, self.values);
             }
@@ -201,7 +208,7 @@ impl Lives {
         let position = || Ok(position(store.durable()));
         let done = store
             .pages
-            .checkpoint(&position, &commit_meanwhile, &|_| {});
+            .checkpoint(&position, &commit_meanwhile, &|_, _| {});
         self.disk.heal();
         if store.durable() > before && commits > 0 {
             self.state.insert(number, self.values);
@@ -211,9 +218,14 @@ impl Lives {
                 self.checkpoints
                     .push((self.disk.operations(), done.position.lsn));
                 // What the file uses is what somebody points to, and nothing else.
-                let (again, _) =
-                    Pages::open(&self.disk, path(), DATABASE, MEMORY, Arc::new(|| Lsn::ZERO))
-                        .unwrap();
+                let (again, _) = Pages::open(
+                    &shared(&self.disk),
+                    path(),
+                    DATABASE,
+                    MEMORY,
+                    Arc::new(|| Lsn::ZERO),
+                )
+                .unwrap();
                 let used = again.used_bytes().unwrap();
                 assert!(done.used_bytes.is_none_or(|bytes| bytes == used));
             }
@@ -367,7 +379,7 @@ fn a_checkpoint_of_nothing_moves_the_position_and_does_not_look_for_free_slots()
     let take = || {
         store
             .pages
-            .checkpoint(&|| Ok(position(later)), &|| 1, &|_| {})
+            .checkpoint(&|| Ok(position(later)), &|| 1, &|_, _| {})
     };
     let done = take().unwrap().unwrap();
     assert_eq!((done.pages, done.nodes, done.used_bytes), (0, 0, None));

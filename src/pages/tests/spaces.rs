@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::super::SpaceChange;
 use super::super::harness::{Logged, Store};
-use super::checkpoint::{DATABASE, new_disk, path, position};
+use super::checkpoint::{DATABASE, new_disk, path, position, shared};
 use super::value;
 use crate::base::sync::{Mutex, Ordering};
 use crate::base::{Error, Lsn, PageId};
@@ -68,7 +68,8 @@ impl Lives {
 
     fn open(&self, seed: u64) -> Life {
         let store = Store::over(self.log.clone(), |durable| {
-            let (pages, start) = Pages::open(&self.disk, path(), DATABASE, MEMORY, durable)?;
+            let (pages, start) =
+                Pages::open(&shared(&self.disk), path(), DATABASE, MEMORY, durable)?;
             let from = start.position.lsn;
             let mut changes = self
                 .changes
@@ -143,14 +144,15 @@ fn take_checkpoint(life: &Mutex<Life>) {
             steps();
             1
         },
-        &|_| steps(),
+        &|_, _| steps(),
     );
     let life = life.lock();
     life.disk.heal();
     match done {
         Ok(Some(done)) => {
             let never = std::sync::Arc::new(|| Lsn::ZERO);
-            let (again, _) = Pages::open(&life.disk, path(), DATABASE, MEMORY, never).unwrap();
+            let (again, _) =
+                Pages::open(&shared(&life.disk), path(), DATABASE, MEMORY, never).unwrap();
             let used = again.used_bytes().unwrap();
             assert!(done.used_bytes.is_none_or(|bytes| bytes == used));
         }

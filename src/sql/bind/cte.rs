@@ -49,6 +49,10 @@ impl Ctes {
         entries.into_iter().find(|e| e.name == name)
     }
 
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
     /// The query of that name as a relation at a place with `out` around it.
     pub(super) fn mention(&self, name: &ast::Ident, out: &Outside<'_>) -> Result<Option<Output>> {
         let Some(entry) = self.find(&name.name) else {

@@ -7,6 +7,7 @@ use crate::sql::ast::{
     self, Alias, ExprKind as Ast, Position, QueryBody, SelectItem, TargetColumn,
 };
 use crate::sql::bind::coerce::{REWRITE, column, constant};
+use crate::sql::bind::conflict::around_proposed;
 use crate::sql::bind::expr::typed;
 use crate::sql::bind::from::Source;
 use crate::sql::bind::names;
@@ -22,9 +23,6 @@ use crate::types::Datum;
 
 impl Binder<'_> {
     pub(super) fn insert(&self, insert: &ast::Insert) -> Result<Insert> {
-        if insert.on_conflict {
-            return Err(Error::unsupported("ON CONFLICT is"));
-        }
         let out = self.with(&insert.with, false, &Outside::nothing())?;
         let table = names::target(&insert.table, self.cx)?;
         let columns = insert_columns(table, &insert.columns)?;
@@ -38,11 +36,25 @@ impl Binder<'_> {
             columns: Vec::new(),
         });
         let names = Namespace::of(Item::table(table, alias.as_ref(), 0)?);
+        let (conflict, returning) = match &insert.on_conflict {
+            None => (None, self.returning(&insert.returning, names, &out)?),
+            Some(clause) => {
+                let proposed = around_proposed(clause, table, &out)?;
+                let out = Outside {
+                    blind: true,
+                    ..proposed.outside()
+                };
+                let conflict = self.conflict(clause, table, &names, &out)?;
+                let returning = self.returning(&insert.returning, names, &out)?;
+                (Some(conflict), returning)
+            }
+        };
         Ok(Insert {
             table: table.clone(),
             source,
             values,
-            returning: self.returning(&insert.returning, names, &out)?,
+            conflict,
+            returning,
         })
     }
 
@@ -160,33 +172,11 @@ impl Binder<'_> {
         let table = names::target(&update.table, self.cx)?;
         let (names, from) = self.target_and_others(table, &update.alias, &update.from, &out)?;
         let scope = Scope::new(&out, names, Place::UpdateSource);
-        let mut assignments: Vec<(usize, Expr)> = Vec::with_capacity(update.assignments.len());
-        let mut twice = None;
-        for assignment in &update.assignments {
-            for (column, value) in self.assigned(assignment, &scope)? {
-                let i = known_column(table, column)?;
-                let value = match value {
-                    None => self.default_of(table, i)?,
-                    Some(value) => self.assign(value, table, i)?,
-                };
-                if assignments.iter().any(|(other, _)| *other == i) {
-                    twice.get_or_insert(i);
-                }
-                assignments.push((i, value));
-            }
-        }
+        let assignments = self.assignments(&update.assignments, table, &scope)?;
         let filter = self.dml_filter(update.filter.as_ref(), &scope)?;
         let names = scope.into_namespace();
         let returning = self.returning(&update.returning, names, &out)?;
-        if let Some(i) = twice {
-            return Err(Error::new(
-                SqlState::SYNTAX_ERROR,
-                format!(
-                    "multiple assignments to same column \"{}\"",
-                    table.columns[i].name
-                ),
-            ));
-        }
+        check_once(&assignments, table)?;
         Ok(Update {
             table: table.clone(),
             from,
@@ -194,6 +184,27 @@ impl Binder<'_> {
             assignments,
             returning,
         })
+    }
+
+    /// The columns that SET names, with their new values.
+    pub(super) fn assignments(
+        &self,
+        set: &[ast::Assignment],
+        table: &TableDef,
+        scope: &Scope<'_>,
+    ) -> Result<Vec<(usize, Expr)>> {
+        let mut assignments = Vec::with_capacity(set.len());
+        for assignment in set {
+            for (column, value) in self.assigned(assignment, scope)? {
+                let i = known_column(table, column)?;
+                let value = match value {
+                    None => self.default_of(table, i)?,
+                    Some(value) => self.assign(value, table, i)?,
+                };
+                assignments.push((i, value));
+            }
+        }
+        Ok(assignments)
     }
 
     /// The columns of an assignment with their values; `None` is DEFAULT.
@@ -290,12 +301,16 @@ impl Binder<'_> {
         if others.is_empty() {
             return Ok((names, None));
         }
-        let Source { rel, names: more } = self.source_list(others, out)?;
+        let Source { rel, names: more } = self.source_list(others, &[], out)?;
         names.append(more)?;
         Ok((names, Some(rel)))
     }
 
-    fn dml_filter(&self, filter: Option<&ast::Expr>, scope: &Scope<'_>) -> Result<Option<Expr>> {
+    pub(super) fn dml_filter(
+        &self,
+        filter: Option<&ast::Expr>,
+        scope: &Scope<'_>,
+    ) -> Result<Option<Expr>> {
         scope.place.set(Place::Where);
         filter
             .map(|filter| self.boolean(filter, scope, "WHERE"))
@@ -381,6 +396,24 @@ fn known_column(table: &TableDef, target: &TargetColumn) -> Result<usize> {
             ),
         )
         .at(at)),
+    }
+}
+
+pub(super) fn check_once(assignments: &[(usize, Expr)], table: &TableDef) -> Result<()> {
+    let again = |&(place, (column, _)): &(usize, &(usize, Expr))| {
+        assignments[..place]
+            .iter()
+            .any(|(other, _)| other == column)
+    };
+    match assignments.iter().enumerate().find(again) {
+        None => Ok(()),
+        Some((_, (column, _))) => Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            format!(
+                "multiple assignments to same column \"{}\"",
+                table.columns[*column].name
+            ),
+        )),
     }
 }
 

@@ -6,13 +6,14 @@ use crate::sql::bind::Binder;
 use crate::sql::bind::call::FromCall;
 use crate::sql::bind::coerce::common_type;
 use crate::sql::bind::expr::{boolean, int8, typed};
+use crate::sql::bind::locking::lock_of;
 use crate::sql::bind::names::{self, Relation};
 use crate::sql::bind::query::Output;
 use crate::sql::bind::scope::{
     Column, Item, Lateral, Namespace, Outside, Place, Scope, Whole, attnum,
 };
 use crate::sql::bind::walk::{map_columns, shift};
-use crate::sql::ir::{Expr, ExprKind, Rel};
+use crate::sql::ir::{Expr, ExprKind, Rel, RowLocking};
 use crate::types::Type;
 
 /// A relation and what its columns are called.
@@ -23,13 +24,18 @@ pub(super) struct Source {
 
 impl Binder<'_> {
     /// The entries of FROM, each seen by the lateral ones that follow.
-    pub(super) fn source_list(&self, items: &[TableRef], out: &Outside<'_>) -> Result<Source> {
+    pub(super) fn source_list(
+        &self,
+        items: &[TableRef],
+        locking: &[ast::Locking],
+        out: &Outside<'_>,
+    ) -> Result<Source> {
         let mut all: Option<Source> = None;
         for item in items {
             all = Some(match all {
-                None => self.source(item, out)?,
+                None => self.source(item, locking, out)?,
                 Some(left) => {
-                    let join = self.beside(left, item, JoinKind::Cross, out)?;
+                    let join = self.beside(left, item, JoinKind::Cross, locking, out)?;
                     join.into_source(None)?
                 }
             });
@@ -40,10 +46,18 @@ impl Binder<'_> {
         }))
     }
 
-    fn source(&self, item: &TableRef, out: &Outside<'_>) -> Result<Source> {
+    fn source(
+        &self,
+        item: &TableRef,
+        locking: &[ast::Locking],
+        out: &Outside<'_>,
+    ) -> Result<Source> {
         let _level = self.deeper()?;
         match item {
-            TableRef::Table { name, alias } => self.table_source(name, alias.as_ref(), out),
+            TableRef::Table { name, alias } => {
+                let lock = lock_of(item, locking);
+                self.table_source(name, alias.as_ref(), lock, out)
+            }
             TableRef::Subquery {
                 query,
                 lateral,
@@ -53,7 +67,8 @@ impl Binder<'_> {
                     blind: !lateral,
                     ..out.clone()
                 };
-                let output = self.query(query, &inner)?;
+                let asked = lock_of(item, locking);
+                let output = self.query_in_from(query, asked, &inner)?;
                 named_output(output, alias.as_ref(), None)
             }
             TableRef::Function {
@@ -71,8 +86,8 @@ impl Binder<'_> {
                 alias,
                 ..
             } => {
-                let left = self.source(left, out)?;
-                let join = self.beside(left, right, *kind, out)?;
+                let left = self.source(left, locking, out)?;
+                let join = self.beside(left, right, *kind, locking, out)?;
                 let source = self.join(join, condition, out)?;
                 match alias {
                     Some(alias) => named_join(source, alias),
@@ -86,6 +101,7 @@ impl Binder<'_> {
         &self,
         name: &ast::Name,
         alias: Option<&Alias>,
+        lock: Option<RowLocking>,
         out: &Outside<'_>,
     ) -> Result<Source> {
         if let [only] = name.parts.as_slice()
@@ -98,6 +114,7 @@ impl Binder<'_> {
                 names: Namespace::of(Item::table(table, alias, 0)?),
                 rel: Rel::Table {
                     table: table.clone(),
+                    lock,
                 },
             }),
             Relation::System(relation) => {
@@ -190,6 +207,7 @@ impl Binder<'_> {
         left: Source,
         right: &TableRef,
         kind: JoinKind,
+        locking: &[ast::Locking],
         out: &Outside<'_>,
     ) -> Result<Join> {
         let lateral = match kind {
@@ -197,7 +215,7 @@ impl Binder<'_> {
             _ => Lateral::Yes,
         };
         let scope = Scope::beside(out, left.names, lateral);
-        let mut right = self.source(right, &scope.outside())?;
+        let mut right = self.source(right, locking, &scope.outside())?;
         let lateral = scope.referred.get();
         if !lateral && scope.crossed.get() {
             // The left row does not count after all.

@@ -5,7 +5,8 @@
 //! VALUES; `from` binds the FROM list to a relation and a namespace; `select` binds the clauses
 //! over that namespace in PostgreSQL's order, `group` checks and rewrites what stands above an
 //! aggregation; `expr`, `call` and `predicate` bind expressions, `resolve` chooses among
-//! overloads, `coerce` writes casts; `dml` assigns to columns.
+//! overloads, `coerce` writes casts; `dml` assigns to columns, `conflict` binds ON CONFLICT,
+//! `locking` the clauses that lock rows.
 //!
 //! Invariants:
 //! - B1: no expression of a bound statement has the type unknown; a literal or parameter left
@@ -21,12 +22,14 @@
 
 mod call;
 mod coerce;
+mod conflict;
 mod cte;
 mod dml;
 mod expr;
 mod fold;
 mod from;
 mod group;
+mod locking;
 mod names;
 mod naming;
 mod params;

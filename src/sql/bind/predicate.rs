@@ -472,6 +472,8 @@ impl Binder<'_> {
         let refused = match s.place.get() {
             Place::Check => Some("cannot use subquery in check constraint"),
             Place::Default => Some("cannot use subquery in DEFAULT expression"),
+            Place::IndexExpression => Some("cannot use subquery in index expression"),
+            Place::IndexPredicate => Some("cannot use subquery in index predicate"),
             _ => None,
         };
         if let Some(message) = refused {

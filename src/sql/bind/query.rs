@@ -1,13 +1,14 @@
 //! Queries as a whole: WITH, set operations, VALUES, and the clauses that follow them.
 
 use crate::base::{Error, Oid, Result, SqlState};
-use crate::sql::ast::{self, LockStrength, Position, QueryBody, SetOp};
+use crate::sql::ast::{self, Position, QueryBody, SetOp};
 use crate::sql::bind::coerce::{column, common_type, common_typmod};
 use crate::sql::bind::expr::typed;
+use crate::sql::bind::locking::refuse_locking;
 use crate::sql::bind::scope::{Column, Item, Namespace, Outside, Place, Scope, Whole};
 use crate::sql::bind::sort::Sorted;
 use crate::sql::bind::{Binder, Typed};
-use crate::sql::ir::{Expr, ExprKind, Field, Rel};
+use crate::sql::ir::{Expr, ExprKind, Field, Rel, RowLocking};
 use crate::types::Type;
 
 /// A bound query and what is known of its columns.
@@ -31,12 +32,14 @@ pub(super) struct OutColumn {
 }
 
 /// ORDER BY, LIMIT, OFFSET and FOR UPDATE. Parentheses around the query they follow do not matter.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Tail<'q> {
     pub(super) order_by: &'q [ast::OrderBy],
     pub(super) limit: Option<&'q ast::Expr>,
     pub(super) offset: Option<&'q ast::Expr>,
-    pub(super) locking: &'q [ast::Locking],
+    pub(super) locking: Vec<ast::Locking>,
+    /// The lock that the query around this one asks of it.
+    pub(super) asked: Option<RowLocking>,
 }
 
 impl Output {
@@ -76,13 +79,24 @@ impl<'q> Tail<'q> {
             order_by: &query.order_by,
             limit: query.limit.as_ref(),
             offset: query.offset.as_ref(),
-            locking: &query.locking,
+            locking: query.locking.clone(),
+            asked: None,
         }
+    }
+
+    /// All locking clauses that hold for FROM.
+    pub(super) fn all_locking(&self) -> Vec<ast::Locking> {
+        let asked = self.asked.map(|asked| ast::Locking {
+            strength: asked.strength,
+            of: Vec::new(),
+            wait: asked.wait,
+        });
+        self.locking.iter().cloned().chain(asked).collect()
     }
 
     /// `(inner) self`: a clause may be given once.
     fn around(self, inner: Tail<'q>) -> Result<Tail<'q>> {
-        let given = |tail: Tail<'q>| {
+        let given = |tail: &Tail<'q>| {
             let order_by = tail.order_by.first().map(|key| &key.expr);
             [
                 (order_by, "ORDER BY"),
@@ -90,7 +104,7 @@ impl<'q> Tail<'q> {
                 (tail.limit, "LIMIT"),
             ]
         };
-        for ((outer, what), (inner, _)) in given(self).into_iter().zip(given(inner)) {
+        for ((outer, what), (inner, _)) in given(&self).into_iter().zip(given(&inner)) {
             if let (Some(again), Some(_)) = (outer, inner) {
                 return Err(Error::new(
                     SqlState::SYNTAX_ERROR,
@@ -99,7 +113,6 @@ impl<'q> Tail<'q> {
                 .at(again.position));
             }
         }
-        let first = |a: &'q [ast::Locking], b| if a.is_empty() { b } else { a };
         Ok(Tail {
             order_by: match self.order_by {
                 [] => inner.order_by,
@@ -107,7 +120,8 @@ impl<'q> Tail<'q> {
             },
             limit: self.limit.or(inner.limit),
             offset: self.offset.or(inner.offset),
-            locking: first(self.locking, inner.locking),
+            locking: [inner.locking, self.locking].concat(),
+            asked: self.asked,
         })
     }
 }
@@ -116,6 +130,22 @@ impl Binder<'_> {
     /// A query whose columns all have types.
     pub(super) fn query(&self, query: &ast::Query, out: &Outside<'_>) -> Result<Output> {
         let output = self.open_query(query, out)?;
+        self.settle_columns(output)
+    }
+
+    /// A query in FROM, of whose tables a lock may be asked.
+    pub(super) fn query_in_from(
+        &self,
+        query: &ast::Query,
+        asked: Option<RowLocking>,
+        out: &Outside<'_>,
+    ) -> Result<Output> {
+        let inner = self.with(&query.with, query.recursive, out)?;
+        let tail = Tail {
+            asked,
+            ..Tail::of(query)
+        };
+        let output = self.body(&query.body, tail, &inner)?;
         self.settle_columns(output)
     }
 
@@ -130,7 +160,7 @@ impl Binder<'_> {
         match body {
             QueryBody::Select(select) => self.select(select, tail, out),
             QueryBody::Values(rows) => {
-                refuse_locking(tail.locking, "cannot be applied to VALUES")?;
+                refuse_locking(&tail.locking, "cannot be applied to VALUES")?;
                 let output = self.values(rows, out)?;
                 self.apply_tail(output, tail, true, out)
             }
@@ -144,7 +174,8 @@ impl Binder<'_> {
                 left,
                 right,
             } => {
-                refuse_locking(tail.locking, "is not allowed with UNION/INTERSECT/EXCEPT")?;
+                let why = "is not allowed with UNION/INTERSECT/EXCEPT";
+                refuse_locking(&tail.all_locking(), why)?;
                 let output = self.set_op(*op, *all, left, right, out)?;
                 self.apply_tail(output, tail, false, out)
             }
@@ -159,14 +190,15 @@ impl Binder<'_> {
         right: &QueryBody,
         out: &Outside<'_>,
     ) -> Result<Output> {
-        let nothing = Tail {
+        let nothing = || Tail {
             order_by: &[],
             limit: None,
             offset: None,
-            locking: &[],
+            locking: Vec::new(),
+            asked: None,
         };
-        let left = self.body(left, nothing, out)?;
-        let right = self.body(right, nothing, out)?;
+        let left = self.body(left, nothing(), out)?;
+        let right = self.body(right, nothing(), out)?;
         let what = match op {
             SetOp::Union => "UNION",
             SetOp::Intersect => "INTERSECT",
@@ -353,12 +385,12 @@ impl Binder<'_> {
                 rel = first_columns(rel, &columns);
             }
         }
-        let rel = self.limited(rel, tail, out)?;
+        let rel = self.limited(rel, &tail, out)?;
         Ok(Output { rel, columns })
     }
 
     /// LIMIT and OFFSET, if given.
-    pub(super) fn limited(&self, rel: Rel, tail: Tail<'_>, out: &Outside<'_>) -> Result<Rel> {
+    pub(super) fn limited(&self, rel: Rel, tail: &Tail<'_>, out: &Outside<'_>) -> Result<Rel> {
         let (limit, offset) = self.limits(tail, out)?;
         Ok(limit_rel(rel, limit, offset))
     }
@@ -366,7 +398,7 @@ impl Binder<'_> {
     /// The bound LIMIT and OFFSET, in that order.
     pub(super) fn limits(
         &self,
-        tail: Tail<'_>,
+        tail: &Tail<'_>,
         out: &Outside<'_>,
     ) -> Result<(Option<Expr>, Option<Expr>)> {
         let count = |expr: Option<&ast::Expr>, place: Place| {
@@ -459,25 +491,6 @@ fn not_an_output(at: Position) -> Error {
     .with_detail("Only result column names can be used, not expressions or functions.")
     .with_hint("Add the expression/function to every SELECT, or move the UNION into a FROM clause.")
     .at(at)
-}
-
-pub(super) fn refuse_locking(locking: &[ast::Locking], why: &str) -> Result<()> {
-    match locking.first() {
-        None => Ok(()),
-        Some(first) => Err(Error::new(
-            SqlState::FEATURE_NOT_SUPPORTED,
-            format!("{} {why}", lock_name(first.strength)),
-        )),
-    }
-}
-
-pub(super) fn lock_name(strength: LockStrength) -> &'static str {
-    match strength {
-        LockStrength::KeyShare => "FOR KEY SHARE",
-        LockStrength::Share => "FOR SHARE",
-        LockStrength::NoKeyUpdate => "FOR NO KEY UPDATE",
-        LockStrength::Update => "FOR UPDATE",
-    }
 }
 
 /// A literal or parameter that still waits for its type.

@@ -97,6 +97,8 @@ pub(super) enum Place {
     AggregateArgument,
     Check,
     Default,
+    IndexExpression,
+    IndexPredicate,
 }
 
 impl Place {
@@ -127,6 +129,8 @@ impl Place {
             Place::AggregateArgument => "aggregate arguments",
             Place::Check => "check constraints",
             Place::Default => "DEFAULT expressions",
+            Place::IndexExpression => "index expressions",
+            Place::IndexPredicate => "index predicates",
         }
     }
 }
@@ -308,6 +312,12 @@ impl Namespace {
                 ));
             }
         }
+        self.join(other);
+        Ok(())
+    }
+
+    /// As [`Self::append`], but a name may come twice. It is ambiguous then.
+    pub(super) fn join(&mut self, other: Namespace) {
         let first = self.width;
         for mut item in other.items {
             for column in &mut item.columns {
@@ -316,7 +326,6 @@ impl Namespace {
             self.items.push(item);
         }
         self.width += other.width;
-        Ok(())
     }
 
     /// The columns that `*` means.
@@ -454,7 +463,7 @@ impl<'s> Scope<'s> {
                 return Ok(self.take(level, scope, found, at));
             }
         }
-        if let Some((level, scope, item)) = self.find_item(None, &column.name) {
+        if let Some((level, scope, item)) = self.find_item(None, &column.name, at)? {
             return self.whole(level, scope, item, at);
         }
         let error = Error::new(
@@ -516,7 +525,7 @@ impl<'s> Scope<'s> {
         column: &Ident,
         at: Position,
     ) -> Result<Found> {
-        let Some((level, scope, item)) = self.find_item(schema, &table.name) else {
+        let Some((level, scope, item)) = self.find_item(schema, &table.name, at)? else {
             return Err(self.missing_item(&table.name).at(at));
         };
         if let Some(found) = item.column(&column.name, at)? {
@@ -557,7 +566,7 @@ impl<'s> Scope<'s> {
                     [table] => (None, table),
                     [] => return Ok(Vec::new()),
                 };
-                let Some((level, scope, item)) = self.find_item(schema, &table.name) else {
+                let Some((level, scope, item)) = self.find_item(schema, &table.name, at)? else {
                     return Err(self.missing_item(&table.name).at(at));
                 };
                 (level, scope, item.columns.iter().collect())
@@ -586,15 +595,28 @@ impl<'s> Scope<'s> {
         std::iter::successors(Some(self), |scope| scope.parent).enumerate()
     }
 
-    fn find_item(&self, schema: Option<&str>, name: &str) -> Option<(usize, &Scope<'s>, &Item)> {
-        self.visible().find_map(|(level, scope)| {
-            let item = scope
-                .namespace
-                .items
-                .iter()
-                .find(|i| i.is_named(schema, name))?;
-            Some((level, scope, item))
-        })
+    fn find_item(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+        at: Position,
+    ) -> Result<Option<(usize, &Scope<'s>, &Item)>> {
+        for (level, scope) in self.visible() {
+            let items = scope.namespace.items.iter();
+            let mut named = items.filter(|i| i.is_named(schema, name));
+            match (named.next(), named.next()) {
+                (None, _) => {}
+                (Some(item), None) => return Ok(Some((level, scope, item))),
+                (Some(_), Some(_)) => {
+                    return Err(Error::new(
+                        SqlState::AMBIGUOUS_ALIAS,
+                        format!("table reference \"{name}\" is ambiguous"),
+                    )
+                    .at(at));
+                }
+            }
+        }
+        Ok(None)
     }
 
     fn missing_item(&self, name: &str) -> Error {

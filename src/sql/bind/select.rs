@@ -2,15 +2,14 @@
 //! their errors come and in which parameters get their types.
 
 use crate::base::{Error, Result, SqlState};
-use crate::sql::ast::{self, Distinct, JoinKind, LockWait, SelectItem};
+use crate::sql::ast::{self, Distinct, JoinKind, SelectItem};
 use crate::sql::bind::Binder;
 use crate::sql::bind::expr::typed;
 use crate::sql::bind::from::Source;
 use crate::sql::bind::group::{Grouping, place_aggregates, place_set, strip_tags};
+use crate::sql::bind::locking::check_locking;
 use crate::sql::bind::naming::column_name;
-use crate::sql::bind::query::{
-    OutColumn, Output, Tail, first_columns, limit_rel, lock_name, refuse_locking,
-};
+use crate::sql::bind::query::{OutColumn, Output, Tail, first_columns, limit_rel};
 use crate::sql::bind::scope::{Outside, Place, Scope};
 use crate::sql::bind::sort::{Sorted, Target};
 use crate::sql::bind::walk::move_inwards;
@@ -38,13 +37,14 @@ impl Binder<'_> {
         tail: Tail<'_>,
         out: &Outside<'_>,
     ) -> Result<Output> {
-        let Source { rel, names } = self.source_list(&select.from, out)?;
+        let locking = tail.all_locking();
+        let Source { rel, names } = self.source_list(&select.from, &locking, out)?;
         let scope = Scope::new(out, names, Place::SelectList);
-        let mut clauses = self.clauses(select, tail, &scope, out)?;
+        let mut clauses = self.clauses(select, &tail, &scope, out)?;
         let grouped = !select.group_by.is_empty()
             || clauses.having.is_some()
             || !scope.aggregates.borrow().is_empty();
-        self.check_locking(select, tail, grouped, &scope)?;
+        check_locking(select, &locking, grouped, &scope)?;
 
         let mut rel = filtered(rel, clauses.filter.take());
         let mut width = scope.namespace().width;
@@ -58,9 +58,13 @@ impl Binder<'_> {
         rel = with_set(rel, width, &mut clauses.targets, &scope, grouped)?;
         let columns = clauses.targets.iter().filter(|t| !t.hidden);
         let columns: Vec<OutColumn> = columns.map(Target::out_column).collect();
-        let rel = match tail.locking {
-            [] => projected(rel, clauses, &columns),
-            locking => locked(rel, clauses, locking),
+        // Which rows a LIMIT gives depends on those that can be locked. Without one, a lock that
+        // the query around asks for is taken there, of fewer rows.
+        let limited = clauses.limit.is_some() || clauses.offset.is_some();
+        let locks_here = !tail.locking.is_empty() || tail.asked.is_some() && limited;
+        let rel = match locks_here {
+            false => projected(rel, clauses, &columns),
+            true => locked(rel, clauses),
         };
         Ok(Output { rel, columns })
     }
@@ -68,7 +72,7 @@ impl Binder<'_> {
     fn clauses(
         &self,
         select: &ast::Select,
-        tail: Tail<'_>,
+        tail: &Tail<'_>,
         scope: &Scope<'_>,
         out: &Outside<'_>,
     ) -> Result<Clauses> {
@@ -222,7 +226,7 @@ impl Binder<'_> {
     /// PostgreSQL binds the counts over the whole scope and then refuses columns.
     fn limits_of(
         &self,
-        tail: Tail<'_>,
+        tail: &Tail<'_>,
         scope: &Scope<'_>,
         out: &Outside<'_>,
     ) -> Result<(Option<Expr>, Option<Expr>)> {
@@ -240,98 +244,6 @@ impl Binder<'_> {
         }
         self.limits(tail, out)
     }
-
-    fn check_locking(
-        &self,
-        select: &ast::Select,
-        tail: Tail<'_>,
-        grouped: bool,
-        scope: &Scope<'_>,
-    ) -> Result<()> {
-        let locking = tail.locking;
-        let Some(first) = locking.first() else {
-            return Ok(());
-        };
-        if !matches!(select.distinct, Distinct::All) {
-            refuse_locking(locking, "is not allowed with DISTINCT clause")?;
-        }
-        if !select.group_by.is_empty() {
-            refuse_locking(locking, "is not allowed with GROUP BY clause")?;
-        }
-        if select.having.is_some() {
-            refuse_locking(locking, "is not allowed with HAVING clause")?;
-        }
-        if grouped {
-            refuse_locking(locking, "is not allowed with aggregate functions")?;
-        }
-        if !scope.sets.borrow().is_empty() {
-            refuse_locking(
-                locking,
-                "is not allowed with set-returning functions in the target list",
-            )?;
-        }
-        let names = || {
-            scope
-                .namespace()
-                .items
-                .iter()
-                .filter_map(|i| i.name.as_deref())
-        };
-        for of in locking.iter().flat_map(|l| &l.of) {
-            if !names().any(|n| n == of.name) {
-                return Err(Error::new(
-                    SqlState::UNDEFINED_TABLE,
-                    format!(
-                        "relation \"{}\" in {} clause not found in FROM clause",
-                        of.name,
-                        lock_name(first.strength)
-                    ),
-                )
-                .at(of.position));
-            }
-        }
-        // A clause without OF locks all tables; so do clauses that together name them all.
-        let all = locking.iter().any(|l| l.of.is_empty());
-        let named = |n: &str| locking.iter().any(|l| l.of.iter().any(|of| of.name == n));
-        if !all && !names().all(named) {
-            return Err(Error::unsupported(
-                "locking some of the tables of a query is",
-            ));
-        }
-        if locking.iter().any(|l| l.wait != first.wait) && locking.len() > 1 {
-            return Err(Error::unsupported("several ways to wait for row locks are"));
-        }
-        refuse_nullable(&select.from, first)
-    }
-}
-
-/// PostgreSQL cannot lock rows that may be made of nulls.
-fn refuse_nullable(from: &[ast::TableRef], locking: &ast::Locking) -> Result<()> {
-    let outer = |item: &ast::TableRef| {
-        matches!(
-            item,
-            ast::TableRef::Join {
-                kind: JoinKind::Left | JoinKind::Right | JoinKind::Full,
-                ..
-            }
-        )
-    };
-    let mut pending: Vec<&ast::TableRef> = from.iter().collect();
-    while let Some(item) = pending.pop() {
-        if outer(item) {
-            return Err(Error::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!(
-                    "{} cannot be applied to the nullable side of an outer join",
-                    lock_name(locking.strength)
-                ),
-            ));
-        }
-        if let ast::TableRef::Join { left, right, .. } = item {
-            pending.extend([&**left, &**right]);
-        }
-    }
-    Ok(())
 }
 
 fn all_columns(
@@ -475,7 +387,7 @@ fn projected(rel: Rel, clauses: Clauses, columns: &[OutColumn]) -> Rel {
 
 /// Rows are locked after sorting and before LIMIT, so that only those returned are; the select
 /// list is computed last, over the rows as locked.
-fn locked(rel: Rel, clauses: Clauses, locking: &[ast::Locking]) -> Rel {
+fn locked(rel: Rel, clauses: Clauses) -> Rel {
     let mut rel = rel;
     if !clauses.sort.is_empty() {
         let key = |s: &Sorted| s.over(clauses.targets[s.target].expr.clone());
@@ -484,11 +396,8 @@ fn locked(rel: Rel, clauses: Clauses, locking: &[ast::Locking]) -> Rel {
             input: Box::new(rel),
         };
     }
-    let strongest = locking.iter().map(|l| l.strength).max_by_key(|s| *s as u8);
     rel = Rel::Lock {
         input: Box::new(rel),
-        strength: strongest.unwrap_or(ast::LockStrength::Update),
-        wait: locking.first().map_or(LockWait::Wait, |l| l.wait),
     };
     rel = limit_rel(rel, clauses.limit, clauses.offset);
     let visible = clauses.targets.into_iter().filter(|t| !t.hidden);

@@ -143,7 +143,9 @@ fn rel_exprs<B>(
                 f(expr, depth)?;
             }
         }
-        Rel::Distinct { input, .. } | Rel::Lock { input, .. } => rel_exprs(input, depth, f)?,
+        Rel::Distinct { input, .. } | Rel::Lock { input } | Rel::Member { input, .. } => {
+            rel_exprs(input, depth, f)?;
+        }
         Rel::SetOp { left, right, .. } => {
             rel_exprs(left, depth, f)?;
             rel_exprs(right, depth, f)?;

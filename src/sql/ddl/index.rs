@@ -77,10 +77,11 @@ fn index_columns(create: &CreateIndex, table: &TableDef) -> Result<Vec<IndexColu
             let message = format!("column \"{}\" does not exist", ident.name);
             return Err(Error::new(SqlState::UNDEFINED_COLUMN, message));
         };
+        let descending = column.descending.unwrap_or(false);
         Ok(IndexColumn {
             column: place,
-            descending: column.descending,
-            nulls_first: column.nulls_first.unwrap_or(column.descending),
+            descending,
+            nulls_first: column.nulls_first.unwrap_or(descending),
         })
     };
     create.columns.iter().map(column).collect()

@@ -12,7 +12,7 @@ use crate::sql::exec::{Run, check_row, nulls, open};
 use crate::sql::expr::{eval, is_true};
 use crate::sql::foreign_key::KeyChecks;
 use crate::sql::ir::{Expr, ExprKind};
-use crate::sql::plan::{ChangePlan, Target};
+use crate::sql::plan::{ChangePlan, RowChange, Target};
 use crate::table::{self, IndexDef, Locked, RowLock, Txn, row};
 use crate::txn::{LockMode, LockWait};
 use crate::types::{self, Datum};
@@ -26,10 +26,7 @@ struct Found {
 
 /// Runs an UPDATE or DELETE.
 pub(crate) async fn change(plan: &ChangePlan, run: &Run, txn: &mut Txn) -> Result<Changed> {
-    let mut work = Work {
-        changed: Changed::default(),
-        keys: KeyChecks::new(&run.statement),
-    };
+    let mut work = Work::new(run);
     match &plan.target {
         Target::Unique { index, key } => {
             change_unique(plan, index, key, run, txn, &mut work).await?;
@@ -41,13 +38,22 @@ pub(crate) async fn change(plan: &ChangePlan, run: &Run, txn: &mut Txn) -> Resul
 }
 
 /// What comes of the rows changed.
-struct Work {
-    changed: Changed,
-    keys: KeyChecks,
+pub(super) struct Work {
+    pub(super) changed: Changed,
+    pub(super) keys: KeyChecks,
+}
+
+impl Work {
+    pub(super) fn new(run: &Run) -> Work {
+        Work {
+            changed: Changed::default(),
+            keys: KeyChecks::new(&run.statement),
+        }
+    }
 }
 
 /// How target rows are locked. `keeps_keys`: what an UPDATE gives unique keys they have already.
-fn row_lock<'r>(plan: &ChangePlan, keeps_keys: bool, run: &'r Run) -> RowLock<'r> {
+pub(super) fn row_lock<'r>(plan: &RowChange, keeps_keys: bool, run: &'r Run) -> RowLock<'r> {
     RowLock {
         mode: match keeps_keys && plan.assignments.is_some() {
             true => LockMode::ROW_NO_KEY_UPDATE,
@@ -66,23 +72,25 @@ async fn change_unique(
     txn: &mut Txn,
     work: &mut Work,
 ) -> Result<()> {
-    let Some(key) = unique_key(index, &plan.table, key, &run.context())? else {
+    let Some(key) = unique_key(index, &plan.change.table, key, &run.context())? else {
         return Ok(());
     };
-    let lock = row_lock(plan, keeps_keys(plan, index, &key, run)?, run);
-    let Some((id, locked)) = table::lock_unique(txn, &plan.table, index, &key, lock).await? else {
+    let keeps_keys = keeps_keys(&plan.change, index, &key, run)?;
+    let lock = row_lock(&plan.change, keeps_keys, run);
+    let Some((id, locked)) = table::lock_unique(txn, &plan.change.table, index, &key, lock).await?
+    else {
         return Ok(());
     };
-    let mut old = nulls(plan.table.columns.len());
-    decode(plan, &locked.bytes, &mut old)?;
-    if passes(plan, &old, run)? {
-        change_row(plan, id, &locked.bytes, &mut old, run, txn, work).await?;
+    let mut old = nulls(plan.change.table.columns.len());
+    decode(&plan.change, &locked.bytes, &mut old)?;
+    if passes(&plan.change, &old, run)? {
+        change_row(&plan.change, id, &locked.bytes, &mut old, run, txn, work).await?;
     }
     Ok(())
 }
 
 /// Whether an UPDATE of the row of a key gives its unique columns the values of that key.
-fn keeps_keys(plan: &ChangePlan, index: &IndexDef, key: &[Datum], run: &Run) -> Result<bool> {
+fn keeps_keys(plan: &RowChange, index: &IndexDef, key: &[Datum], run: &Run) -> Result<bool> {
     let assignments = plan.assignments.as_deref().unwrap_or_default();
     for column in &plan.unique_columns {
         let value = assignments.iter().find(|(assigned, _)| assigned == column);
@@ -104,21 +112,31 @@ fn keeps_keys(plan: &ChangePlan, index: &IndexDef, key: &[Datum], run: &Run) -> 
 
 async fn change_found(plan: &ChangePlan, run: &Run, txn: &mut Txn, work: &mut Work) -> Result<()> {
     let found = blocking(plan.plan.heavy, || find(plan, run))?;
-    let columns = plan.table.columns.len();
+    let columns = plan.change.table.columns.len();
     let mut old = nulls(columns);
     for mut target in found {
-        let lock = row_lock(plan, plan.unique_columns.is_empty(), run);
-        let locked = table::lock_row(txn, &plan.table, target.id, &target.seen, lock).await?;
+        let lock = row_lock(&plan.change, plan.change.unique_columns.is_empty(), run);
+        let locked =
+            table::lock_row(txn, &plan.change.table, target.id, &target.seen, lock).await?;
         let Locked::Row(locked) = locked else {
             continue;
         };
         old.truncate(columns);
-        decode(plan, &locked.bytes, &mut old)?;
+        decode(&plan.change, &locked.bytes, &mut old)?;
         old.append(&mut target.from);
-        if locked.changed && !passes(plan, &old, run)? {
+        if locked.changed && !passes(&plan.change, &old, run)? {
             continue;
         }
-        change_row(plan, target.id, &locked.bytes, &mut old, run, txn, work).await?;
+        change_row(
+            &plan.change,
+            target.id,
+            &locked.bytes,
+            &mut old,
+            run,
+            txn,
+            work,
+        )
+        .await?;
         breathe(work.changed.count, run).await?;
     }
     Ok(())
@@ -127,7 +145,7 @@ async fn change_found(plan: &ChangePlan, run: &Run, txn: &mut Txn, work: &mut Wo
 /// The target rows at the snapshot, each once.
 fn find(plan: &ChangePlan, run: &Run) -> Result<Vec<Found>> {
     let cx = run.context();
-    let columns = plan.table.columns.len();
+    let columns = plan.change.table.columns.len();
     let mut input = open(&plan.plan.root);
     let mut row = nulls(plan.plan.width);
     let mut found = Vec::new();
@@ -151,7 +169,7 @@ fn find(plan: &ChangePlan, run: &Run) -> Result<Vec<Found>> {
     Ok(found)
 }
 
-fn decode(plan: &ChangePlan, bytes: &[u8], out: &mut [Datum]) -> Result<()> {
+pub(super) fn decode(plan: &RowChange, bytes: &[u8], out: &mut [Datum]) -> Result<()> {
     let columns = plan.table.columns.iter().enumerate();
     let live: Vec<usize> = columns
         .filter(|(_, c)| !c.dropped)
@@ -160,7 +178,7 @@ fn decode(plan: &ChangePlan, bytes: &[u8], out: &mut [Datum]) -> Result<()> {
     row::decode(&plan.table, bytes, &live, out)
 }
 
-fn passes(plan: &ChangePlan, row: &[Datum], run: &Run) -> Result<bool> {
+pub(super) fn passes(plan: &RowChange, row: &[Datum], run: &Run) -> Result<bool> {
     match &plan.filter {
         Some(filter) => is_true(filter, row, &run.context()),
         None => Ok(true),
@@ -168,8 +186,8 @@ fn passes(plan: &ChangePlan, row: &[Datum], run: &Run) -> Result<bool> {
 }
 
 /// Changes one locked row. `row` is its newest version, followed by the FROM row.
-async fn change_row(
-    plan: &ChangePlan,
+pub(super) async fn change_row(
+    plan: &RowChange,
     id: RowId,
     bytes: &[u8],
     row: &mut [Datum],
@@ -208,7 +226,7 @@ async fn change_row(
 
 /// Turns the old row into the new one: all new values are computed from the old.
 fn assign_new(
-    plan: &ChangePlan,
+    plan: &RowChange,
     assignments: &[(usize, Expr)],
     row: &mut [Datum],
     run: &Run,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::base::Result;
 use crate::sql::exec::lookup::Lookup;
+use crate::sql::exec::run::StandIn;
 use crate::sql::exec::{Operator, open, source};
 use crate::sql::expr::{ExprContext, is_true};
 use crate::sql::plan::node;
@@ -30,20 +31,25 @@ impl IndexJoin {
     }
 
     /// A left row with the row that stands in for the right table.
-    fn next_stand_in(&mut self, cx: &ExprContext<'_>, row: &mut [Datum]) -> Result<bool> {
-        let run = cx.running()?;
+    fn next_stand_in(
+        &mut self,
+        stand_in: &StandIn,
+        cx: &ExprContext<'_>,
+        row: &mut [Datum],
+    ) -> Result<bool> {
         let plan = &*self.plan;
-        let Some(stored) = source::stand_in(&plan.rows, run) else {
-            return Ok(false);
-        };
         let range = plan.offset..plan.offset + plan.width;
         while self.left.next(cx, row)? {
-            let pair = source::take_stand_in(&plan.rows, stored, &mut row[range.clone()], cx)?;
+            let pair = source::take_stand_in(&plan.rows, stand_in, &mut row[range.clone()], cx)?;
             let holds = |row: &[Datum]| match &plan.recheck {
                 Some(condition) => is_true(condition, row, cx),
                 None => Ok(true),
             };
             if pair && holds(row)? {
+                return Ok(true);
+            }
+            if plan.keep_left {
+                row[range].fill(Datum::Null);
                 return Ok(true);
             }
         }
@@ -54,8 +60,8 @@ impl IndexJoin {
 impl Operator for IndexJoin {
     fn next(&mut self, cx: &ExprContext<'_>, row: &mut [Datum]) -> Result<bool> {
         let run = cx.running()?;
-        if run.overriding && source::stand_in(&self.plan.rows, run).is_some() {
-            return self.next_stand_in(cx, row);
+        if let Some(stand_in) = source::stand_in(&self.plan.rows, run) {
+            return self.next_stand_in(stand_in, cx, row);
         }
         let plan = &*self.plan;
         let range = plan.offset..plan.offset + plan.width;

@@ -32,11 +32,9 @@ impl Operator for IndexScan {
         let run = cx.running()?;
         let plan = &*self.plan;
         let rows = &plan.rows;
-        if run.overriding
-            && let Some(stored) = source::stand_in(rows, run)
-        {
+        if let Some(stand_in) = source::stand_in(rows, run) {
             let first = !std::mem::replace(&mut self.done, true);
-            return Ok(first && source::take_stand_in(rows, stored, row, cx)?);
+            return Ok(first && source::take_stand_in(rows, stand_in, row, cx)?);
         }
         if self.done {
             return Ok(false);

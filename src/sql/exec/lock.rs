@@ -6,10 +6,11 @@ use std::sync::Arc;
 use crate::base::{Error, Result, RowId, SqlState, blocking};
 use crate::sql::ast::{LockStrength, LockWait};
 use crate::sql::exec::limit::{count, offset};
+use crate::sql::exec::run::StandIn;
 use crate::sql::exec::{Operator, Run, nulls, open};
 use crate::sql::expr::ExprContext;
-use crate::sql::plan::node::{self, OwnedRow};
-use crate::table::{self, RowLock, Txn};
+use crate::sql::plan::node::{self, LockMember, LockMemberKind, OwnedRow};
+use crate::table::{self, LockedRow, RowLock, Txn};
 use crate::txn::{self, could_not_serialize};
 use crate::types::Datum;
 
@@ -47,7 +48,6 @@ impl Operator for Locked {
 /// Runs the locks of a plan, innermost first.
 pub(crate) async fn gather_locked(run: &mut Run, txn: &mut Txn) -> Result<()> {
     let plan = Arc::clone(&run.plan);
-    run.overrides.resize_with(plan.row_sources, || None);
     for lock in &plan.locks {
         let rows = gather(lock, run, txn).await?;
         run.locked.push(Arc::new(rows));
@@ -65,15 +65,12 @@ async fn gather(lock: &Arc<node::Lock>, run: &mut Run, txn: &mut Txn) -> Result<
         let Some(newest) = lock_row(lock, run, txn, &row).await? else {
             continue;
         };
-        if !newest.is_empty() && !recheck(lock, run, newest, &mut row)? {
+        let changed = newest.iter().flatten().any(|locked| locked.changed);
+        if changed && !recheck(lock, run, &newest, &mut row)? {
             continue;
         }
-        gathered.push(
-            lock.output
-                .iter()
-                .map(|column| row[*column].clone())
-                .collect(),
-        );
+        let output = lock.output.iter();
+        gathered.push(output.map(|column| row[*column].clone()).collect());
     }
     Ok(gathered)
 }
@@ -87,42 +84,36 @@ fn wanted(lock: &node::Lock, run: &Run) -> Result<usize> {
     Ok(limit.saturating_add(offset(skipped.as_ref(), &cx)?))
 }
 
-/// A row's newest version, by row source.
-type Newest = Vec<(usize, RowId, Vec<u8>)>;
-
-/// Locks the stored rows that a row comes from. `None`: one is gone or skipped. Otherwise the
-/// newest version of each if any has changed, else nothing.
+/// Locks the stored rows that a row comes from and are to be locked: for each member the newest
+/// version. `None`: one is gone or skipped.
 async fn lock_row(
     lock: &node::Lock,
     run: &Run,
     txn: &mut Txn,
     row: &[Datum],
-) -> Result<Option<Newest>> {
-    let mut newest = Newest::new();
-    let mut changed = false;
-    for target in &lock.targets {
-        // The null-extended side of an outer join has no row to lock.
-        let (Datum::Int8(id), Datum::Bytea(seen)) = (&row[target.row_id], &row[target.row_id + 1])
+) -> Result<Option<Vec<Option<LockedRow>>>> {
+    let mut newest = Vec::with_capacity(lock.members.len());
+    for member in &lock.members {
+        let seen = seen(member, row);
+        let (LockMemberKind::Table { table, lock }, Some((id, bytes))) = (&member.kind, seen)
         else {
+            newest.push(None);
             continue;
         };
-        let id = RowId(id.cast_unsigned());
+        let Some(how) = lock else {
+            newest.push(None);
+            continue;
+        };
         let how = RowLock {
-            mode: lock_mode(lock.strength),
-            wait: lock_wait(lock.wait),
+            mode: lock_mode(how.strength),
+            wait: lock_wait(how.wait),
             cancel: &run.statement.cancel,
         };
-        let locked = table::lock_row(txn, &target.table, id, seen, how).await;
+        let locked = table::lock_row(txn, table, id, bytes, how).await;
         match locked.map_err(changed_since)? {
-            table::Locked::Row(locked) => {
-                changed |= locked.changed;
-                newest.push((target.source, id, locked.bytes.to_vec()));
-            }
+            table::Locked::Row(locked) => newest.push(Some(locked)),
             table::Locked::Gone | table::Locked::Skipped => return Ok(None),
         }
-    }
-    if !changed {
-        newest.clear();
     }
     Ok(Some(newest))
 }
@@ -135,16 +126,42 @@ fn changed_since(error: Error) -> Error {
     }
 }
 
-/// Runs the input again with the newest versions in place of the stored rows.
-fn recheck(lock: &node::Lock, run: &mut Run, newest: Newest, row: &mut [Datum]) -> Result<bool> {
-    for (source, id, bytes) in newest {
-        run.overrides[source] = Some((id, bytes));
+/// The stored row of a table in a row; there is none where an outer join has put nulls.
+fn seen<'r>(member: &LockMember, row: &'r [Datum]) -> Option<(RowId, &'r [u8])> {
+    match (&row[member.column], &row[member.column + 1]) {
+        (Datum::Int8(id), Datum::Bytea(bytes)) => Some((RowId(id.cast_unsigned()), bytes)),
+        _ => None,
     }
-    run.overriding = true;
+}
+
+/// Runs the input again for this row alone, with the newest versions in place of what was seen.
+fn recheck(
+    lock: &node::Lock,
+    run: &mut Run,
+    newest: &[Option<LockedRow>],
+    row: &mut [Datum],
+) -> Result<bool> {
+    run.stand_ins.resize_with(run.plan.row_sources, || None);
+    for (member, newest) in lock.members.iter().zip(newest) {
+        run.stand_ins[member.source] = Some(stand_in(member, newest.as_ref(), row));
+    }
     let found = open(&lock.input).next(&run.context(), row);
-    run.overriding = false;
-    run.overrides.iter_mut().for_each(|stored| *stored = None);
+    run.stand_ins.clear();
     found
+}
+
+fn stand_in(member: &LockMember, newest: Option<&LockedRow>, row: &[Datum]) -> StandIn {
+    match &member.kind {
+        LockMemberKind::Table { .. } => match (seen(member, row), newest) {
+            (Some((id, _)), Some(locked)) => StandIn::Stored(id, locked.bytes.to_vec()),
+            (Some((id, bytes)), None) => StandIn::Stored(id, bytes.to_vec()),
+            (None, _) => StandIn::Absent,
+        },
+        LockMemberKind::Other { width } => match &row[member.column + width] {
+            Datum::Null => StandIn::Absent,
+            _ => StandIn::Row(row[member.column..member.column + width].to_vec()),
+        },
+    }
 }
 
 pub(super) fn lock_mode(strength: LockStrength) -> txn::LockMode {

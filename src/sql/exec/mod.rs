@@ -25,6 +25,7 @@ mod insert;
 mod limit;
 mod lock;
 mod lookup;
+mod member;
 mod nested_loop;
 mod place;
 mod project;
@@ -77,6 +78,7 @@ pub(crate) fn open(node: &Node) -> Box<dyn Operator> {
         Node::Distinct(plan) => Box::new(distinct::Distinct::new(plan)),
         Node::SetOp(plan) => Box::new(set_op::SetOp::new(plan)),
         Node::Lock(plan) => Box::new(lock::Locked::new(plan)),
+        Node::Member(plan) => Box::new(member::Member::new(plan)),
     }
 }
 
@@ -87,6 +89,7 @@ pub(crate) fn refills(node: &Node) -> bool {
         Node::Filter(plan) => refills(&plan.input),
         Node::Limit(plan) => refills(&plan.input),
         Node::Distinct(plan) => refills(&plan.input),
+        Node::Member(plan) => refills(&plan.input),
         Node::SetOp(plan) => refills(&plan.left) && refills(&plan.right),
         Node::Place(_) | Node::NestedLoop(_) | Node::IndexJoin(_) | Node::HashJoin(_) => false,
         _ => true,

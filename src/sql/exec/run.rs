@@ -27,11 +27,20 @@ pub(crate) struct Run {
     readers: Vec<TableReader>,
     /// Results of the subqueries that do not depend on a row.
     subqueries: Vec<Mutex<Option<Arc<Found>>>>,
-    /// Rows that stand in for what is stored, by row source, while a lock is re-checked.
-    pub(crate) overrides: Vec<Option<(RowId, Vec<u8>)>>,
-    pub(crate) overriding: bool,
+    /// By row source, while a lock is re-checked; else empty.
+    pub(crate) stand_ins: Vec<Option<StandIn>>,
     /// What the plan's locks have gathered.
     pub(crate) locked: Vec<Arc<Vec<OwnedRow>>>,
+}
+
+/// The only row of a relation while a lock is re-checked.
+pub(crate) enum StandIn {
+    /// Of a stored table.
+    Stored(RowId, Vec<u8>),
+    /// Of another relation.
+    Row(OwnedRow),
+    /// None: an outer join has put nulls.
+    Absent,
 }
 
 /// The result of a subquery that is run once.
@@ -59,8 +68,7 @@ impl Run {
             catalog: Arc::clone(catalog),
             readers: Vec::new(),
             subqueries: plan.subplans.iter().map(|_| Mutex::new(None)).collect(),
-            overrides: Vec::new(),
-            overriding: false,
+            stand_ins: Vec::new(),
             locked: Vec::new(),
         }
     }

@@ -31,11 +31,9 @@ impl Operator for SeqScan {
     fn next(&mut self, cx: &ExprContext<'_>, row: &mut [Datum]) -> Result<bool> {
         let run = cx.running()?;
         let rows = &self.plan.rows;
-        if run.overriding
-            && let Some(stored) = source::stand_in(rows, run)
-        {
+        if let Some(stand_in) = source::stand_in(rows, run) {
             let first = !std::mem::replace(&mut self.done, true);
-            return Ok(first && source::take_stand_in(rows, stored, row, cx)?);
+            return Ok(first && source::take_stand_in(rows, stand_in, row, cx)?);
         }
         if self.done {
             return Ok(false);

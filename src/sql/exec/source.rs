@@ -2,6 +2,7 @@
 
 use crate::base::{Result, RowId};
 use crate::sql::exec::Run;
+use crate::sql::exec::run::StandIn;
 use crate::sql::expr::{ExprContext, is_true};
 use crate::sql::plan::node::Rows;
 use crate::table::row;
@@ -22,7 +23,7 @@ pub(super) fn take(
         return Ok(false);
     }
     row::decode(&rows.table, bytes, &rows.rest, row)?;
-    if rows.hidden {
+    if rows.source.is_some() {
         put_hidden(rows, id, bytes, row);
     }
     Ok(true)
@@ -34,18 +35,21 @@ fn put_hidden(rows: &Rows, id: RowId, bytes: &[u8], row: &mut [Datum]) {
     row[columns + 1] = Datum::Bytea(bytes.into());
 }
 
-/// The row that stands in for the table's, decoded whole, if there is one.
-pub(super) fn stand_in<'r>(rows: &Rows, run: &'r Run) -> Option<&'r (RowId, Vec<u8>)> {
-    run.overrides.get(rows.source?)?.as_ref()
+/// What stands in for the table's rows while a lock is re-checked.
+pub(super) fn stand_in<'r>(rows: &Rows, run: &'r Run) -> Option<&'r StandIn> {
+    run.stand_ins.get(rows.source?)?.as_ref()
 }
 
 /// Decodes a row that did not come through an index: the whole condition is checked.
 pub(super) fn take_stand_in(
     rows: &Rows,
-    (id, bytes): &(RowId, Vec<u8>),
+    stand_in: &StandIn,
     row: &mut [Datum],
     cx: &ExprContext<'_>,
 ) -> Result<bool> {
+    let StandIn::Stored(id, bytes) = stand_in else {
+        return Ok(false);
+    };
     let live = |column: &usize| !rows.table.columns[*column].dropped;
     let all: Vec<usize> = (0..rows.table.columns.len()).filter(live).collect();
     row::decode(&rows.table, bytes, &all, row)?;

@@ -386,7 +386,7 @@ impl Cursor<'_, '_> {
         })))
     }
 
-    fn index_column(&mut self) -> Result<IndexColumn> {
+    pub(super) fn index_column(&mut self) -> Result<IndexColumn> {
         let position = self.position();
         let plain = !self.at(&Token::LParen) && *self.token(1) != Token::LParen;
         let qualified = *self.token(1) == Token::Period;
@@ -417,7 +417,8 @@ impl Cursor<'_, '_> {
         if opclass {
             return Err(unsupported("operator classes"));
         }
-        let descending = self.accept_any(&["asc", "desc"]) == Some("desc");
+        let direction = self.accept_any(&["asc", "desc"]);
+        let descending = direction.map(|word| word == "desc");
         let nulls_first = match self.accept("nulls") {
             false => None,
             true => match self.accept_any(&["first", "last"]) {

@@ -254,7 +254,7 @@ impl Cursor<'_, '_> {
     }
 
     /// Skips a balanced parenthesis.
-    pub(super) fn skip_parenthesis(&mut self) -> Result<()> {
+    fn skip_parenthesis(&mut self) -> Result<()> {
         match self.closing() {
             Some(length) => (0..=length).for_each(|_| self.advance()),
             None => return Err(self.pg.syntax_error(usize::MAX)),

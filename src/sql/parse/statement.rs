@@ -2,8 +2,8 @@
 
 use crate::base::{Error, Result, SqlState};
 use crate::sql::ast::{
-    Alias, Assignment, Cte, Delete, Expr, Ident, Insert, Name, SelectItem, Statement, TargetColumn,
-    Update,
+    Alias, Assignment, ConflictAction, ConflictTarget, Cte, Delete, Expr, Ident, Insert, Name,
+    OnConflict, SelectItem, Statement, TargetColumn, Update,
 };
 use crate::sql::parse::cursor::{Cursor, NameKind, allowed};
 use crate::sql::parse::dialect::unsupported;
@@ -185,24 +185,44 @@ impl Cursor<'_, '_> {
         }
     }
 
-    fn on_conflict(&mut self) -> Result<bool> {
+    fn on_conflict(&mut self) -> Result<Option<OnConflict>> {
+        let position = self.position();
         if !self.accept("on") {
-            return Ok(false);
+            return Ok(None);
         }
         self.expect("conflict")?;
-        if self.accept_all(&["on", "constraint"]) {
-            self.column_ident()?;
-        } else if self.at(&Token::LParen) {
-            self.skip_parenthesis()?;
-            self.filter()?;
-        }
+        let target = self.conflict_target()?;
         self.expect("do")?;
-        if !self.accept("nothing") {
-            self.expect_all(&["update", "set"])?;
-            self.assignments()?;
-            self.filter()?;
+        let action = match self.accept("nothing") {
+            true => ConflictAction::Nothing,
+            false => {
+                self.expect_all(&["update", "set"])?;
+                ConflictAction::Update {
+                    assignments: self.assignments()?,
+                    filter: self.filter()?,
+                }
+            }
+        };
+        Ok(Some(OnConflict {
+            target,
+            action,
+            position,
+        }))
+    }
+
+    fn conflict_target(&mut self) -> Result<Option<ConflictTarget>> {
+        if self.accept_all(&["on", "constraint"]) {
+            return Ok(Some(ConflictTarget::Constraint(self.column_ident()?)));
         }
-        Ok(true)
+        let position = self.position();
+        if !self.at(&Token::LParen) {
+            return Ok(None);
+        }
+        Ok(Some(ConflictTarget::Columns {
+            columns: self.parenthesized(Self::index_column)?,
+            filter: self.filter()?,
+            position,
+        }))
     }
 
     fn filter(&mut self) -> Result<Option<Expr>> {

@@ -5,7 +5,7 @@ use crate::sql::expr::to_text;
 use crate::sql::func;
 use crate::sql::ir::{Expr, ExprKind, SortKey};
 use crate::sql::plan::node::{Access, Keep, KeyExpr, Node, Plan, Rows};
-use crate::sql::plan::{ChangePlan, InsertPlan, Target};
+use crate::sql::plan::{ChangePlan, ConflictPlan, InsertPlan, Target};
 use crate::table::IndexDef;
 use crate::types::{Datum, Format, Type, format_type};
 
@@ -34,6 +34,9 @@ pub(crate) fn describe(plan: &Plan) -> Vec<Line> {
 pub(crate) fn describe_insert(plan: &InsertPlan) -> Vec<Line> {
     let mut describer = Describer::new(&plan.plan);
     describer.add(0, format!("Insert on {}", quoted(&plan.table.name)));
+    if let Some(conflict) = &plan.conflict {
+        describer.conflict(plan, conflict);
+    }
     describer.node(&plan.plan.root, 1);
     describer.subplans(1);
     describer.lines
@@ -41,18 +44,20 @@ pub(crate) fn describe_insert(plan: &InsertPlan) -> Vec<Line> {
 
 pub(crate) fn describe_change(plan: &ChangePlan) -> Vec<Line> {
     let mut describer = Describer::new(&plan.plan);
-    let verb = if plan.assignments.is_some() {
+    let change = &plan.change;
+    let verb = if change.assignments.is_some() {
         "Update"
     } else {
         "Delete"
     };
-    let table = quoted(&plan.table.name);
+    let table = quoted(&change.table.name);
     describer.add(0, format!("{verb} on {table}"));
     match &plan.target {
         Target::Scan => describer.node(&plan.plan.root, 1),
         Target::Unique { index, key } => {
             let title = format!("Index Scan using {} on {table}", quoted(&index.name));
-            let names: Vec<String> = plan.table.columns.iter().map(|c| quoted(&c.name)).collect();
+            let columns = change.table.columns.iter();
+            let names: Vec<String> = columns.map(|c| quoted(&c.name)).collect();
             let conditions = index.columns.iter().zip(key).map(|(column, value)| {
                 let value = describer.expr(value, &names);
                 format!("({} = {value})", names[column.column])
@@ -91,6 +96,31 @@ impl<'p> Describer<'p> {
             qualify: plan.tables.len() > 1,
             format: Format::default(),
             lines: Vec::new(),
+        }
+    }
+
+    fn conflict(&mut self, insert: &InsertPlan, conflict: &ConflictPlan) {
+        let table = &insert.table;
+        let action = match conflict.update {
+            Some(_) => "UPDATE",
+            None => "NOTHING",
+        };
+        self.detail(0, "Conflict Resolution", action.to_owned());
+        if conflict.is_targeted {
+            let arbiters = conflict.arbiters.iter();
+            let names = arbiters.map(|&place| quoted(&table.indexes[place].name));
+            let names = names.collect::<Vec<_>>().join(", ");
+            self.detail(0, "Conflict Arbiter Indexes", names);
+        }
+        if let Some(filter) = conflict.update.as_ref().and_then(|u| u.filter.as_ref()) {
+            let rows = [quoted(&table.name), "excluded".to_owned()];
+            let columns = rows.iter().flat_map(|row| {
+                let columns = table.columns.iter();
+                columns.map(move |column| format!("{row}.{}", quoted(&column.name)))
+            });
+            let names: Vec<String> = columns.collect();
+            let filter = self.expr(filter, &names);
+            self.detail(0, "Conflict Filter", filter);
         }
     }
 
@@ -163,6 +193,7 @@ impl<'p> Describer<'p> {
                 self.detail(line, "Filter", condition);
             }
             Node::Project(project) => self.node(&project.input, depth),
+            Node::Member(member) => self.node(&member.input, depth),
             Node::Place(place) => self.node(&place.input, depth),
             Node::NestedLoop(join) => {
                 self.add(depth, format!("Nested Loop{}", join_suffix(join.keep)));
@@ -415,6 +446,11 @@ impl<'p> Describer<'p> {
                 keys.chain(calls).collect()
             }
             Node::Sort(sort) => self.names(&sort.input),
+            Node::Member(member) => {
+                let mut names = self.names(&member.input);
+                names.push("present".to_owned());
+                names
+            }
             Node::Limit(limit) => self.names(&limit.input),
             Node::Distinct(distinct) => self.names(&distinct.input),
             Node::SetOp(set_op) => self.names(&set_op.left),

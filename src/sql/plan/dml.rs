@@ -6,13 +6,16 @@ use crate::base::Result;
 use crate::sql::ast::JoinKind;
 use crate::sql::foreign_key::ForeignKeys;
 use crate::sql::func::EvalContext;
-use crate::sql::ir::{Delete, Expr, ExprKind, Field, Insert, Rel, Returning, Update};
+use crate::sql::ir::{
+    Conflict, ConflictUpdate, Delete, Expr, ExprKind, Field, Insert, Rel, Returning, Update,
+};
 use crate::sql::plan::node::{KeyExpr, Node, Plan};
 use crate::sql::plan::visit::{columns, conjuncts, renumber, width};
 use crate::sql::plan::{Planner, Want};
-use crate::table::{IndexDef, TableDef};
+use crate::table::{Catalog, IndexDef, TableDef};
 
 /// A CHECK constraint, its condition over the table's row.
+#[derive(Clone)]
 pub(crate) struct Check {
     pub name: String,
     pub condition: Expr,
@@ -26,22 +29,39 @@ pub(crate) struct InsertPlan {
     pub reads_tables: bool,
     /// One per column, over a source row.
     pub values: Vec<Expr>,
+    pub conflict: Option<ConflictPlan>,
     pub checks: Vec<Check>,
     pub foreign_keys: ForeignKeys,
     pub returning: Option<ReturningPlan>,
 }
 
+/// ON CONFLICT.
+pub(crate) struct ConflictPlan {
+    /// Places of unique indexes in the table, ascending.
+    pub arbiters: Vec<usize>,
+    /// They are not simply all.
+    pub is_targeted: bool,
+    /// DO UPDATE; the proposed row is its FROM row.
+    pub update: Option<RowChange>,
+}
+
+#[derive(Clone)]
 pub(crate) struct ReturningPlan {
     pub exprs: Vec<Expr>,
     pub fields: Vec<Field>,
 }
 
-/// An UPDATE or (without `assignments`) a DELETE.
+/// An UPDATE or a DELETE.
 pub(crate) struct ChangePlan {
-    pub table: Arc<TableDef>,
     pub target: Target,
     /// With [`Target::Scan`] its rows: the target's columns, row id and bytes, then FROM's.
     pub plan: Arc<Plan>,
+    pub change: RowChange,
+}
+
+/// What happens to a row that is found: an update or (without `assignments`) its deletion.
+pub(crate) struct RowChange {
+    pub table: Arc<TableDef>,
     /// Over target row ++ FROM row, as everything below.
     pub filter: Option<Expr>,
     pub assignments: Option<Vec<(usize, Expr)>>,
@@ -68,25 +88,82 @@ pub(crate) fn plan_insert(
     checks: Vec<Check>,
     cx: EvalContext<'_>,
 ) -> Result<InsertPlan> {
+    let catalog = cx.catalog;
     let mut planner = Planner::new(cx);
     let mut values = insert.values;
     let source_width = width(&insert.source);
     let want = Want::columns(vec![false; source_width]).and_of(&values);
     planner.finish_all(&mut values)?;
+    let mut conflict = insert.conflict;
+    if let Some(Conflict {
+        update: Some(update),
+        ..
+    }) = &mut conflict
+    {
+        planner.finish_update(update)?;
+    }
     let returning = planner.returning(insert.returning)?;
     let planned = planner.rel(insert.source, Vec::new(), &want)?;
     let mut plan = planner.take_plan(planned.node, source_width);
     let reads_tables = !plan.tables.is_empty();
     plan.add_table(&insert.table);
-    Ok(InsertPlan {
+    let mut insert = InsertPlan {
         foreign_keys: ForeignKeys::of_insert(&insert.table),
         table: insert.table,
         reads_tables,
         plan: Arc::new(plan),
         values,
+        conflict: None,
         checks,
         returning,
-    })
+    };
+    insert.conflict = conflict.map(|conflict| insert.on_conflict(conflict, catalog));
+    Ok(insert)
+}
+
+impl InsertPlan {
+    fn on_conflict(&self, conflict: Conflict, catalog: &Catalog) -> ConflictPlan {
+        let indexes = self.table.indexes.iter().enumerate();
+        let all = || indexes.filter(|(_, index)| index.unique).map(|(i, _)| i);
+        ConflictPlan {
+            is_targeted: conflict.arbiters.is_some(),
+            arbiters: conflict.arbiters.unwrap_or_else(|| all().collect()),
+            update: conflict.update.map(|update| RowChange {
+                table: self.table.clone(),
+                filter: update.filter,
+                unique_columns: unique_columns(&self.table, &update.assignments),
+                foreign_keys: keys_of_update(&self.table, &update.assignments, catalog),
+                assignments: Some(update.assignments),
+                checks: self.checks.clone(),
+                returning: self.returning.clone(),
+            }),
+        }
+    }
+}
+
+/// The columns of unique indexes among those assigned to, unless it is their own value.
+fn unique_columns(table: &TableDef, assignments: &[(usize, Expr)]) -> Vec<usize> {
+    let in_unique = |place: usize| {
+        let mut unique = table.indexes.iter().filter(|index| index.unique);
+        unique.any(|index| index.columns.iter().any(|key| key.column == place))
+    };
+    let is_itself = |column: usize, value: &Expr| match value.kind {
+        ExprKind::Column(same) => same == column,
+        _ => false,
+    };
+    let changed = assignments.iter();
+    let changed = changed.filter(|(column, value)| !is_itself(*column, value));
+    let places = changed.map(|(column, _)| *column);
+    places.filter(|place| in_unique(*place)).collect()
+}
+
+fn keys_of_update(
+    table: &TableDef,
+    assignments: &[(usize, Expr)],
+    catalog: &Catalog,
+) -> ForeignKeys {
+    let assigned = |place: usize| assignments.iter().any(|(column, _)| *column == place);
+    ForeignKeys::of_update(catalog, table, assigned)
 }
 
 pub(crate) fn plan_update(
@@ -97,28 +174,14 @@ pub(crate) fn plan_update(
     let catalog = cx.catalog;
     let mut planner = Planner::new(cx);
     let mut assignments = update.assignments;
-    let in_unique = |place: usize| {
-        let mut unique = update.table.indexes.iter().filter(|index| index.unique);
-        unique.any(|index| index.columns.iter().any(|key| key.column == place))
-    };
-    let is_itself = |column: usize, value: &Expr| match value.kind {
-        ExprKind::Column(same) => same == column,
-        _ => false,
-    };
-    let changed = assignments
-        .iter()
-        .filter(|(column, value)| !is_itself(*column, value));
-    let places = changed.map(|(column, _)| *column);
-    let unique_columns = places.filter(|place| in_unique(*place)).collect();
+    let unique_columns = unique_columns(&update.table, &assignments);
+    let foreign_keys = keys_of_update(&update.table, &assignments, catalog);
     let used: Vec<&Expr> = assignments.iter().map(|(_, value)| value).collect();
     let from_used = used_of_from(&update.table, used, update.returning.as_ref());
     for (_, value) in &mut assignments {
         planner.finish(value)?;
     }
-    let assigned = |place: usize| assignments.iter().any(|(column, _)| *column == place);
-    let foreign_keys = ForeignKeys::of_update(catalog, &update.table, assigned);
     planner.change(Change {
-        foreign_keys,
         table: update.table,
         from: update.from,
         from_used,
@@ -126,6 +189,7 @@ pub(crate) fn plan_update(
         assignments: Some(assignments),
         unique_columns,
         checks,
+        foreign_keys,
         returning: update.returning,
     })
 }
@@ -190,6 +254,14 @@ impl Planner<'_> {
         }))
     }
 
+    fn finish_update(&mut self, update: &mut ConflictUpdate) -> Result<()> {
+        if let Some(filter) = &mut update.filter {
+            self.finish(filter)?;
+        }
+        let mut assignments = update.assignments.iter_mut();
+        assignments.try_for_each(|(_, value)| self.finish(value))
+    }
+
     fn change(mut self, change: Change) -> Result<ChangePlan> {
         let table = change.table;
         let mut conditions = Vec::new();
@@ -215,15 +287,17 @@ impl Planner<'_> {
         let mut plan = plan;
         plan.add_table(&table);
         Ok(ChangePlan {
-            table,
             target,
             plan: Arc::new(plan),
-            filter,
-            assignments: change.assignments,
-            unique_columns: change.unique_columns,
-            checks: change.checks,
-            foreign_keys: change.foreign_keys,
-            returning,
+            change: RowChange {
+                table,
+                filter,
+                assignments: change.assignments,
+                unique_columns: change.unique_columns,
+                checks: change.checks,
+                foreign_keys: change.foreign_keys,
+                returning,
+            },
         })
     }
 
@@ -257,6 +331,7 @@ impl Planner<'_> {
         let columns = table.columns.len();
         let mut rel = Rel::TableRows {
             table: Arc::clone(table),
+            source: self.next_source(),
         };
         let total = columns + 2 + from.as_ref().map_or(0, width);
         if let Some(from) = from {

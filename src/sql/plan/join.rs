@@ -142,7 +142,7 @@ impl Planner<'_> {
 
     fn guess(&self, item: &Item) -> f64 {
         match &item.rel {
-            Rel::Table { table } | Rel::TableRows { table } => {
+            Rel::Table { table, .. } | Rel::TableRows { table, .. } => {
                 let choice = self.choose(table, &item.filters, &[], false);
                 choice.map_or(TABLE_ROWS, |choice| choice.rows)
             }
@@ -184,7 +184,7 @@ impl Planner<'_> {
         bound: &[bool],
         rows: f64,
     ) -> Option<Choice> {
-        let (Rel::Table { table } | Rel::TableRows { table }) = &item.rel else {
+        let (Rel::Table { table, .. } | Rel::TableRows { table, .. }) = &item.rel else {
             return None;
         };
         if rows > FEW_ROWS {
@@ -247,9 +247,9 @@ impl Planner<'_> {
         needed: &[bool],
         keep_left: bool,
     ) -> Result<Planned> {
-        let (table, hidden) = match item.rel {
-            Rel::TableRows { table } => (table, true),
-            Rel::Table { table } => (table, false),
+        let (table, source) = match item.rel {
+            Rel::TableRows { table, source } => (table, Some(source)),
+            Rel::Table { table, .. } => (table, None),
             other => return self.unexpected_item(other),
         };
         let split = conditions.len();
@@ -260,8 +260,8 @@ impl Planner<'_> {
             .map(|place| place - split)
             .collect();
         let needed = &needed[item.range.clone()];
-        let rows = self.rows(table, hidden, item.filters, &filters_used, needed)?;
-        let recheck = if hidden {
+        let rows = self.rows(table, source, item.filters, &filters_used, needed)?;
+        let recheck = if source.is_some() {
             self.finish_condition(conditions.clone())?
         } else {
             None

@@ -3,61 +3,45 @@
 
 use std::sync::Arc;
 
-use crate::base::Result;
-use crate::sql::ast::{LockStrength, LockWait};
-use crate::sql::ir::{Expr, ExprKind, Rel};
-use crate::sql::plan::node::{Lock, LockTarget, Node};
-use crate::sql::plan::visit::{Ref, column_at, renumber, rewrite_rel, width};
+use crate::base::{Error, Result};
+use crate::sql::ast::JoinKind;
+use crate::sql::ir::{Expr, ExprKind, Rel, RowLocking};
+use crate::sql::plan::node::{Lock, LockMember, LockMemberKind, Member, Node};
+use crate::sql::plan::rel::types;
+use crate::sql::plan::visit::{Ref, column_at, refs_rel, renumber, rewrite_rel, width};
 use crate::sql::plan::{Planned, Planner, Want};
 use crate::table::TableDef;
-use crate::types::Type;
 
 /// A relation with hidden columns.
 struct Exposed {
     rel: Rel,
     /// Where the columns it had before are now.
     columns: Vec<usize>,
-    /// Stored tables in the order their scans are planned, with the place of the row id.
-    tables: Vec<(Arc<TableDef>, usize)>,
+    members: Vec<LockMember>,
 }
 
 impl Planner<'_> {
-    pub(super) fn lock(
-        &mut self,
-        input: Rel,
-        strength: LockStrength,
-        wait: LockWait,
-    ) -> Result<Planned> {
+    pub(super) fn lock(&mut self, input: Rel) -> Result<Planned> {
         let limit = self.lock_limit.take();
-        let exposed = expose(input);
+        // Rows are locked before anything else runs (see `exec::lock`).
+        let mut correlated = false;
+        refs_rel(&input, 1, &mut |_| correlated = true);
+        if correlated {
+            return Err(Error::unsupported(
+                "locking rows that depend on a row of another query is",
+            ));
+        }
+        let exposed = self.expose(input);
         let input_width = width(&exposed.rel);
         let mut want = Want::all(input_width);
         want.limited = limit.is_some();
-        let first_source = self.row_sources;
         let planned = self.rel(exposed.rel, Vec::new(), &want)?;
-        // Joins may plan the tables in another order than they are written in.
-        let mut sources = Vec::new();
-        collect_sources(&planned.node, &mut sources);
-        sources.retain(|source| source.number >= first_source);
-        let targets = exposed.tables.into_iter().filter_map(|(table, row_id)| {
-            let place = sources
-                .iter()
-                .position(|source| source.table == table.oid)?;
-            let source = sources.remove(place).number;
-            Some(LockTarget {
-                table,
-                row_id,
-                source,
-            })
-        });
         let lock = Arc::new(Lock {
             number: self.locks.len(),
             input: planned.node,
             input_width,
-            targets: targets.collect(),
+            members: exposed.members,
             output: exposed.columns,
-            strength,
-            wait,
             limit,
         });
         self.locks.push(Arc::clone(&lock));
@@ -67,160 +51,156 @@ impl Planner<'_> {
             ordered: false,
         })
     }
-}
 
-struct Source {
-    table: crate::base::Oid,
-    number: usize,
-}
+    pub(super) fn member(
+        &mut self,
+        input: Rel,
+        source: usize,
+        filters: Vec<Expr>,
+        want: &Want,
+    ) -> Result<Planned> {
+        let input_width = width(&input);
+        let mut want = want.clone();
+        want.needed.truncate(input_width);
+        let planned = self.rel(input, filters, &want)?;
+        Ok(Planned {
+            node: Node::Member(Arc::new(Member {
+                input: planned.node,
+                input_width,
+                source,
+            })),
+            ..planned
+        })
+    }
 
-/// The row sources of a plan in the order their tables stand in its rows.
-fn collect_sources(node: &Node, out: &mut Vec<Source>) {
-    let mut found = Vec::new();
-    sources_at(node, 0, &mut found);
-    found.sort_by_key(|(offset, _)| *offset);
-    out.extend(found.into_iter().map(|(_, source)| source));
-}
+    pub(super) fn next_source(&mut self) -> usize {
+        self.row_sources += 1;
+        self.row_sources - 1
+    }
 
-fn sources_at(node: &Node, offset: usize, out: &mut Vec<(usize, Source)>) {
-    let mut add = |rows: &super::node::Rows, offset: usize| {
-        if let Some(number) = rows.source {
-            let table = rows.table.oid;
-            out.push((offset, Source { table, number }));
+    fn expose(&mut self, rel: Rel) -> Exposed {
+        match rel {
+            Rel::Table { table, lock } => self.expose_table(table, lock),
+            Rel::Filter {
+                input,
+                mut condition,
+            } => {
+                let input = self.expose(*input);
+                renumber(&mut condition, |column| input.columns[column]);
+                input.map(|input| Rel::Filter { input, condition })
+            }
+            Rel::Sort { input, mut keys } => {
+                let input = self.expose(*input);
+                for key in &mut keys {
+                    renumber(&mut key.expr, |column| input.columns[column]);
+                }
+                input.map(|input| Rel::Sort { input, keys })
+            }
+            Rel::Project { input, exprs } => expose_project(self.expose(*input), exprs),
+            Rel::Join {
+                kind,
+                left,
+                mut right,
+                condition,
+                lateral,
+            } => {
+                let left = self.expose(*left);
+                if lateral {
+                    rewrite_rel(&mut right, 1, &mut |reference, depth| match reference {
+                        Ref::Own(column) => Some(column_at(left.columns[column], depth)),
+                        Ref::Up { .. } => None,
+                    });
+                }
+                expose_join(kind, left, self.expose(*right), condition, lateral)
+            }
+            Rel::Unit => Exposed {
+                rel: Rel::Unit,
+                columns: Vec::new(),
+                members: Vec::new(),
+            },
+            rel => {
+                let (width, source) = (width(&rel), self.next_source());
+                let input = Box::new(rel);
+                Exposed {
+                    rel: Rel::Member { input, source },
+                    columns: (0..width).collect(),
+                    members: vec![LockMember {
+                        kind: LockMemberKind::Other { width },
+                        column: 0,
+                        source,
+                    }],
+                }
+            }
         }
-    };
-    match node {
-        Node::SeqScan(scan) => add(&scan.rows, offset),
-        Node::IndexScan(scan) => add(&scan.rows, offset),
-        Node::IndexJoin(join) => {
-            add(&join.rows, offset + join.offset);
-            sources_at(&join.left, offset, out);
+    }
+
+    fn expose_table(&mut self, table: Arc<TableDef>, lock: Option<RowLocking>) -> Exposed {
+        let (columns, source) = (table.columns.len(), self.next_source());
+        Exposed {
+            rel: Rel::TableRows {
+                table: Arc::clone(&table),
+                source,
+            },
+            columns: (0..columns).collect(),
+            members: vec![LockMember {
+                kind: LockMemberKind::Table { table, lock },
+                column: columns,
+                source,
+            }],
         }
-        Node::HashJoin(join) => {
-            sources_at(&join.left, offset, out);
-            sources_at(&join.right, offset + join.offset, out);
-        }
-        Node::NestedLoop(join) => {
-            sources_at(&join.left, offset, out);
-            sources_at(&join.right, offset + join.offset, out);
-        }
-        Node::Place(place) => sources_at(&place.input, offset + place.offset, out),
-        Node::Filter(filter) => sources_at(&filter.input, offset, out),
-        Node::Project(project) => sources_at(&project.input, offset, out),
-        Node::Sort(sort) => sources_at(&sort.input, offset, out),
-        Node::Limit(limit) => sources_at(&limit.input, offset, out),
-        Node::Unit
-        | Node::System(_)
-        | Node::Values(_)
-        | Node::Function(_)
-        | Node::Aggregate(_)
-        | Node::Distinct(_)
-        | Node::SetOp(_)
-        | Node::Lock(_) => {}
     }
 }
 
-fn expose(rel: Rel) -> Exposed {
-    match rel {
-        Rel::Table { table } => {
-            let columns = table.columns.len();
-            Exposed {
-                rel: Rel::TableRows {
-                    table: Arc::clone(&table),
-                },
-                columns: (0..columns).collect(),
-                tables: vec![(table, columns)],
-            }
-        }
-        Rel::Filter {
-            input,
-            mut condition,
-        } => {
-            let input = expose(*input);
-            renumber(&mut condition, |column| input.columns[column]);
-            input.map(|input| Rel::Filter { input, condition })
-        }
-        Rel::Sort { input, mut keys } => {
-            let input = expose(*input);
-            for key in &mut keys {
-                renumber(&mut key.expr, |column| input.columns[column]);
-            }
-            input.map(|input| Rel::Sort { input, keys })
-        }
-        Rel::Limit {
-            input,
-            limit,
-            offset,
-        } => expose(*input).map(|input| Rel::Limit {
-            input,
-            limit,
-            offset,
-        }),
-        Rel::Project { input, exprs } => expose_project(*input, exprs),
-        Rel::Join {
+fn expose_join(
+    kind: JoinKind,
+    left: Exposed,
+    right: Exposed,
+    mut condition: Option<Expr>,
+    lateral: bool,
+) -> Exposed {
+    let split = width(&left.rel);
+    let mut columns = left.columns;
+    columns.extend(right.columns.iter().map(|column| column + split));
+    let mut members = left.members;
+    members.extend(right.members.into_iter().map(|member| LockMember {
+        column: member.column + split,
+        ..member
+    }));
+    if let Some(condition) = &mut condition {
+        renumber(condition, |column| columns[column]);
+    }
+    Exposed {
+        rel: Rel::Join {
             kind,
-            left,
-            mut right,
-            mut condition,
+            left: Box::new(left.rel),
+            right: Box::new(right.rel),
+            condition,
             lateral,
-        } => {
-            let left = expose(*left);
-            if lateral {
-                rewrite_rel(&mut right, 1, &mut |reference, depth| match reference {
-                    Ref::Own(column) => Some(column_at(left.columns[column], depth)),
-                    Ref::Up { .. } => None,
-                });
-            }
-            let right = expose(*right);
-            let split = width(&left.rel);
-            let mut columns = left.columns;
-            columns.extend(right.columns.iter().map(|column| column + split));
-            let mut tables = left.tables;
-            tables.extend(
-                right
-                    .tables
-                    .into_iter()
-                    .map(|(table, id)| (table, id + split)),
-            );
-            if let Some(condition) = &mut condition {
-                renumber(condition, |column| columns[column]);
-            }
-            Exposed {
-                rel: Rel::Join {
-                    kind,
-                    left: Box::new(left.rel),
-                    right: Box::new(right.rel),
-                    condition,
-                    lateral,
-                },
-                columns,
-                tables,
-            }
-        }
-        rel => Exposed {
-            columns: (0..width(&rel)).collect(),
-            rel,
-            tables: Vec::new(),
         },
+        columns,
+        members,
     }
 }
 
-fn expose_project(input: Rel, mut exprs: Vec<Expr>) -> Exposed {
-    let input = expose(input);
+fn expose_project(input: Exposed, mut exprs: Vec<Expr>) -> Exposed {
     for expr in &mut exprs {
         renumber(expr, |column| input.columns[column]);
     }
     let columns = (0..exprs.len()).collect();
-    let mut tables = Vec::new();
-    for (table, id) in input.tables {
-        tables.push((table, exprs.len()));
-        for (column, ty) in [(id, Type::Int8), (id + 1, Type::Bytea)] {
-            exprs.push(Expr {
-                kind: ExprKind::Column(column),
-                ty,
-                typmod: -1,
-            });
-        }
+    let types = types(&input.rel);
+    let mut members = input.members;
+    for member in &mut members {
+        let hidden = match member.kind {
+            LockMemberKind::Table { .. } => 2,
+            LockMemberKind::Other { width } => width + 1,
+        };
+        let from = member.column..member.column + hidden;
+        member.column = exprs.len();
+        exprs.extend(from.map(|column| Expr {
+            kind: ExprKind::Column(column),
+            ty: types[column],
+            typmod: -1,
+        }));
     }
     Exposed {
         rel: Rel::Project {
@@ -228,7 +208,7 @@ fn expose_project(input: Rel, mut exprs: Vec<Expr>) -> Exposed {
             exprs,
         },
         columns,
-        tables,
+        members,
     }
 }
 

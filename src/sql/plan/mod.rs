@@ -32,7 +32,8 @@ use node::{Lock, Node, Plan, SubPlan, SubPlanKind};
 
 pub(crate) use describe::{Line, describe, describe_change, describe_insert};
 pub(crate) use dml::{
-    ChangePlan, Check, InsertPlan, ReturningPlan, Target, plan_delete, plan_insert, plan_update,
+    ChangePlan, Check, ConflictPlan, InsertPlan, ReturningPlan, RowChange, Target, plan_delete,
+    plan_insert, plan_update,
 };
 
 /// A column of the order in which rows are wanted.

@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use crate::sql::ast::{LockStrength, LockWait, SetOp};
+use crate::sql::ast::SetOp;
 use crate::sql::func::Function;
-use crate::sql::ir::{AggregateCall, Expr, SortKey, SystemRelation};
+use crate::sql::ir::{AggregateCall, Expr, RowLocking, SortKey, SystemRelation};
 use crate::table::{IndexDef, TableDef};
 use crate::types::{Datum, Type};
 
@@ -22,7 +22,8 @@ pub(crate) struct Plan {
     pub tables: Vec<Arc<TableDef>>,
     /// FOR UPDATE and the like, innermost first.
     pub locks: Vec<Arc<Lock>>,
-    /// The number of scans that can be given a row in place of what is stored (see [`Rows`]).
+    /// The number of places that can be given a row while a lock is re-checked (see [`Rows`] and
+    /// [`Member`]).
     pub row_sources: usize,
     /// Reads or computes enough that it should not hold up a worker thread.
     pub heavy: bool,
@@ -70,6 +71,7 @@ pub(crate) enum Node {
     Distinct(Arc<Distinct>),
     SetOp(Arc<SetOpNode>),
     Lock(Arc<Lock>),
+    Member(Arc<Member>),
 }
 
 /// The columns of a stored table that a plan looks at.
@@ -79,12 +81,10 @@ pub(crate) struct Rows {
     pub first: Vec<usize>,
     /// Columns only needed of rows that pass; ascending.
     pub rest: Vec<usize>,
-    /// Row id and bytes follow the columns.
-    pub hidden: bool,
     pub filter: Option<Expr>,
     /// The whole condition, for a row that did not come through the index.
     pub recheck: Option<Expr>,
-    /// Its place among the plan's row sources, if it is locked.
+    /// Its place among the plan's row sources. If it has one, row id and bytes follow the columns.
     pub source: Option<usize>,
 }
 
@@ -241,26 +241,44 @@ pub(crate) struct Lock {
     pub number: usize,
     pub input: Node,
     pub input_width: usize,
-    /// Where the row ids are in the input's row, with the table and its row source.
-    pub targets: Vec<LockTarget>,
+    pub members: Vec<LockMember>,
     /// The place in the input's row of each output column.
     pub output: Vec<usize>,
-    pub strength: LockStrength,
-    pub wait: LockWait,
     /// No more rows are wanted: (limit, offset).
     pub limit: Option<(Option<Expr>, Option<Expr>)>,
 }
 
-pub(crate) struct LockTarget {
-    pub table: Arc<TableDef>,
-    /// The column holding the row id; the bytes follow.
-    pub row_id: usize,
+/// One of the relations whose rows make a row that is locked.
+#[derive(Clone)]
+pub(crate) struct LockMember {
+    pub kind: LockMemberKind,
+    /// Where its hidden columns begin in the input's row.
+    pub column: usize,
+    pub source: usize,
+}
+
+#[derive(Clone)]
+pub(crate) enum LockMemberKind {
+    /// Hidden are the row id and the bytes. It need not be locked.
+    Table {
+        table: Arc<TableDef>,
+        lock: Option<RowLocking>,
+    },
+    /// What a [`Member`] gives: a copy of it is hidden.
+    Other { width: usize },
+}
+
+/// A relation of a locked row that is no stored table: rows are followed by true, so that they
+/// can be told from those that an outer join makes of nulls.
+pub(crate) struct Member {
+    pub input: Node,
+    pub input_width: usize,
     pub source: usize,
 }
 
 impl Rows {
     pub(crate) fn width(&self) -> usize {
-        self.table.columns.len() + if self.hidden { 2 } else { 0 }
+        self.table.columns.len() + if self.source.is_some() { 2 } else { 0 }
     }
 }
 

@@ -17,8 +17,9 @@ impl Planner<'_> {
     pub(super) fn rel(&mut self, rel: Rel, filters: Vec<Expr>, want: &Want) -> Result<Planned> {
         match rel {
             Rel::Unit => self.filtered(Node::Unit, 1.0, filters),
-            Rel::Table { table } => self.table(table, false, filters, want),
-            Rel::TableRows { table } => self.table(table, true, filters, want),
+            Rel::Table { table, .. } => self.table(table, None, filters, want),
+            Rel::TableRows { table, source } => self.table(table, Some(source), filters, want),
+            Rel::Member { input, source } => self.member(*input, source, filters, want),
             Rel::System { relation } => self.filtered(Node::System(relation), 100.0, filters),
             Rel::Values { mut rows, .. } => {
                 for row in &mut rows {
@@ -70,29 +71,10 @@ impl Planner<'_> {
                 left,
                 right,
             } => self.set_op(op, all, *left, *right, filters),
-            Rel::Lock {
-                input,
-                strength,
-                wait,
-            } => match *input {
-                // The lock goes below the limit, so that rows it skips do not count.
-                Rel::Limit {
-                    input,
-                    limit,
-                    offset,
-                } => {
-                    let lock = Rel::Lock {
-                        input,
-                        strength,
-                        wait,
-                    };
-                    self.limit(lock, limit, offset, filters, want)
-                }
-                input => {
-                    let planned = self.lock(input, strength, wait)?;
-                    self.filter_above(planned, filters)
-                }
-            },
+            Rel::Lock { input } => {
+                let planned = self.lock(*input)?;
+                self.filter_above(planned, filters)
+            }
         }
     }
 
@@ -303,7 +285,7 @@ impl Planner<'_> {
             conjuncts(condition.clone(), &mut conditions);
             rel = input;
         }
-        let Rel::Table { table } = rel else {
+        let Rel::Table { table, .. } = rel else {
             return false;
         };
         self.choose(table, &conditions, &[*order], true)
@@ -488,7 +470,7 @@ fn row_count(count: usize) -> f64 {
 /// Whether the rows of `rel` are those of a lock, one for one.
 fn reaches_lock(rel: &Rel) -> bool {
     match rel {
-        Rel::Lock { input, .. } => !matches!(**input, Rel::Limit { .. }),
+        Rel::Lock { .. } => true,
         Rel::Project { input, .. } => reaches_lock(input),
         _ => false,
     }
@@ -542,10 +524,15 @@ pub(super) fn projection(input: Node, input_width: usize, exprs: Vec<Expr>) -> N
 pub(super) fn types(rel: &Rel) -> Vec<Type> {
     match rel {
         Rel::Unit => Vec::new(),
-        Rel::Table { table } => table.columns.iter().map(|c| c.ty).collect(),
-        Rel::TableRows { table } => {
+        Rel::Table { table, .. } => table.columns.iter().map(|c| c.ty).collect(),
+        Rel::TableRows { table, .. } => {
             let hidden = [Type::Int8, Type::Bytea];
             table.columns.iter().map(|c| c.ty).chain(hidden).collect()
+        }
+        Rel::Member { input, .. } => {
+            let mut all = types(input);
+            all.push(Type::Bool);
+            all
         }
         Rel::System { relation } => relation.columns.iter().map(|c| c.1).collect(),
         Rel::Values { rows, width } => match rows.first() {
@@ -580,7 +567,7 @@ pub(super) fn types(rel: &Rel) -> Vec<Type> {
         | Rel::Sort { input, .. }
         | Rel::Limit { input, .. }
         | Rel::Distinct { input, .. }
-        | Rel::Lock { input, .. } => types(input),
+        | Rel::Lock { input } => types(input),
         Rel::SetOp { left, .. } => types(left),
     }
 }

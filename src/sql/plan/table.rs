@@ -15,13 +15,13 @@ impl Planner<'_> {
     pub(super) fn table(
         &mut self,
         table: Arc<TableDef>,
-        hidden: bool,
+        source: Option<usize>,
         filters: Vec<Expr>,
         want: &Want,
     ) -> Result<Planned> {
         let choice = self.choose(&table, &filters, &want.order, want.limited);
         let used = choice.as_ref().map_or(&[][..], |choice| &choice.used);
-        let rows = self.rows(table, hidden, filters, used, &want.needed)?;
+        let rows = self.rows(table, source, filters, used, &want.needed)?;
         let Some(choice) = choice else {
             self.heavy = true;
             return Ok(Planned {
@@ -71,18 +71,14 @@ impl Planner<'_> {
     pub(super) fn rows(
         &mut self,
         table: Arc<TableDef>,
-        hidden: bool,
+        source: Option<usize>,
         conditions: Vec<Expr>,
         used: &[usize],
         needed: &[bool],
     ) -> Result<Rows> {
         self.tables.insert(table.oid, Arc::clone(&table));
         let width = table.columns.len();
-        let source = hidden.then(|| {
-            self.row_sources += 1;
-            self.row_sources - 1
-        });
-        let recheck = if hidden {
+        let recheck = if source.is_some() {
             self.finish_condition(conditions.clone())?
         } else {
             None
@@ -108,7 +104,6 @@ impl Planner<'_> {
             table,
             first,
             rest,
-            hidden,
             filter,
             recheck,
             source,

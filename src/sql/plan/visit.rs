@@ -92,7 +92,8 @@ macro_rules! walker {
                 | Rel::System { .. }
                 | Rel::Distinct { .. }
                 | Rel::SetOp { .. }
-                | Rel::Lock { .. } => {}
+                | Rel::Lock { .. }
+                | Rel::Member { .. } => {}
                 Rel::Values { rows, .. } => {
                     for row in rows {
                         for expr in row {
@@ -165,7 +166,8 @@ macro_rules! walker {
                 | Rel::Sort { input, .. }
                 | Rel::Limit { input, .. }
                 | Rel::Distinct { input, .. }
-                | Rel::Lock { input, .. } => f(input, 0),
+                | Rel::Lock { input }
+                | Rel::Member { input, .. } => f(input, 0),
                 Rel::Join { left, right, lateral, .. } => {
                     f(left, 0);
                     f(right, usize::from(*lateral));
@@ -316,8 +318,9 @@ pub(crate) fn conjuncts(condition: Expr, out: &mut Vec<Expr>) {
 pub(crate) fn width(rel: &Rel) -> usize {
     match rel {
         Rel::Unit => 0,
-        Rel::Table { table } => table.columns.len(),
-        Rel::TableRows { table } => table.columns.len() + 2,
+        Rel::Table { table, .. } => table.columns.len(),
+        Rel::TableRows { table, .. } => table.columns.len() + 2,
+        Rel::Member { input, .. } => width(input) + 1,
         Rel::System { relation } => relation.columns.len(),
         Rel::Values { width, .. } => *width,
         Rel::Function {
@@ -332,7 +335,7 @@ pub(crate) fn width(rel: &Rel) -> usize {
         | Rel::Sort { input, .. }
         | Rel::Limit { input, .. }
         | Rel::Distinct { input, .. }
-        | Rel::Lock { input, .. } => width(input),
+        | Rel::Lock { input } => width(input),
         Rel::SetOp { left, .. } => width(left),
     }
 }

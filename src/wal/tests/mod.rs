@@ -1,6 +1,7 @@
 //! What went wrong in logs and coordinators of this shape elsewhere, and the promises of the
 //! layer. `recovery` and `recycle` look at bytes, `commit` at threads, `power` at crashes.
 
+mod annex;
 mod commit;
 mod disk;
 mod power;

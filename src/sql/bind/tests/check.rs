@@ -70,8 +70,8 @@ fn condition(sql: &str, expr: Option<&Expr>, rows: &Rows) {
 fn rel_types(sql: &str, rel: &Rel, outer: &Rows) -> Vec<Type> {
     match rel {
         Rel::Unit => Vec::new(),
-        Rel::TableRows { .. } => panic!("{sql}: only the planner makes these"),
-        Rel::Table { table } => table.columns.iter().map(|c| c.ty).collect(),
+        Rel::TableRows { .. } | Rel::Member { .. } => panic!("{sql}: only the planner makes these"),
+        Rel::Table { table, .. } => table.columns.iter().map(|c| c.ty).collect(),
         Rel::System { relation } => relation.columns.iter().map(|c| c.1).collect(),
         Rel::Values { rows, width } => {
             for row in rows {

@@ -1,0 +1,4 @@
+BEGIN;
+SELECT id, payload FROM jobs ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED \gset
+DELETE FROM jobs WHERE id = :id;
+COMMIT;
