@@ -10,7 +10,7 @@ use crate::table::{IndexDef, KeyRange, RowLock, TableDef, Txn, get_unique};
 use crate::txn::could_not_serialize;
 use crate::types::Datum;
 
-/// Locks the row of a whole unique key as [`lock_unique`], without reading it. Whether there is
+/// Locks the row of a whole unique key as [`crate::table::lock_unique`], without reading it. Whether there is
 /// one, and it was not skipped.
 pub async fn hold_unique(
     txn: &mut Txn,
