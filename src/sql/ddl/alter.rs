@@ -12,6 +12,7 @@ use crate::sql::ddl::{Ddl, names};
 use crate::sql::expr::{ExprContext, eval, to_text};
 use crate::sql::plan::{columns_of, plan_expr, uses_volatile};
 use crate::sql::prepared::{bind_context, checks, eval_context};
+use crate::sql::system::names::Relation;
 use crate::table::ddl::{drop_index, replace};
 use crate::table::{ForeignKeyDef, TableDef};
 use crate::txn::LockMode;
@@ -174,7 +175,8 @@ impl Ddl<'_> {
             }
             Err(e) => return Err(e),
         };
-        let what = format!("column {} of table {}", column.name, table.name);
+        let shown = self.shown(&Relation::Table(&table));
+        let what = format!("column {} of table {shown}", column.name);
         // The table's own keys go with the column.
         let lost = self.lost(table.oid, &what, |other, key| {
             key.references.contains(&place) && !(other == table.oid && key.columns.contains(&place))
@@ -217,8 +219,11 @@ impl Ddl<'_> {
             .find(|index| index.constraint && index.name == name);
         if let Some(index) = index {
             let oid = index.oid;
-            let what = format!("constraint {name} on table {}", table.name);
-            let on = format!("index {name}");
+            let what = format!(
+                "constraint {name} on table {}",
+                self.shown(&Relation::Table(&table))
+            );
+            let on = format!("index {}", self.shown(&Relation::Index(&table, index)));
             let lost = self.lost(table.oid, &on, |_, key| key.index == oid);
             self.drop_lost(&what, lost, cascade).await?;
             let table = self.newest(&table);

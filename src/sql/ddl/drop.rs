@@ -6,6 +6,7 @@ use crate::base::{Error, Oid, Result, SqlState};
 use crate::sql::ast::{Name, ObjectKind};
 use crate::sql::ddl::Ddl;
 use crate::sql::ddl::foreign_key::SEVERAL;
+use crate::sql::system::names::Relation;
 use crate::table::ddl::{drop_index, drop_table, truncate};
 use crate::table::{IndexDef, TableDef};
 use crate::txn::LockMode;
@@ -121,11 +122,11 @@ impl Ddl<'_> {
         let mut lost = Vec::new();
         // The last one first, as PostgreSQL tells of them.
         for table in tables.iter().rev() {
-            let on = format!("table {}", table.name);
+            let on = format!("table {}", self.shown(&Relation::Table(table)));
             lost.extend(self.lost(table.oid, &on, |other, _| !dropped.contains(&other)));
         }
         let what = match &tables[..] {
-            [table] => format!("table {}", table.name),
+            [table] => format!("table {}", self.shown(&Relation::Table(table))),
             _ => SEVERAL.to_owned(),
         };
         self.drop_lost(&what, lost, cascade).await?;
@@ -156,7 +157,7 @@ impl Ddl<'_> {
                 return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
                     .with_hint(format!("You can drop {object} instead.")));
             }
-            let what = format!("index {}", now.name);
+            let what = format!("index {}", self.shown(&Relation::Index(&table, &now)));
             let lost = self.lost(table.oid, &what, |_, key| key.index == now.oid);
             self.drop_lost(&what, lost, cascade).await?;
             drop_index(self.txn, &self.newest(&table), now.oid)?;

@@ -259,10 +259,15 @@ impl Ddl<'_> {
 
     fn described(&self, lost: &Lost) -> String {
         let catalog = self.txn.catalog();
-        let cx = eval_context(&bind_context(self.cx, &catalog));
         let table = catalog.tables.get(&lost.table);
-        let table = table.map_or_else(String::new, |t| shown(&cx, &Relation::Table(t)));
+        let table = table.map_or_else(String::new, |table| self.shown(&Relation::Table(table)));
         format!("constraint {} on table {table}", lost.key.name)
+    }
+
+    /// A relation's name as messages about what depends on it have it.
+    pub(super) fn shown(&self, relation: &Relation<'_>) -> String {
+        let catalog = self.txn.catalog();
+        shown(&eval_context(&bind_context(self.cx, &catalog)), relation)
     }
 
     pub(super) async fn set_constraints(

@@ -246,7 +246,7 @@ impl KeyChecks {
         txn: &Txn,
     ) -> Result<Change> {
         let catalog = txn.catalog();
-        let (table, key) = (&opened.table, &opened.key);
+        let table = &opened.table;
         let sets = self.sets(opened, action, new, txn)?;
         if sets.is_empty() {
             return Ok(Change {
@@ -262,7 +262,6 @@ impl KeyChecks {
             true => LockMode::ROW_UPDATE,
             false => LockMode::ROW_NO_KEY_UPDATE,
         };
-        debug_assert!(key.columns.iter().any(|column| is_set(*column)));
         Ok(Change {
             checks: checks(table, &bind_context(&self.cx, &catalog))?,
             keys: ForeignKeys::of_update(&catalog, table, is_set),
