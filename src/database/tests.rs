@@ -86,6 +86,7 @@ fn column(name: &str, ty: Type) -> ColumnDef {
         typmod: -1,
         not_null: false,
         default: None,
+        identity: None,
         dropped: false,
         missing: None,
     }

@@ -179,13 +179,25 @@ impl Session {
             if at_end {
                 self.take_changes()?;
             }
-            if at_end || limit == Some(sent) {
+            let is_done = at_end || limit == Some(sent);
+            if is_done || client.is_full() {
+                self.wait_shown().await?;
+            }
+            if is_done {
                 return Ok((sent, at_end));
             }
             if client.is_full() {
                 client.flush().await?;
             }
             tokio::task::consume_budget().await;
+        }
+    }
+
+    /// Before rows leave: functions in them may have shown what is not durable yet.
+    pub(super) async fn wait_shown(&self) -> Result<()> {
+        match &self.txn {
+            Some(txn) => txn.wait_shown().await,
+            None => Ok(()),
         }
     }
 

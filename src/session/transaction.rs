@@ -121,7 +121,7 @@ impl Session {
             Some(txn) => self.commit_txn(txn).await,
             None => Ok(()),
         };
-        self.backend.locks.release_from(0);
+        self.backend.locks.end_transaction();
         match result {
             Ok(()) => self.settings.commit(),
             Err(_) => self.settings.rollback(),
@@ -144,7 +144,7 @@ impl Session {
         if let Some(txn) = self.leave() {
             txn.rollback();
         }
-        self.backend.locks.release_from(0);
+        self.backend.locks.end_transaction();
         self.settings.rollback();
     }
 

@@ -51,6 +51,8 @@ pub enum Statement {
         with_data: bool,
     },
     CreateIndex(Box<CreateIndex>),
+    CreateSequence(Box<CreateSequence>),
+    AlterSequence(Box<AlterSequence>),
     AlterTable(Box<AlterTable>),
     Drop {
         kind: ObjectKind,
@@ -404,9 +406,19 @@ pub struct Insert {
     pub columns: Vec<TargetColumn>,
     /// `None`: DEFAULT VALUES.
     pub source: Option<Query>,
+    pub overriding: Option<Overriding>,
     pub on_conflict: Option<OnConflict>,
     pub returning: Vec<SelectItem>,
     pub with: Vec<Cte>,
+}
+
+/// What becomes of values given for identity columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overriding {
+    /// They are taken even for GENERATED ALWAYS.
+    System,
+    /// They are not taken.
+    User,
 }
 
 /// ON CONFLICT, which begins at `position`.
@@ -497,8 +509,71 @@ pub struct ColumnDef {
     pub default: Option<(Expr, String)>,
     /// Where DEFAULT was written again, which bind refuses.
     pub repeated_default: Option<Position>,
+    pub identity: Option<Box<IdentityColumn>>,
+    /// Where GENERATED … AS IDENTITY was written again.
+    pub repeated_identity: Option<Position>,
+    pub default_position: Option<Position>,
     /// PRIMARY KEY, UNIQUE, CHECK and REFERENCES written at the column.
     pub constraints: Vec<TableConstraint>,
+}
+
+/// GENERATED … AS IDENTITY.
+#[derive(Clone, Debug)]
+pub struct IdentityColumn {
+    /// ALWAYS, not BY DEFAULT.
+    pub always: bool,
+    pub options: SequenceOptions,
+    pub position: Position,
+}
+
+#[derive(Clone, Debug)]
+pub struct CreateSequence {
+    pub name: Name,
+    pub if_not_exists: bool,
+    pub options: SequenceOptions,
+}
+
+#[derive(Clone, Debug)]
+pub struct AlterSequence {
+    pub name: Name,
+    pub if_exists: bool,
+    pub action: AlterSequenceAction,
+}
+
+#[derive(Clone, Debug)]
+pub enum AlterSequenceAction {
+    Options(SequenceOptions),
+    Rename(Ident),
+}
+
+/// What was said of a sequence. An inner `None` is NO MINVALUE, NO MAXVALUE, RESTART without a
+/// value, and OWNED BY NONE.
+#[derive(Clone, Debug, Default)]
+pub struct SequenceOptions {
+    /// And where AS stands.
+    pub ty: Option<(TypeName, Position)>,
+    pub increment: Option<i64>,
+    pub min: Option<Option<i64>>,
+    pub max: Option<Option<i64>>,
+    pub start: Option<i64>,
+    pub restart: Option<Option<i64>>,
+    pub cache: Option<i64>,
+    pub cycle: Option<bool>,
+    pub owned_by: Option<Option<Name>>,
+    /// SEQUENCE NAME of an identity column, and where it stands.
+    pub name: Option<(Name, Position)>,
+}
+
+#[derive(Clone, Debug)]
+pub enum AlterIdentity {
+    Add(IdentityColumn),
+    Set {
+        always: Option<bool>,
+        options: SequenceOptions,
+    },
+    Drop {
+        if_exists: bool,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -616,6 +691,10 @@ pub enum AlterAction {
     SetNotNull {
         column: Ident,
         not_null: bool,
+    },
+    Identity {
+        column: Ident,
+        change: Box<AlterIdentity>,
     },
     RenameColumn {
         from: Ident,

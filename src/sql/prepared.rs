@@ -118,6 +118,8 @@ fn prepare_shared(
         Statement::CreateTable(_)
         | Statement::CreateTableAs { .. }
         | Statement::CreateIndex(_)
+        | Statement::CreateSequence(_)
+        | Statement::AlterSequence(_)
         | Statement::AlterTable(_)
         | Statement::Drop { .. }
         | Statement::Truncate { .. }
@@ -432,10 +434,13 @@ pub(super) async fn run_change(
         _ => return Ok(Outcome::done("")),
     };
     let tag = format!("{verb} {}", changed.count);
+    // That there was nothing to change is shown, too (S2).
+    if returns || changed.count == 0 {
+        txn.wait_shown().await?;
+    }
     if !returns {
         return Ok(Outcome::done(tag));
     }
-    txn.wait_shown().await?;
     Ok(Outcome::Rows(Rows::ready(prepared, changed.returned, tag)))
 }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use crate::base::sync::{AtomicU32, Mutex, Ordering, RwLock};
 use crate::base::{CancelFlag, Error, Lsn, Oid, Result, SqlState, TreeId, blocking};
+use crate::table::def::Object;
 use crate::table::deferred::{Deferred, KeyEvent};
-use crate::table::{Catalog, ForeignKeyDef, TableDef, codec};
+use crate::table::{Catalog, ForeignKeyDef, SequenceDef, TableDef, codec, sequence};
 use crate::txn::{
     Isolation, Key, LockMode, LockTarget, LockWait, Owner, SessionLocks, Transaction, Transactions,
 };
@@ -33,8 +34,8 @@ impl Tables {
         let (low, high) = (Bound::Unbounded, Bound::Unbounded);
         let mut scan = transaction.scan(TreeId::CATALOG, low, high, false)?;
         while let Some((_, value)) = scan.next()? {
-            let table = codec::decode(value)?;
-            catalog.set(table.oid, Some(Arc::new(table)));
+            let object = codec::decode(value)?;
+            catalog.set(object.oid(), Some(object));
         }
         let next_oid = AtomicU32::new(catalog.last_oid().map_or(FIRST_OID, |oid| oid.0 + 1));
         Ok(Arc::new(Tables {
@@ -83,13 +84,41 @@ impl Tables {
 
     fn publish(&self, changes: &[Change]) {
         let _publishing = self.publishing.lock();
-        let catalog = self.catalog().with(changes);
+        let old = self.catalog();
+        let catalog = old.with(changes);
+        for (oid, _) in changes {
+            let (old, new) = (old.sequences.get(oid), catalog.sequences.get(oid));
+            if let Some(new) = new {
+                new.state.set_stored();
+            }
+            if let Some(old) = old
+                && new.is_none_or(|new| new.tree != old.tree)
+            {
+                old.state.set_ended();
+            }
+        }
         *self.catalog.write() = Arc::new(catalog);
+    }
+
+    /// Takes back what is set aside of sequences and not given out, so that who reads them from
+    /// the log or the data file goes on without a gap. Values given out stay so.
+    ///
+    /// # Errors
+    /// When the log takes nothing.
+    pub fn settle_sequences(&self) -> Result<()> {
+        for def in self.catalog().sequences.values() {
+            let (target, mode) = (LockTarget::Table(def.oid), LockMode::RowExclusive);
+            // Who changes it right now has it go on from what it stands at, or drops it.
+            if let Some(_held) = self.transactions.begin_holding(target, mode) {
+                def.state.settle(def, &self.transactions)?;
+            }
+        }
+        Ok(())
     }
 }
 
-/// A table as a transaction leaves it; `None`: dropped.
-pub(super) type Change = (Oid, Option<Arc<TableDef>>);
+/// An object as a transaction leaves it; `None`: dropped.
+type Change = (Oid, Option<Object>);
 
 /// One transaction of a session. Dropping it rolls back.
 pub struct Txn {
@@ -162,6 +191,7 @@ impl Txn {
             self.base.release_locks();
             return self.base.wait_shown().await;
         }
+        self.put_new_sequences()?;
         self.prepare(&CancelFlag::default())?;
         self.base.wait_room().await?;
         if self.changes.is_empty() {
@@ -286,14 +316,44 @@ impl Txn {
 
     /// Puts a table into this transaction's catalog and into the catalog's tree.
     pub(super) fn set_table(&mut self, oid: Oid, table: Option<Arc<TableDef>>) -> Result<()> {
+        self.set_object(oid, table.map(Object::Table))
+    }
+
+    /// The same with a sequence.
+    pub(super) fn set_sequence(&mut self, oid: Oid, new: Option<Arc<SequenceDef>>) -> Result<()> {
+        self.set_object(oid, new.map(Object::Sequence))
+    }
+
+    fn set_object(&mut self, oid: Oid, object: Option<Object>) -> Result<()> {
         let key = Key::from_slice(&oid.0.to_be_bytes());
-        match &table {
-            Some(table) => self.base.put(TreeId::CATALOG, key, codec::encode(table)?)?,
+        let bytes = match &object {
+            Some(Object::Table(table)) => Some(codec::encode(table)?),
+            Some(Object::Sequence(sequence)) => Some(codec::encode_sequence(sequence)),
+            None => None,
+        };
+        match bytes {
+            Some(bytes) => self.base.put(TreeId::CATALOG, key, bytes)?,
             None => self.base.delete(TreeId::CATALOG, key)?,
         }
-        let change = (oid, table);
+        let change = (oid, object);
         self.own = Some(Arc::new(self.catalog().with(std::slice::from_ref(&change))));
         self.changes.push(change);
+        Ok(())
+    }
+
+    /// Writes where the sequences made here stand to their trees: memory alone has known it.
+    fn put_new_sequences(&mut self) -> Result<()> {
+        let Some(own) = self.own.clone() else {
+            return Ok(());
+        };
+        for def in own.sequences.values() {
+            if self.base.created(def.tree)
+                && let Some(at) = def.state.new_position()
+            {
+                let key = Key::from_slice(sequence::KEY);
+                self.base.put(def.tree, key, at.encode())?;
+            }
+        }
         Ok(())
     }
 

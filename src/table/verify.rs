@@ -6,6 +6,7 @@ use crate::base::{Error, Result, SqlState};
 use crate::table::key::IndexKey;
 use crate::table::{
     ForeignKeyDef, KeyRange, TableDef, Tables, Txn, as_key_type, get_unique, index_scan, scan,
+    sequence,
 };
 use crate::types::{Datum, Type};
 
@@ -23,6 +24,9 @@ pub async fn verify(tables: &Arc<Tables>) -> Result<u64> {
         for key in table.foreign_keys.iter().filter(|key| key.validated) {
             verify_foreign_key(&txn, table, key)?;
         }
+    }
+    for sequence in txn.catalog().sequences.values() {
+        sequence::verify(sequence, tables.transactions())?;
     }
     Ok(rows)
 }

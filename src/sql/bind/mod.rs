@@ -57,7 +57,7 @@ use crate::sql::ir::{BindContext, Bound, BoundStatement, Expr};
 use crate::table::TableDef;
 use crate::types::Type;
 
-pub use names::{resolve_lockable, resolve_table, resolve_type};
+pub use names::{resolve_lockable, resolve_sequence, resolve_table, resolve_type};
 
 /// Binds a query or a data-modifying statement. `params` are the types that the client gave;
 /// the others are inferred from their use.
@@ -158,6 +158,11 @@ pub fn bind_default(
         )
         .with_hint(coerce::REWRITE)
     })
+}
+
+/// What a column has when nothing is given: its default, or NULL.
+pub fn bind_stored_default(table: &TableDef, column: usize, cx: &BindContext<'_>) -> Result<Expr> {
+    Binder::new(cx, Params::none()).default_of(table, column)
 }
 
 /// The conversion of a value, which is column 0 of a row, to a type and modifier; `None` where

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use crate::base::{Error, Result, SqlState};
 use crate::sql::ast::{Copy, Ident, Name};
-use crate::sql::bind::{bind_default, resolve_table};
+use crate::sql::bind::bind_default;
 use crate::sql::context::StatementContext;
 use crate::sql::copy::lines::{Lines, bad};
 use crate::sql::copy::options::Options;
 use crate::sql::copy::values::Fields;
-use crate::sql::copy::{column_list, named_columns};
+use crate::sql::copy::{column_list, named_columns, table_to_copy};
 use crate::sql::exec::{check_row, nulls};
 use crate::sql::expr::{ExprContext, eval};
 use crate::sql::foreign_key::{ForeignKeys, KeyChecks};
@@ -67,13 +67,13 @@ impl CopyIn {
         let bind_cx = bind_context(cx, &catalog);
         let mut defaults = Vec::new();
         for (place, column) in table.columns.iter().enumerate() {
-            let Some(text) = &column.default else {
+            let Some(text) = column.default_sql() else {
                 continue;
             };
-            if column.dropped || columns.contains(&place) {
+            if columns.contains(&place) {
                 continue;
             }
-            let expr = parse_expr(text)?;
+            let expr = parse_expr(&text)?;
             let bound = bind_default(&expr, &column.name, column.ty, column.typmod, &bind_cx)?;
             defaults.push((place, plan_expr(bound, eval_context(&bind_cx))?));
         }
@@ -291,7 +291,8 @@ async fn locked_table(
     cx: &StatementContext,
 ) -> Result<(Arc<TableDef>, Arc<Catalog>)> {
     loop {
-        let find = |catalog: &Catalog| resolve_table(name, &bind_context(cx, catalog)).cloned();
+        let find =
+            |catalog: &Catalog| table_to_copy(name, "to", &bind_context(cx, catalog)).cloned();
         let table = find(&txn.catalog())?;
         let (mode, cancel) = (LockMode::RowExclusive, &cx.cancel);
         lock_table(txn, table.oid, mode, LockWait::Wait, cancel).await?;

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use crate::base::{Error, Oid, Result, SqlState};
 use crate::sql::ast::{Name, ObjectKind};
-use crate::sql::ddl::Ddl;
+use crate::sql::bind::resolve_sequence;
 use crate::sql::ddl::foreign_key::SEVERAL;
+use crate::sql::ddl::names::quoted;
+use crate::sql::ddl::{Ddl, identity_table};
+use crate::sql::prepared::bind_context;
 use crate::sql::system::names::Relation;
 use crate::table::ddl::{drop_index, drop_table, truncate};
-use crate::table::{IndexDef, TableDef};
+use crate::table::{IndexDef, SequenceDef, TableDef};
 use crate::txn::LockMode;
 
 type FoundIndex = (Arc<TableDef>, Arc<IndexDef>);
@@ -29,6 +32,7 @@ impl Ddl<'_> {
             ObjectKind::Schema => return Err(Error::unsupported("DROP SCHEMA is")),
         };
         let mut tables = Vec::new();
+        let mut sequences = Vec::new();
         for name in names {
             let missing = match kind {
                 ObjectKind::Index => self.drop_index_named(name, cascade).await?,
@@ -36,6 +40,12 @@ impl Ddl<'_> {
                     let table = self.lock_for_drop(name).await?;
                     let missing = table.is_none();
                     tables.extend(table);
+                    missing
+                }
+                ObjectKind::Sequence => {
+                    let sequence = self.sequence_to_drop(name).await?;
+                    let missing = sequence.is_none();
+                    sequences.extend(sequence);
                     missing
                 }
                 _ => true,
@@ -60,6 +70,7 @@ impl Ddl<'_> {
             );
         }
         self.drop_tables(tables, cascade).await?;
+        self.drop_sequences(sequences, cascade)?;
         Ok(format!("DROP {}", what.to_ascii_uppercase()))
     }
 
@@ -72,6 +83,42 @@ impl Ddl<'_> {
             [schema, table] | [_, schema, table] => catalog.table(schema, table).cloned(),
             _ => None,
         })
+    }
+
+    pub(super) fn find_sequence(&self, name: &Name) -> Option<Arc<SequenceDef>> {
+        let catalog = self.txn.catalog();
+        resolve_sequence(name, &bind_context(self.cx, &catalog))
+            .ok()
+            .cloned()
+    }
+
+    /// A sequence that is not a column's identity, locked.
+    async fn sequence_to_drop(&mut self, name: &Name) -> Result<Option<Arc<SequenceDef>>> {
+        if self.find_sequence(name).is_none() {
+            return Ok(None);
+        }
+        let sequence = self.lock_sequence(LockMode::AccessExclusive, name).await?;
+        let catalog = self.txn.catalog();
+        let Some((table, column)) = identity_table(&catalog, &sequence) else {
+            return Ok(Some(sequence));
+        };
+        let column = format!("column {column} of table {}", table.name);
+        let message = format!(
+            "cannot drop sequence {} because {column} requires it",
+            quoted(&sequence.name)
+        );
+        let error = Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message);
+        Err(error.with_hint(format!("You can drop {column} instead.")))
+    }
+
+    fn drop_sequences(&mut self, sequences: Vec<Arc<SequenceDef>>, cascade: bool) -> Result<()> {
+        for sequence in sequences {
+            let what = format!("sequence {}", quoted(&sequence.name));
+            if self.txn.catalog().sequences.contains_key(&sequence.oid) {
+                self.drop_sequence(&sequence, &what, cascade, &[])?;
+            }
+        }
+        Ok(())
     }
 
     fn find_index(&self, name: &Name) -> Option<FoundIndex> {
@@ -95,6 +142,8 @@ impl Ddl<'_> {
             "Use DROP TABLE to remove a table."
         } else if self.find_index(name).is_some() {
             "Use DROP INDEX to remove an index."
+        } else if self.find_sequence(name).is_some() {
+            "Use DROP SEQUENCE to remove a sequence."
         } else {
             return Ok(());
         };
@@ -131,6 +180,12 @@ impl Ddl<'_> {
         };
         self.drop_lost(&what, lost, cascade).await?;
         for table in &tables {
+            let what = format!("table {}", self.shown(&Relation::Table(table)));
+            for sequence in self.lock_owned(table, None).await? {
+                self.drop_sequence(&sequence, &what, cascade, &dropped)?;
+            }
+        }
+        for table in &tables {
             let table = self.drop_keys(table, |_| true).await?;
             drop_table(self.txn, &table)?;
         }
@@ -165,7 +220,12 @@ impl Ddl<'_> {
         }
     }
 
-    pub(super) async fn truncate(&mut self, names: &[Name], cascade: bool) -> Result<String> {
+    pub(super) async fn truncate(
+        &mut self,
+        names: &[Name],
+        restart_identity: bool,
+        cascade: bool,
+    ) -> Result<String> {
         let mut tables: Vec<Arc<TableDef>> = Vec::new();
         for name in names {
             if self.find(name)?.is_none() && self.find_index(name).is_some() {
@@ -182,6 +242,9 @@ impl Ddl<'_> {
         self.include_referring(&mut tables, cascade).await?;
         for table in &tables {
             truncate(self.txn, table)?;
+            if restart_identity {
+                self.restart_owned(table).await?;
+            }
         }
         Ok("TRUNCATE TABLE".to_owned())
     }

@@ -53,9 +53,14 @@ pub(super) fn choose(
     name
 }
 
-/// Whether a table or index of that name exists in a schema.
+/// Whether a table, index or sequence of that name exists in a schema.
 pub(super) fn is_relation(catalog: &Catalog, schema: &str, name: &str) -> bool {
-    catalog.table(schema, name).is_some() || catalog.index(schema, name).is_some()
+    catalog.is_relation(schema, name)
+}
+
+/// A name as messages show it in the description of an object.
+pub(super) fn quoted(name: &str) -> String {
+    crate::sql::func::text::quote_ident(name)
 }
 
 pub(super) fn is_constraint(table: &TableDef, name: &str) -> bool {

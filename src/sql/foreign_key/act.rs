@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use crate::base::{Error, Oid, Result, RowId};
 use crate::btree::Value;
-use crate::sql::bind::{bind_cast, bind_default};
+use crate::sql::bind::{bind_cast, bind_stored_default};
 use crate::sql::exec::{check_row, nulls};
 use crate::sql::expr::{ExprContext, eval};
 use crate::sql::foreign_key::open::Opened;
 use crate::sql::foreign_key::{ForeignKeys, KeyChecks, action, report};
 use crate::sql::func::CastContext;
-use crate::sql::parse::parse_expr;
-use crate::sql::plan::{Check, plan_expr};
+use crate::sql::plan::{Check, plan_expr, uses_volatile};
 use crate::sql::prepared::{bind_context, checks, eval_context};
 use crate::table::{
     self, ForeignKeyDef, KeyAction, KeyChange, KeyEvent, Locked, NewestRows, RowLock, Txn,
@@ -299,11 +298,11 @@ impl KeyChecks {
                     Ok(eval(&cast, &new[place..], &expr_cx)?.into_owned())
                 }
                 (KeyAction::SetDefault, _) => {
-                    let Some(text) = &def.default else {
-                        return Ok(Datum::Null);
-                    };
-                    let expr = parse_expr(text)?;
-                    let bound = bind_default(&expr, &def.name, def.ty, def.typmod, &cx)?;
+                    let bound = bind_stored_default(&opened.table, column, &cx)?;
+                    // It would have to be computed for each row.
+                    if uses_volatile(&bound) {
+                        return Err(Error::unsupported("SET DEFAULT to a volatile default is"));
+                    }
                     let expr = plan_expr(bound, eval_context(&cx))?;
                     Ok(eval(&expr, &[], &expr_cx)?.into_owned())
                 }

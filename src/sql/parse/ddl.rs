@@ -91,6 +91,9 @@ impl Cursor<'_, '_> {
         if self.accept("database") {
             return self.create_database();
         }
+        if self.accept("sequence") {
+            return self.create_sequence();
+        }
         let scope = self.accept_any(&["global", "local"]);
         let temporary = self.accept_any(&["temp", "temporary"]).is_some();
         if scope.is_some() && !temporary {
@@ -104,7 +107,7 @@ impl Cursor<'_, '_> {
         self.unsupported_object("CREATE")
     }
 
-    fn if_not_exists(&mut self) -> Result<bool> {
+    pub(super) fn if_not_exists(&mut self) -> Result<bool> {
         if !self.accept("if") {
             return Ok(false);
         }
@@ -112,7 +115,7 @@ impl Cursor<'_, '_> {
         Ok(true)
     }
 
-    fn if_exists(&mut self) -> Result<bool> {
+    pub(super) fn if_exists(&mut self) -> Result<bool> {
         if !self.accept("if") {
             return Ok(false);
         }
@@ -283,6 +286,9 @@ impl Cursor<'_, '_> {
             null: false,
             default: None,
             repeated_default: None,
+            identity: None,
+            repeated_identity: None,
+            default_position: None,
             constraints: Vec::new(),
         };
         if self.is("storage") || self.is("compression") || self.is("options") {
@@ -308,6 +314,7 @@ impl Cursor<'_, '_> {
             column.null = true;
             return Ok(true);
         } else if self.accept("default") {
+            column.default_position.get_or_insert(position);
             let before = column.default.replace(self.default_expr()?);
             column.repeated_default = column.repeated_default.or(before.map(|_| position));
             return Ok(true);
@@ -323,8 +330,9 @@ impl Cursor<'_, '_> {
             self.check()?
         } else if self.accept("references") {
             self.references(own())?
-        } else if self.is("generated") {
-            return Err(unsupported("GENERATED columns"));
+        } else if self.accept("generated") {
+            self.generated(column, position)?;
+            return Ok(true);
         } else if name.is_some() {
             return self.fail();
         } else {
@@ -438,6 +446,9 @@ impl Cursor<'_, '_> {
         if self.accept("database") {
             return self.alter_database();
         }
+        if self.accept("sequence") {
+            return self.alter_sequence();
+        }
         if !self.accept("table") {
             return self.unsupported_object("ALTER");
         }
@@ -543,12 +554,14 @@ impl Cursor<'_, '_> {
             let not_null = set;
             return Ok(AlterAction::SetNotNull { column, not_null });
         }
+        if let Some(action) = self.alter_identity(&column)? {
+            return Ok(action);
+        }
         let what = match (self.word(0), self.word(1)) {
             (Some("type"), _) | (Some("set"), Some("data")) => "ALTER COLUMN TYPE",
             (Some("set"), Some("statistics")) => "SET STATISTICS",
             (Some("set"), Some("storage")) => "SET STORAGE",
             (Some("set"), Some("compression")) => "SET COMPRESSION",
-            (Some("set" | "add" | "drop"), Some("generated" | "identity")) => "identity columns",
             (Some("set" | "reset"), _) => "column options",
             (Some("drop"), Some("expression")) => "DROP EXPRESSION",
             (Some("drop" | "add"), _) => return Err(self.pg.syntax_error(self.index() + 1)),

@@ -29,6 +29,7 @@ mod lift;
 mod primary;
 mod query;
 mod rewrite;
+mod sequence;
 mod session;
 mod statement;
 mod types;

@@ -67,6 +67,28 @@ fn column_name(table: &TableDef, place: usize) -> String {
         .map_or_else(String::new, |c| quote_ident(&c.name))
 }
 
+/// A default as it is shown: the catalog has the OIDs of sequences in it, here stand their names.
+pub(crate) fn default_text(cx: &EvalContext<'_>, stored: &str) -> String {
+    const END: &str = "'::regclass";
+    let mut shown = String::new();
+    let mut rest = stored;
+    while let Some(end) = rest.find(END) {
+        let digits = rest[..end].bytes().rev();
+        let start = end - digits.take_while(u8::is_ascii_digit).count();
+        let sequence = rest[start..end].parse().ok();
+        let sequence = sequence.and_then(|oid| names::by_oid(cx.catalog, oid));
+        let named = match sequence {
+            Some(sequence) if rest[..start].ends_with('\'') => names::shown(cx, &sequence),
+            _ => rest[start..end].to_owned(),
+        };
+        shown.push_str(&rest[..start]);
+        shown.push_str(&named.replace('\'', "''"));
+        shown.push_str(END);
+        rest = &rest[end + END.len()..];
+    }
+    shown + rest
+}
+
 fn column_list(table: &TableDef, places: impl IntoIterator<Item = usize>) -> String {
     let names: Vec<String> = places.into_iter().map(|p| column_name(table, p)).collect();
     names.join(", ")

@@ -7,12 +7,13 @@ use crate::sql::prepared::checks;
 use crate::table::{ColumnDef, ForeignKeyDef, IndexDef, TableDef};
 use crate::types::{Datum, Type, format_type};
 
-use super::definitions::action_words;
+use super::definitions::{action_words, default_text};
 use super::names;
+use super::sequences::identity_facts;
 use super::values::{NULL, int4, text};
 use super::{Rows, is_view};
 
-fn yes_or_no(x: bool) -> Datum {
+pub(super) fn yes_or_no(x: bool) -> Datum {
     text(if x { "YES" } else { "NO" })
 }
 
@@ -74,7 +75,7 @@ fn system_columns(cx: &EvalContext<'_>, relation: &SystemRelation) -> Rows {
         .map(|((name, ty), number)| {
             column_row(
                 cx,
-                &Column {
+                Column {
                     schema: relation.schema,
                     table: relation.name,
                     name,
@@ -83,6 +84,7 @@ fn system_columns(cx: &EvalContext<'_>, relation: &SystemRelation) -> Rows {
                     typmod: -1,
                     not_null: false,
                     default: None,
+                    identity: identity_facts(cx.catalog, None),
                     updatable: false,
                 },
             )
@@ -99,7 +101,7 @@ fn table_columns(cx: &EvalContext<'_>, table: &TableDef) -> Rows {
     let of = |column: &ColumnDef, number| {
         column_row(
             cx,
-            &Column {
+            Column {
                 schema: &table.schema,
                 table: &table.name,
                 name: &column.name,
@@ -107,7 +109,8 @@ fn table_columns(cx: &EvalContext<'_>, table: &TableDef) -> Rows {
                 ty: column.ty,
                 typmod: column.typmod,
                 not_null: column.not_null,
-                default: column.default.as_deref(),
+                default: column.default.as_deref().map(|d| default_text(cx, d)),
+                identity: identity_facts(cx.catalog, Some(column)),
                 updatable: true,
             },
         )
@@ -123,11 +126,13 @@ struct Column<'a> {
     ty: Type,
     typmod: i32,
     not_null: bool,
-    default: Option<&'a str>,
+    default: Option<String>,
+    /// From `is_identity` on.
+    identity: [Datum; 7],
     updatable: bool,
 }
 
-fn column_row(cx: &EvalContext<'_>, column: &Column<'_>) -> Vec<Datum> {
+fn column_row(cx: &EvalContext<'_>, column: Column<'_>) -> Vec<Datum> {
     let database = &cx.session.database;
     let ty = column.ty;
     let data_type = match ty.element() {
@@ -164,15 +169,11 @@ fn column_row(cx: &EvalContext<'_>, column: &Column<'_>) -> Vec<Datum> {
         NULL, // maximum_cardinality
         text(column.number.to_string()),
         yes_or_no(false), // is_self_referencing
-        yes_or_no(false), // is_identity
-        NULL,             // identity_generation
-        NULL,             // identity_start
-        NULL,             // identity_increment
-        NULL,             // identity_maximum
-        NULL,             // identity_minimum
-        yes_or_no(false), // identity_cycle
-        text("NEVER"),    // is_generated
-        NULL,             // generation_expression
+    ]);
+    row.extend(column.identity);
+    row.extend([
+        text("NEVER"), // is_generated
+        NULL,          // generation_expression
         yes_or_no(column.updatable),
     ]);
     row

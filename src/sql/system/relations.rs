@@ -1,6 +1,6 @@
 //! What `pg_catalog` says of schemas, tables, their columns, indexes and constraints.
 
-use crate::sql::func::EvalContext;
+use crate::sql::func::{EvalContext, sequence};
 use crate::sql::ir::SystemRelation;
 use crate::table::{Catalog, ColumnDef, ForeignKeyDef, IndexDef, TableDef};
 use crate::types::{Datum, Type};
@@ -64,6 +64,16 @@ fn class(catalog: &Catalog, relation: &Relation<'_>) -> Class {
             indexed: false,
             triggers: false,
             unlogged: table.unlogged,
+            options: NULL,
+        },
+        Relation::Sequence(_) => Class {
+            kind: b'S',
+            access: 0,
+            columns: sequence::COLUMNS.len(),
+            checks: 0,
+            indexed: false,
+            triggers: false,
+            unlogged: false,
             options: NULL,
         },
         Relation::System(relation) => Class {
@@ -151,24 +161,24 @@ pub(super) fn pg_attribute(cx: &EvalContext<'_>) -> Rows {
                         not_null: false,
                         default: false,
                         missing: None,
+                        identity: 0,
                         ..Attribute::of_column(number, place, column)
                     }))
                 }));
             }
+            Relation::Sequence(_) => {
+                let columns = sequence::COLUMNS.iter().enumerate();
+                rows.extend(columns.map(|(place, column)| {
+                    attribute_row(&Attribute {
+                        not_null: true,
+                        ..Attribute::fixed(number, place, column)
+                    })
+                }));
+            }
             Relation::System(system) => {
                 let columns = system.columns.iter().enumerate();
-                rows.extend(columns.map(|(place, (name, ty))| {
-                    attribute_row(&Attribute {
-                        relation: number,
-                        name,
-                        place,
-                        ty: *ty,
-                        typmod: -1,
-                        not_null: false,
-                        default: false,
-                        missing: None,
-                        dropped: false,
-                    })
+                rows.extend(columns.map(|(place, column)| {
+                    attribute_row(&Attribute::fixed(number, place, column))
                 }));
             }
         }
@@ -185,6 +195,8 @@ struct Attribute<'a> {
     not_null: bool,
     default: bool,
     missing: Option<&'a str>,
+    /// `a` for GENERATED ALWAYS AS IDENTITY, `d` for BY DEFAULT, 0 for neither.
+    identity: u8,
     dropped: bool,
 }
 
@@ -199,7 +211,27 @@ impl<'a> Attribute<'a> {
             not_null: column.not_null,
             default: column.default.is_some(),
             missing: column.missing.as_deref(),
+            identity: match column.identity {
+                Some(identity) if identity.always => b'a',
+                Some(_) => b'd',
+                None => 0,
+            },
             dropped: column.dropped,
+        }
+    }
+
+    fn fixed(relation: u32, place: usize, (name, ty): &(&'a str, Type)) -> Attribute<'a> {
+        Attribute {
+            relation,
+            name,
+            place,
+            ty: *ty,
+            typmod: -1,
+            not_null: false,
+            default: false,
+            missing: None,
+            identity: 0,
+            dropped: false,
         }
     }
 }
@@ -228,7 +260,7 @@ fn attribute_row(attribute: &Attribute<'_>) -> Vec<Datum> {
         boolean(attribute.not_null),
         boolean(attribute.default),
         boolean(attribute.missing.is_some()),
-        letter(0), // attidentity
+        letter(attribute.identity),
         letter(0), // attgenerated
         boolean(attribute.dropped),
         boolean(true), // attislocal
@@ -242,17 +274,26 @@ fn attribute_row(attribute: &Attribute<'_>) -> Vec<Datum> {
 }
 
 pub(super) fn pg_attrdef(cx: &EvalContext<'_>) -> Rows {
-    let columns = cx.catalog.tables.values().flat_map(|table| {
+    let row = |(number, table, place, default): (u32, &TableDef, usize, &str)| {
+        vec![
+            oid(number),
+            oid(table.oid.0),
+            int2(attnum(place)),
+            text(default),
+        ]
+    };
+    attrdefs(cx.catalog).map(row).collect()
+}
+
+/// Defaults with their OIDs, tables and columns. Only `pg_depend` refers to the OIDs: they count
+/// the rows.
+pub(super) fn attrdefs(catalog: &Catalog) -> impl Iterator<Item = (u32, &TableDef, usize, &str)> {
+    let columns = catalog.tables.values().flat_map(|table| {
         let columns = table.columns.iter().enumerate().filter(|(_, c)| !c.dropped);
-        columns.filter_map(|(place, c)| Some((table.oid.0, place, c.default.as_deref()?)))
+        columns.filter_map(|(place, c)| Some((&**table, place, c.default.as_deref()?)))
     });
-    // Nothing refers to these OIDs: they count the rows.
-    columns
-        .zip(1..)
-        .map(|((table, place, default), number)| {
-            vec![oid(number), oid(table), int2(attnum(place)), text(default)]
-        })
-        .collect()
+    let numbered = columns.zip(1..);
+    numbered.map(|((table, place, default), number)| (number, table, place, default))
 }
 
 /// Indexes with their tables.

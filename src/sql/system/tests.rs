@@ -18,6 +18,7 @@ fn column(name: &str, ty: Type, typmod: i32) -> ColumnDef {
         typmod,
         not_null: name == "id",
         default: (name == "note").then(|| "'x'::text".to_owned()),
+        identity: None,
         dropped: name == "gone",
         missing: None,
     }
@@ -108,7 +109,12 @@ fn catalog() -> Catalog {
         ..Catalog::default()
     };
     for table in [customers, orders] {
-        catalog.set(table.oid, Some(Arc::new(table)));
+        let referrers = table.foreign_keys.iter().map(|key| (key.table, table.oid));
+        catalog.referrers.extend(referrers);
+        catalog
+            .by_name
+            .insert((table.schema.clone(), table.name.clone()), table.oid);
+        catalog.tables.insert(table.oid, Arc::new(table));
     }
     catalog
 }
