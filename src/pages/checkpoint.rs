@@ -14,7 +14,7 @@ use super::page::{Page, PageRef};
 use super::slots::{Census, Slots};
 use super::spaces::DroppedSpaces;
 use super::spill::Spill;
-use crate::base::sync::{AtomicU64, Mutex, Ordering, RwLock};
+use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, RwLock};
 use crate::base::{Error, Lsn, PageId, Result, SqlState};
 use crate::disk::Disk;
 use crate::wal::Position;
@@ -35,6 +35,8 @@ pub(super) struct Store {
     map_memory: AtomicU64,
     /// The superblock in the file. Held by whoever takes a checkpoint.
     pub(super) checkpoint: Mutex<Superblock>,
+    /// How many wait for it.
+    waiting: AtomicUsize,
     /// Taken after `checkpoint` and `map`, and not held while anything is written.
     pub(super) slots: Mutex<SlotState>,
     /// What the superblock in the file holds: everything at or below this lsn.
@@ -123,9 +125,19 @@ impl Store {
             file,
             stored_lsn: AtomicU64::new(superblock.position.lsn.0),
             checkpoint: Mutex::new(superblock),
+            waiting: AtomicUsize::new(0),
             slots: Mutex::default(),
             spaces: Mutex::default(),
         })
+    }
+
+    /// Waits for the end of a checkpoint that is being taken.
+    pub(super) fn lock_checkpoint(&self) -> MutexGuard<'_, Superblock> {
+        // Relaxed: a hint.
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let superblock = self.checkpoint.lock();
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        superblock
     }
 
     /// Whether the data file holds a page.
@@ -211,6 +223,12 @@ impl Pages {
         done
     }
 
+    /// Whether somebody waits for the end of the checkpoint that is being taken.
+    pub fn is_checkpoint_awaited(&self) -> bool {
+        let store = self.store.as_ref();
+        store.is_some_and(|store| store.waiting.load(Ordering::Relaxed) > 0)
+    }
+
     /// The sync of the data file that failed, if one did. No checkpoint succeeds after it: the
     /// process must stop, and recovery begins with the last one.
     pub fn failure(&self) -> Option<Error> {
@@ -227,7 +245,7 @@ impl Pages {
             let what = "a checkpoint without a data file";
             return Err(Error::new(SqlState::INTERNAL_ERROR, what));
         };
-        let mut superblock = store.checkpoint.lock();
+        let mut superblock = store.lock_checkpoint();
         let spaces = store.spaces.lock();
         let (position, _snapshot) = loop {
             let position = position()?;

@@ -298,6 +298,14 @@ pub struct Transaction {
     session_shown: Option<Arc<AtomicU64>>,
 }
 
+/// What a write set came to when it was applied.
+struct Applied<'r> {
+    /// The roots of new trees.
+    made: Vec<(TreeId, PageId)>,
+    /// The runs that trees have taken over.
+    kept: Vec<&'r FinishedRun>,
+}
+
 impl Transaction {
     pub fn id(&self) -> TxnId {
         self.id
@@ -943,7 +951,7 @@ impl Transaction {
         if let Some(extents) = &new_pages {
             batch.allocate_from(|| extents.allocate());
         }
-        let (made, kept) = self.apply(&mut batch, writes, &runs)?;
+        let Applied { made, kept } = self.apply(&mut batch, writes, &runs)?;
         let annex = self.write_annex(log, &mut batch)?;
         // The allocator's latch is taken here, if new pages have not come from it before.
         let extents = || kept.iter().map(|run| &run.run.extents).chain(&new_pages);
@@ -979,13 +987,13 @@ impl Transaction {
     }
 
     /// Applies the write set to a batch, and frees it: what is large takes the memory for the
-    /// changed pages. Gives the roots of new trees, and the runs that trees have taken over.
+    /// changed pages.
     fn apply<'r>(
         &self,
         batch: &mut Batch<'_>,
         mut writes: BTreeMap<TreeId, Arc<TreeWrites>>,
         runs: &'r FxHashMap<TreeId, FinishedRun>,
-    ) -> Result<(Vec<(TreeId, PageId)>, Vec<&'r FinishedRun>)> {
+    ) -> Result<Applied<'r>> {
         let trees = &self.shared.trees;
         // First, since that may have to read many pages and needs no allocator.
         for &tree in &self.dropped {
@@ -1008,7 +1016,7 @@ impl Transaction {
             }
             writes.apply(batch, root)?;
         }
-        Ok((made, kept))
+        Ok(Applied { made, kept })
     }
 
     /// Writes what was done to pages so far to an annex of the log, durably, if it is much: the

@@ -36,9 +36,11 @@ fn commit_with_annex(log: &Log, txn: u64) -> Lsn {
     end
 }
 
+type Told = Vec<(Lsn, PageId)>;
+
 /// Opens the log: it, and what was told of pages, with the ends of the blobs.
-fn open(disk: &TestDisk) -> Result<(Arc<Log>, Vec<(Lsn, PageId)>)> {
-    let mut told = Vec::new();
+fn open(disk: &TestDisk) -> Result<(Arc<Log>, Told)> {
+    let mut told = Told::new();
     let replay = &mut |replayed: Replayed<'_>| {
         let Replayed::Blob { end, bytes } = replayed else {
             return Ok(());
