@@ -1,6 +1,7 @@
 //! The parts together: tables, transactions and the log over a restart.
 
 mod clones;
+mod foreign_keys;
 mod lives;
 mod power;
 mod savepoints;

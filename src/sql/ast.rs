@@ -1,6 +1,7 @@
 //! Statements as written: what `parse` makes and `bind` reads. Names are folded to lower case
 //! unless quoted; nothing is resolved. Positions are byte offsets in the text given to `parse`.
 
+use crate::table::KeyAction;
 use crate::txn::LockMode;
 
 /// A byte offset in the statement text.
@@ -137,6 +138,11 @@ pub enum Statement {
         tables: Vec<Name>,
         mode: LockMode,
         nowait: bool,
+    },
+    /// No names: all.
+    SetConstraints {
+        names: Vec<Name>,
+        deferred: bool,
     },
     Checkpoint,
     /// Parsed, but this server cannot run it: the tag for the 0A000 message ("CREATE VIEW").
@@ -581,12 +587,49 @@ pub enum ConstraintKind {
     PrimaryKey(Vec<Ident>),
     Unique(Vec<Ident>),
     Check(Expr, String),
-    ForeignKey {
-        columns: Vec<Ident>,
-        table: Name,
-        references: Vec<Ident>,
-        actions_given: bool,
-    },
+    ForeignKey(Box<ForeignKey>),
+}
+
+#[derive(Clone, Debug)]
+pub struct ForeignKey {
+    pub columns: Vec<Ident>,
+    pub table: Name,
+    /// Nothing means the primary key.
+    pub references: Vec<Ident>,
+    pub match_full: bool,
+    pub on_delete: KeyAction,
+    pub on_update: KeyAction,
+    /// What SET NULL and SET DEFAULT change on a deletion; nothing means all columns.
+    pub delete_sets: Vec<Ident>,
+    pub deferral: Deferral,
+    pub not_valid: bool,
+    /// What PostgreSQL does not have either: its message, and where it points.
+    pub refused: Option<(&'static str, Position)>,
+}
+
+impl ForeignKey {
+    /// With nothing but the defaults.
+    pub fn new(columns: Vec<Ident>, table: Name) -> ForeignKey {
+        ForeignKey {
+            columns,
+            table,
+            references: Vec::new(),
+            match_full: false,
+            on_delete: KeyAction::NoAction,
+            on_update: KeyAction::NoAction,
+            delete_sets: Vec::new(),
+            deferral: Deferral::default(),
+            not_valid: false,
+            refused: None,
+        }
+    }
+}
+
+/// DEFERRABLE INITIALLY DEFERRED and the like.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Deferral {
+    pub deferrable: bool,
+    pub initially_deferred: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -633,6 +676,13 @@ pub enum AlterAction {
         name: Ident,
         if_exists: bool,
         cascade: bool,
+    },
+    ValidateConstraint {
+        name: Ident,
+    },
+    AlterConstraint {
+        name: Ident,
+        deferral: Deferral,
     },
     SetDefault {
         column: Ident,

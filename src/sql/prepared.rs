@@ -124,6 +124,7 @@ fn prepare_shared(
         | Statement::Drop { .. }
         | Statement::Truncate { .. }
         | Statement::LockTable { .. }
+        | Statement::SetConstraints { .. }
         | Statement::Vacuum { .. }
         | Statement::Analyze { .. } => (Kind::Ddl, Vec::new(), None),
         Statement::Empty => (Kind::Empty, Vec::new(), None),

@@ -10,8 +10,8 @@ use crate::base::bytes::{Reader, put_bytes};
 use crate::base::{Error, Oid, Result, SqlState, TreeId};
 use crate::table::def::{IndexColumn, Object};
 use crate::table::{
-    CheckDef, ColumnDef, ForeignKeyDef, Identity, IndexDef, Layout, SequenceDef, SequenceOwner,
-    SequenceParams, SequenceState, TableDef, TableState,
+    CheckDef, ColumnDef, ForeignKeyDef, Identity, IndexDef, KeyAction, Layout, SequenceDef,
+    SequenceOwner, SequenceParams, SequenceState, TableDef, TableState,
 };
 use crate::types::Type;
 
@@ -45,10 +45,7 @@ pub(super) fn encode(table: &TableDef) -> Result<Vec<u8>> {
         out.str(&index.name);
         out.u32(index.tree.0);
         let flags = [index.unique, index.primary, index.constraint];
-        out.u8(flags
-            .iter()
-            .rev()
-            .fold(0, |bits, &flag| bits << 1 | u8::from(flag)));
+        out.flags(&flags);
         out.list(&index.columns, |out, c| {
             out.place(c.column)?;
             out.u8(u8::from(c.descending) | u8::from(c.nulls_first) << 1);
@@ -66,7 +63,18 @@ pub(super) fn encode(table: &TableDef) -> Result<Vec<u8>> {
         out.str(&key.name);
         out.list(&key.columns, |out, &c| out.place(c))?;
         out.u32(key.table.0);
-        out.list(&key.references, |out, &c| out.place(c))
+        out.list(&key.references, |out, &c| out.place(c))?;
+        out.u32(key.index.0);
+        let flags = [
+            key.match_full,
+            key.deferrable,
+            key.initially_deferred,
+            key.validated,
+        ];
+        out.flags(&flags);
+        out.u8(key.on_delete.letter());
+        out.u8(key.on_update.letter());
+        out.list(&key.delete_sets, |out, &c| out.place(c))
     })?;
     out.list(&table.options, |out, (name, value)| {
         out.str(name);
@@ -224,13 +232,23 @@ fn table(r: &mut Reader<'_>) -> Option<TableDef> {
         let columns = list(r, |r| r.u16().map(usize::from))?;
         let table = Oid(r.u32()?);
         let references = list(r, |r| r.u16().map(usize::from))?;
-        Some(ForeignKeyDef {
+        let index = Oid(r.u32()?);
+        let flags = r.u8()?;
+        Some(Arc::new(ForeignKeyDef {
             oid,
             name,
             columns,
             table,
             references,
-        })
+            index,
+            match_full: flags & 1 != 0,
+            deferrable: flags & 2 != 0,
+            initially_deferred: flags & 4 != 0,
+            validated: flags & 8 != 0,
+            on_delete: KeyAction::of_letter(r.u8()?)?,
+            on_update: KeyAction::of_letter(r.u8()?)?,
+            delete_sets: list(r, |r| r.u16().map(usize::from))?,
+        }))
     })?;
     let options = list(r, |r| Some((r.str()?.to_owned(), r.str()?.to_owned())))?;
     Some(TableDef {
@@ -270,6 +288,12 @@ struct Writer(Vec<u8>);
 impl Writer {
     fn u8(&mut self, value: u8) {
         self.0.push(value);
+    }
+
+    /// The first one in the lowest bit.
+    fn flags(&mut self, flags: &[bool]) {
+        let flags = flags.iter().rev();
+        self.u8(flags.fold(0, |bits, &flag| bits << 1 | u8::from(flag)));
     }
 
     fn u32(&mut self, value: u32) {

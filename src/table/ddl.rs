@@ -96,9 +96,6 @@ pub fn drop_table(txn: &mut Txn, table: &Arc<TableDef>) -> Result<()> {
 
 /// Replaces the definition by one that needs no row moved.
 pub fn replace(txn: &mut Txn, table: TableDef) -> Result<Arc<TableDef>> {
-    if !table.foreign_keys.is_empty() {
-        return Err(Error::unsupported("foreign keys are"));
-    }
     let table = Arc::new(TableDef {
         layout: Layout::of(&table.columns)?,
         ..table

@@ -1,7 +1,7 @@
 //! What the catalog says of tables.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::base::sync::{AtomicU64, Ordering};
@@ -20,7 +20,7 @@ pub struct TableDef {
     pub columns: Vec<ColumnDef>,
     pub indexes: Vec<Arc<IndexDef>>,
     pub checks: Vec<CheckDef>,
-    pub foreign_keys: Vec<ForeignKeyDef>,
+    pub foreign_keys: Vec<Arc<ForeignKeyDef>>,
     pub unlogged: bool,
     pub options: Vec<(String, String)>,
     /// Derived from the columns.
@@ -103,15 +103,62 @@ pub struct CheckDef {
     pub expr: String,
 }
 
-/// A foreign key. Kept in the catalog and enforced.
+/// A foreign key.
 #[derive(Clone, Debug)]
 pub struct ForeignKeyDef {
     pub oid: Oid,
     pub name: String,
     pub columns: Vec<usize>,
+    /// The table referred to.
     pub table: Oid,
     /// Places of the referenced columns, in the referenced table.
     pub references: Vec<usize>,
+    /// The unique index over the referenced columns, in whatever order, that it relies on.
+    pub index: Oid,
+    pub match_full: bool,
+    pub on_delete: KeyAction,
+    pub on_update: KeyAction,
+    /// What SET NULL and SET DEFAULT change on a deletion; nothing means all of `columns`.
+    pub delete_sets: Vec<usize>,
+    pub deferrable: bool,
+    pub initially_deferred: bool,
+    /// The rows from before it was added are known to meet it.
+    pub validated: bool,
+}
+
+/// What a foreign key does when the key it refers to goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyAction {
+    /// Refuses, unless the key is there again when this is looked at.
+    NoAction,
+    /// Refuses.
+    Restrict,
+    Cascade,
+    SetNull,
+    SetDefault,
+}
+
+impl KeyAction {
+    const LETTERS: [(KeyAction, u8); 5] = [
+        (KeyAction::NoAction, b'a'),
+        (KeyAction::Restrict, b'r'),
+        (KeyAction::Cascade, b'c'),
+        (KeyAction::SetNull, b'n'),
+        (KeyAction::SetDefault, b'd'),
+    ];
+
+    /// As `pg_constraint` has it.
+    pub fn letter(self) -> u8 {
+        let mut all = KeyAction::LETTERS.iter();
+        all.find(|(action, _)| *action == self)
+            .map_or(0, |(_, letter)| *letter)
+    }
+
+    pub(super) fn of_letter(letter: u8) -> Option<KeyAction> {
+        let mut all = KeyAction::LETTERS.iter();
+        all.find(|(_, known)| *known == letter)
+            .map(|(action, _)| *action)
+    }
 }
 
 /// All tables of a database at one moment.
@@ -124,6 +171,8 @@ pub struct Catalog {
     pub sequences: BTreeMap<Oid, Arc<SequenceDef>>,
     /// Tables and sequences by schema and name.
     pub by_name: BTreeMap<(String, String), Oid>,
+    /// The tables with foreign keys to a table, by (table referred to, table with the key).
+    pub(crate) referrers: BTreeSet<(Oid, Oid)>,
 }
 
 impl Catalog {
@@ -159,6 +208,9 @@ impl Catalog {
     pub(super) fn set(&mut self, oid: Oid, object: Option<Object>) {
         if let Some(old) = self.tables.remove(&oid) {
             self.by_name.remove(&old.full_name());
+            for key in &old.foreign_keys {
+                self.referrers.remove(&(key.table, oid));
+            }
         }
         if let Some(old) = self.sequences.remove(&oid) {
             self.by_name.remove(&old.full_name());
@@ -166,6 +218,8 @@ impl Catalog {
         match object {
             Some(Object::Table(new)) => {
                 self.by_name.insert(new.full_name(), oid);
+                let referrers = new.foreign_keys.iter().map(|key| (key.table, oid));
+                self.referrers.extend(referrers);
                 self.tables.insert(oid, new);
             }
             Some(Object::Sequence(new)) => {
@@ -174,6 +228,24 @@ impl Catalog {
             }
             None => {}
         }
+    }
+
+    /// The foreign keys that refer to a table, each with the table it belongs to, in the order in
+    /// which they were made.
+    pub fn references_to(&self, table: Oid) -> Vec<(&Arc<TableDef>, &Arc<ForeignKeyDef>)> {
+        let all = (table, Oid(0))..=(table, Oid(u32::MAX));
+        let tables = self.referrers.range(all);
+        let tables = tables.filter_map(|(_, referrer)| self.tables.get(referrer));
+        let keys = tables.flat_map(|referrer| {
+            let keys = referrer
+                .foreign_keys
+                .iter()
+                .filter(|key| key.table == table);
+            keys.map(move |key| (referrer, key))
+        });
+        let mut keys: Vec<_> = keys.collect();
+        keys.sort_unstable_by_key(|(_, key)| key.oid);
+        keys
     }
 
     /// The highest OID of any object.

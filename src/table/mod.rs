@@ -27,7 +27,9 @@ mod codec;
 mod conflict;
 pub mod ddl;
 mod def;
+mod deferred;
 mod key;
+mod newest;
 pub mod row;
 mod sequence;
 #[cfg(test)]
@@ -41,10 +43,12 @@ pub use access::{
 };
 pub use conflict::{Inserted, insert_or_lock, insert_unless_exists};
 pub use def::{
-    Catalog, CheckDef, ColumnDef, ForeignKeyDef, Identity, IndexColumn, IndexDef, TableDef,
-    TableState,
+    Catalog, CheckDef, ColumnDef, ForeignKeyDef, Identity, IndexColumn, IndexDef, KeyAction,
+    TableDef, TableState,
 };
-pub use key::{KeyRange, is_indexable, key_range};
+pub use deferred::{KeyChange, KeyEvent};
+pub use key::{KeyRange, as_key_type, is_indexable, key_range};
+pub use newest::{NewestRows, changeable, has_fixed, has_unique, hold_unique, newest_row};
 pub use row::Layout;
 pub use sequence::{
     Position, SequenceDef, SequenceOwner, SequenceParams, SequenceState, Sequences,

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crate::base::sync::{AtomicU32, Mutex, Ordering, RwLock};
 use crate::base::{CancelFlag, Error, Lsn, Oid, Result, SqlState, TreeId, blocking};
 use crate::table::def::Object;
-use crate::table::{Catalog, SequenceDef, TableDef, codec, sequence};
+use crate::table::deferred::{Deferred, KeyEvent};
+use crate::table::{Catalog, ForeignKeyDef, SequenceDef, TableDef, codec, sequence};
 use crate::txn::{
     Isolation, Key, LockMode, LockTarget, LockWait, Owner, SessionLocks, Transaction, Transactions,
 };
@@ -65,6 +66,7 @@ impl Tables {
             changes: Vec::new(),
             own: None,
             savepoints: Vec::new(),
+            deferred: Deferred::default(),
         }
     }
 
@@ -127,6 +129,7 @@ pub struct Txn {
     own: Option<Arc<Catalog>>,
     /// `changes` and `own` as they were at each open savepoint.
     savepoints: Vec<(usize, Option<Arc<Catalog>>)>,
+    deferred: Deferred,
 }
 
 impl Txn {
@@ -161,6 +164,7 @@ impl Txn {
     /// (40001), and runs anew at another one.
     pub fn begin_again(&mut self) {
         self.base.begin_again();
+        self.deferred.forget();
     }
 
     /// Waits until everything this transaction has seen is durable: before rows or errors that
@@ -251,23 +255,51 @@ impl Txn {
     /// Opens a savepoint within those that are open; its number is how many those are.
     pub fn savepoint(&mut self) {
         self.base.savepoint();
+        self.deferred.savepoint();
         self.savepoints.push((self.changes.len(), self.own.clone()));
     }
 
     /// Forgets a savepoint and those within it.
     pub fn release_savepoint(&mut self, number: usize) {
         self.base.release_savepoint(number);
+        self.deferred.release_savepoint(number);
         self.savepoints.truncate(number);
     }
 
     /// Undoes all that was done since a savepoint, which stays open.
     pub fn roll_back_to_savepoint(&mut self, number: usize) {
         self.base.roll_back_to_savepoint(number);
+        self.deferred.roll_back_to_savepoint(number);
         self.savepoints.truncate(number + 1);
         if let Some((changes, own)) = self.savepoints.last() {
             self.changes.truncate(*changes);
             self.own = own.clone();
         }
+    }
+
+    /// Whether a foreign key is checked at the end of the transaction now.
+    pub fn is_deferred(&self, key: &ForeignKeyDef) -> bool {
+        self.deferred.is_deferred(key)
+    }
+
+    /// Leaves a check to the end of the transaction.
+    pub fn defer(&mut self, event: KeyEvent) {
+        self.deferred.push(event);
+    }
+
+    /// SET CONSTRAINTS; without names it means all. [`Self::take_due`] is to follow.
+    pub fn set_deferred(&mut self, constraints: Option<&[Oid]>, deferred: bool) {
+        self.deferred.set(constraints, deferred);
+    }
+
+    /// Checks that were left and wait no longer; `at_end` of the transaction none does.
+    pub fn take_due(&mut self, at_end: bool) -> Vec<KeyEvent> {
+        self.deferred.take_due(at_end)
+    }
+
+    /// Whether checks wait that a change of the table itself brought about.
+    pub fn has_deferred(&self, table: Oid) -> bool {
+        self.deferred.concern(table)
     }
 
     /// What a row version keeps of the transaction that wrote it.

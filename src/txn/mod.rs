@@ -507,13 +507,48 @@ impl Transaction {
         let scan = Scan::new(
             pages,
             self.root_at_snapshot(tree)?,
-            snapshot,
+            Some(snapshot),
             own,
             lower,
             upper,
             backward,
         );
         Ok(scan.noted_by(self.noter(tree)?, lower, upper))
+    }
+
+    /// The first entries of a range, `max` at most, in the newest state and the own writes together
+    /// (T5). What they show may not be durable yet; the transaction depends on it.
+    pub fn newest_entries(
+        &mut self,
+        tree: TreeId,
+        lower: Bound<&[u8]>,
+        upper: Bound<&[u8]>,
+        max: usize,
+    ) -> Result<Vec<(Key, Vec<u8>)>> {
+        let (shared, root) = (self.shared.clone(), self.root(tree)?);
+        let own = self.writes.get(&tree).cloned();
+        let has_runs = own.as_ref().is_some_and(|own| !own.runs().is_empty());
+        if let (Some(root), Bound::Included(key) | Bound::Excluded(key)) = (root, lower) {
+            shared.touch(root, [key]);
+        }
+        let mut found = Vec::new();
+        let lsn = {
+            let latch = root.map(|root| shared.pages.latch(root));
+            let _latch = latch.as_ref().map(|latch| latch.read());
+            let pages = shared.pages.clone();
+            let mut scan = Scan::new(pages, root, None, own, lower, upper, false);
+            while found.len() < max
+                && let Some((key, value)) = scan.next()?
+            {
+                found.push((Key::from_slice(key), value.to_vec()));
+            }
+            scan.lsn()
+        };
+        match has_runs {
+            true => self.depend_on_installed(),
+            false => self.depend_on(lsn),
+        }
+        Ok(found)
     }
 
     /// For looking up many keys of a tree as [`Self::scan`] would give them.

@@ -137,7 +137,7 @@ impl Binder<'_> {
     }
 
     /// The default of a column, or NULL.
-    fn default_of(&self, table: &TableDef, i: usize) -> Result<Expr> {
+    pub(super) fn default_of(&self, table: &TableDef, i: usize) -> Result<Expr> {
         let definition = &table.columns[i];
         match definition.default_sql() {
             Some(text) => {

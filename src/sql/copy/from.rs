@@ -13,6 +13,7 @@ use crate::sql::copy::values::Fields;
 use crate::sql::copy::{column_list, named_columns, table_to_copy};
 use crate::sql::exec::{check_row, nulls};
 use crate::sql::expr::{ExprContext, eval};
+use crate::sql::foreign_key::{ForeignKeys, KeyChecks};
 use crate::sql::func::EvalContext;
 use crate::sql::ir::Expr;
 use crate::sql::parse::parse_expr;
@@ -44,6 +45,8 @@ pub struct CopyIn {
     fields: Fields,
     row: Vec<Datum>,
     count: u64,
+    foreign_keys: ForeignKeys,
+    key_checks: KeyChecks,
 }
 
 impl CopyIn {
@@ -84,6 +87,7 @@ impl CopyIn {
             row: nulls(table.columns.len()),
             defaults,
             checks,
+            foreign_keys: ForeignKeys::of_insert(&table),
             table,
             columns,
             options,
@@ -92,6 +96,7 @@ impl CopyIn {
             line_number: 0,
             fields: Fields::default(),
             count: 0,
+            key_checks: KeyChecks::new(cx),
         })
     }
 
@@ -113,6 +118,10 @@ impl CopyIn {
     /// The stream is complete: gives the command tag.
     pub async fn finish(mut self, txn: &mut Txn) -> Result<String> {
         self.store_lines(txn, true).await?;
+        if let Err(error) = self.key_checks.finish(txn).await {
+            txn.wait_shown().await?;
+            return Err(error);
+        }
         Ok(format!("COPY {}", self.count))
     }
 
@@ -135,7 +144,11 @@ impl CopyIn {
             }
             self.read_row(&line)?;
             let stored = table::insert(txn, &self.table, &self.row, &self.cx.cancel).await;
-            stored.map_err(|e| self.with_line(e, &line))?;
+            let id = stored.map_err(|e| self.with_line(e, &line))?;
+            let (keys, checks) = (&self.foreign_keys, &mut self.key_checks);
+            checks
+                .inserted(keys, &self.table, id, &self.row, txn)
+                .await?;
             self.count += 1;
         }
         Ok(())

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use crate::base::{Error, Result, SqlState};
-use crate::sql::ast::{AlterAction, AlterTable, Expr, Ident};
+use crate::sql::ast::{AlterAction, AlterTable, ConstraintKind, Expr, Ident, TableConstraint};
 use crate::sql::bind::bind_default;
 use crate::sql::ddl::create::default_text;
 use crate::sql::ddl::{Ddl, names};
 use crate::sql::plan::columns_of;
 use crate::sql::prepared::{bind_context, checks};
+use crate::sql::system::names::Relation;
 use crate::table::ddl::{drop_index, replace};
-use crate::table::{SequenceDef, TableDef};
+use crate::table::{ForeignKeyDef, SequenceDef, TableDef};
 use crate::txn::LockMode;
 
 impl Ddl<'_> {
@@ -34,7 +35,9 @@ impl Ddl<'_> {
             self.alter_as_table(&sequence, alter).await?;
             return Ok(tag);
         }
-        let mut table = self.lock(&alter.table).await?;
+        let mode = lock_mode(&alter.actions);
+        let mut table = self.lock_in(mode, &alter.table).await?;
+        self.refuse_deferred(&table, "ALTER TABLE")?;
         for action in &alter.actions {
             table = self.alter(table, action).await?;
         }
@@ -88,7 +91,16 @@ impl Ddl<'_> {
                 name,
                 if_exists,
                 cascade,
-            } => self.drop_constraint(table, &name.name, *if_exists, *cascade),
+            } => {
+                self.drop_constraint(table, &name.name, *if_exists, *cascade)
+                    .await
+            }
+            AlterAction::ValidateConstraint { name } => {
+                self.validate_constraint(table, &name.name).await
+            }
+            AlterAction::AlterConstraint { name, deferral } => {
+                self.alter_constraint(table, &name.name, *deferral).await
+            }
             AlterAction::SetDefault { column, default } => {
                 self.set_default(&table, column, default.as_ref())
             }
@@ -142,12 +154,20 @@ impl Ddl<'_> {
             }
             Err(e) => return Err(e),
         };
-        let what = format!("column {} of table {}", column.name, table.name);
-        self.drop_references(&table, &[place], &what, cascade)?;
+        let shown = self.shown(&Relation::Table(&table));
+        let what = format!("column {} of table {shown}", column.name);
+        // The table's own keys go with the column.
+        let lost = self.lost(table.oid, &what, |other, key| {
+            key.references.contains(&place) && !(other == table.oid && key.columns.contains(&place))
+        });
+        self.drop_lost(&what, lost, cascade).await?;
+        let table = self.newest(&table);
         for sequence in self.lock_owned(&table, Some(place)).await? {
             self.drop_sequence(&sequence, &what, cascade, &[table.oid])?;
         }
-        let mut table = self.newest(&table);
+        let table = self.newest(&table);
+        let of_column = |key: &ForeignKeyDef| key.columns.contains(&place);
+        let mut table = self.drop_keys(&table, of_column).await?;
         let with_column =
             |index: &&Arc<crate::table::IndexDef>| index.columns.iter().any(|c| c.column == place);
         while let Some(index) = table.indexes.iter().find(with_column) {
@@ -161,9 +181,6 @@ impl Ddl<'_> {
             .iter()
             .map(|check| !columns_of(&check.condition).contains(&place));
         changed.checks.retain(|_| keep.next().unwrap_or(true));
-        changed
-            .foreign_keys
-            .retain(|key| !key.columns.contains(&place));
         let dropped = &mut changed.columns[place];
         dropped.dropped = true;
         dropped.not_null = false;
@@ -173,7 +190,7 @@ impl Ddl<'_> {
         replace(self.txn, changed)
     }
 
-    fn drop_constraint(
+    async fn drop_constraint(
         &mut self,
         table: Arc<TableDef>,
         name: &str,
@@ -185,10 +202,14 @@ impl Ddl<'_> {
             .iter()
             .find(|index| index.constraint && index.name == name);
         if let Some(index) = index {
-            let (oid, columns) = (index.oid, index.columns.clone());
-            let columns: Vec<usize> = columns.iter().map(|c| c.column).collect();
-            let what = format!("constraint {name} on table {}", table.name);
-            self.drop_references(&table, &columns, &what, cascade)?;
+            let oid = index.oid;
+            let what = format!(
+                "constraint {name} on table {}",
+                self.shown(&Relation::Table(&table))
+            );
+            let on = format!("index {}", self.shown(&Relation::Index(&table, index)));
+            let lost = self.lost(table.oid, &on, |_, key| key.index == oid);
+            self.drop_lost(&what, lost, cascade).await?;
             let table = self.newest(&table);
             return drop_index(self.txn, &table, oid);
         }
@@ -203,9 +224,9 @@ impl Ddl<'_> {
             }
             return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
         }
+        let table = self.drop_keys(&table, |key| key.name == name).await?;
         let mut changed = TableDef::clone(&table);
         changed.checks.retain(|check| check.name != name);
-        changed.foreign_keys.retain(|key| key.name != name);
         replace(self.txn, changed)
     }
 
@@ -265,6 +286,18 @@ impl Ddl<'_> {
         changed.columns[place].name = to.name.clone();
         replace(self.txn, changed)
     }
+}
+
+/// The strongest mode that an action needs.
+fn lock_mode(actions: &[AlterAction]) -> LockMode {
+    let is_foreign =
+        |constraint: &TableConstraint| matches!(constraint.kind, ConstraintKind::ForeignKey(_));
+    let modes = actions.iter().map(|action| match action {
+        AlterAction::AddConstraint(added) if is_foreign(added) => LockMode::ShareRowExclusive,
+        AlterAction::ValidateConstraint { .. } => LockMode::ShareUpdateExclusive,
+        _ => LockMode::AccessExclusive,
+    });
+    modes.max().unwrap_or(LockMode::AccessExclusive)
 }
 
 fn is_identity(table: &TableDef, column: &Ident) -> Error {

@@ -75,7 +75,13 @@ impl Ddl<'_> {
         for constraint in constraints.iter().filter(is_check) {
             table = self.add_constraint(table, constraint).await?;
         }
-        for constraint in constraints.iter().filter(|c| !is_check(c)) {
+        // Foreign keys last: they may refer to keys of the table itself.
+        let is_foreign =
+            |c: &&&ast::TableConstraint| matches!(c.kind, ConstraintKind::ForeignKey(_));
+        let keys = constraints
+            .iter()
+            .filter(|c| !is_check(c) && !is_foreign(c));
+        for constraint in keys.chain(constraints.iter().filter(is_foreign)) {
             table = self.add_constraint(table, constraint).await?;
         }
         Ok(tag)

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use crate::base::{Error, Oid, Result, SqlState};
 use crate::sql::ast::{Name, ObjectKind};
 use crate::sql::bind::resolve_sequence;
+use crate::sql::ddl::foreign_key::SEVERAL;
 use crate::sql::ddl::names::quoted;
 use crate::sql::ddl::{Ddl, identity_table};
 use crate::sql::prepared::bind_context;
-use crate::table::ddl::{drop_index, drop_table, replace, truncate};
-use crate::table::{Catalog, IndexDef, SequenceDef, TableDef};
+use crate::sql::system::names::Relation;
+use crate::table::ddl::{drop_index, drop_table, truncate};
+use crate::table::{IndexDef, SequenceDef, TableDef};
 use crate::txn::LockMode;
 
 type FoundIndex = (Arc<TableDef>, Arc<IndexDef>);
@@ -33,7 +35,7 @@ impl Ddl<'_> {
         let mut sequences = Vec::new();
         for name in names {
             let missing = match kind {
-                ObjectKind::Index => self.drop_index_named(name).await?,
+                ObjectKind::Index => self.drop_index_named(name, cascade).await?,
                 ObjectKind::Table => {
                     let table = self.lock_for_drop(name).await?;
                     let missing = table.is_none();
@@ -156,6 +158,7 @@ impl Ddl<'_> {
             if let Some(now) = self.find(name)?
                 && now.oid == table.oid
             {
+                self.refuse_deferred(&now, "DROP TABLE")?;
                 return Ok(Some(now));
             }
         }
@@ -165,66 +168,32 @@ impl Ddl<'_> {
     async fn drop_tables(&mut self, mut tables: Vec<Arc<TableDef>>, cascade: bool) -> Result<()> {
         tables.dedup_by_key(|table| table.oid);
         let dropped: Vec<Oid> = tables.iter().map(|table| table.oid).collect();
+        let mut lost = Vec::new();
+        // The last one first, as PostgreSQL tells of them.
+        for table in tables.iter().rev() {
+            let on = format!("table {}", self.shown(&Relation::Table(table)));
+            lost.extend(self.lost(table.oid, &on, |other, _| !dropped.contains(&other)));
+        }
+        let what = match &tables[..] {
+            [table] => format!("table {}", self.shown(&Relation::Table(table))),
+            _ => SEVERAL.to_owned(),
+        };
+        self.drop_lost(&what, lost, cascade).await?;
         for table in &tables {
-            let all: Vec<usize> = (0..table.columns.len()).collect();
-            let what = format!("table {}", table.name);
-            self.drop_references_except(table, &all, &what, cascade, &dropped)?;
+            let what = format!("table {}", self.shown(&Relation::Table(table)));
             for sequence in self.lock_owned(table, None).await? {
                 self.drop_sequence(&sequence, &what, cascade, &dropped)?;
             }
         }
         for table in &tables {
-            let table = self.newest(table);
+            let table = self.drop_keys(table, |_| true).await?;
             drop_table(self.txn, &table)?;
         }
         Ok(())
     }
 
-    /// Drops the foreign keys of other tables that refer to these columns, or refuses to.
-    pub(super) fn drop_references(
-        &mut self,
-        table: &Arc<TableDef>,
-        columns: &[usize],
-        what: &str,
-        cascade: bool,
-    ) -> Result<()> {
-        self.drop_references_except(table, columns, what, cascade, &[table.oid])
-    }
-
-    fn drop_references_except(
-        &mut self,
-        table: &Arc<TableDef>,
-        columns: &[usize],
-        what: &str,
-        cascade: bool,
-        except: &[Oid],
-    ) -> Result<()> {
-        let catalog = self.txn.catalog();
-        for (other, key) in references(&catalog, table.oid) {
-            let touched = key.references.iter().any(|column| columns.contains(column));
-            if !touched || except.contains(&other.oid) {
-                continue;
-            }
-            let constraint = format!("constraint {} on table {}", key.name, other.name);
-            if !cascade {
-                let message = format!("cannot drop {what} because other objects depend on it");
-                return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
-                    .with_detail(format!("{constraint} depends on {what}"))
-                    .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
-            }
-            self.notice(
-                SqlState::SUCCESSFUL_COMPLETION,
-                format!("drop cascades to {constraint}"),
-            );
-            let mut changed = TableDef::clone(&self.newest(other));
-            changed.foreign_keys.retain(|k| k.oid != key.oid);
-            replace(self.txn, changed)?;
-        }
-        Ok(())
-    }
-
     /// Whether there was no index of that name.
-    async fn drop_index_named(&mut self, name: &Name) -> Result<bool> {
+    async fn drop_index_named(&mut self, name: &Name, cascade: bool) -> Result<bool> {
         loop {
             let Some((table, index)) = self.find_index(name) else {
                 return Ok(true);
@@ -243,7 +212,10 @@ impl Ddl<'_> {
                 return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
                     .with_hint(format!("You can drop {object} instead.")));
             }
-            drop_index(self.txn, &table, now.oid)?;
+            let what = format!("index {}", self.shown(&Relation::Index(&table, &now)));
+            let lost = self.lost(table.oid, &what, |_, key| key.index == now.oid);
+            self.drop_lost(&what, lost, cascade).await?;
+            drop_index(self.txn, &self.newest(&table), now.oid)?;
             return Ok(false);
         }
     }
@@ -262,33 +234,12 @@ impl Ddl<'_> {
                 return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
             }
             let table = self.lock(name).await?;
+            self.refuse_deferred(&table, "TRUNCATE")?;
             if !tables.iter().any(|t| t.oid == table.oid) {
                 tables.push(table);
             }
         }
-        let catalog = self.txn.catalog();
-        for table in &tables {
-            for (other, _) in references(&catalog, table.oid) {
-                if tables.iter().any(|t| t.oid == other.oid) {
-                    continue;
-                }
-                if cascade {
-                    return Err(Error::unsupported("TRUNCATE … CASCADE is"));
-                }
-                return Err(Error::new(
-                    SqlState::FEATURE_NOT_SUPPORTED,
-                    "cannot truncate a table referenced in a foreign key constraint",
-                )
-                .with_detail(format!(
-                    "Table \"{}\" references \"{}\".",
-                    other.name, table.name
-                ))
-                .with_hint(format!(
-                    "Truncate table \"{}\" at the same time, or use TRUNCATE ... CASCADE.",
-                    other.name
-                )));
-            }
-        }
+        self.include_referring(&mut tables, cascade).await?;
         for table in &tables {
             truncate(self.txn, table)?;
             if restart_identity {
@@ -297,18 +248,47 @@ impl Ddl<'_> {
         }
         Ok("TRUNCATE TABLE".to_owned())
     }
+
+    /// Adds the tables with foreign keys to those to be emptied, or refuses to.
+    async fn include_referring(
+        &mut self,
+        tables: &mut Vec<Arc<TableDef>>,
+        cascade: bool,
+    ) -> Result<()> {
+        let mut next = 0;
+        while let Some(table) = tables.get(next).cloned() {
+            next += 1;
+            let catalog = self.txn.catalog();
+            for (other, _) in catalog.references_to(table.oid) {
+                if tables.iter().any(|t| t.oid == other.oid) {
+                    continue;
+                }
+                if !cascade {
+                    return Err(referred_to(&table, other));
+                }
+                let message = format!("truncate cascades to table \"{}\"", other.name);
+                self.notice(SqlState::SUCCESSFUL_COMPLETION, message);
+                self.lock_oid(other.oid, LockMode::AccessExclusive).await?;
+                let other = self.newest(other);
+                self.refuse_deferred(&other, "TRUNCATE")?;
+                tables.push(other);
+            }
+        }
+        Ok(())
+    }
 }
 
-/// The foreign keys that refer to a table, with the tables they belong to.
-fn references(
-    catalog: &Catalog,
-    table: Oid,
-) -> impl Iterator<Item = (&Arc<TableDef>, &crate::table::ForeignKeyDef)> {
-    catalog.tables.values().flat_map(move |other| {
-        let keys = other
-            .foreign_keys
-            .iter()
-            .filter(move |key| key.table == table);
-        keys.map(move |key| (other, key))
-    })
+fn referred_to(table: &TableDef, by: &TableDef) -> Error {
+    Error::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        "cannot truncate a table referenced in a foreign key constraint",
+    )
+    .with_detail(format!(
+        "Table \"{}\" references \"{}\".",
+        by.name, table.name
+    ))
+    .with_hint(format!(
+        "Truncate table \"{}\" at the same time, or use TRUNCATE ... CASCADE.",
+        by.name
+    ))
 }

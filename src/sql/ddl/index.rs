@@ -35,6 +35,7 @@ impl Ddl<'_> {
                 .with_detail("This operation is not supported for sequences."));
         }
         let table = self.lock_in(LockMode::Share, &create.table).await?;
+        self.refuse_deferred(&table, "CREATE INDEX")?;
         let catalog = self.txn.catalog();
         let columns = index_columns(create, &table)?;
         let is_taken = |name: &str| names::is_relation(&catalog, &table.schema, name);

@@ -10,6 +10,7 @@ mod alter;
 mod constraint;
 mod create;
 mod drop;
+mod foreign_key;
 mod identity;
 mod index;
 mod lock_table;
@@ -84,6 +85,9 @@ pub(super) async fn execute(
             mode,
             nowait,
         } => ddl.lock_tables(tables, *mode, *nowait).await?,
+        Statement::SetConstraints { names, deferred } => {
+            ddl.set_constraints(names, *deferred).await?
+        }
         Statement::Vacuum { analyze, tables } => {
             if !analyze && tables.iter().any(|(_, columns)| !columns.is_empty()) {
                 return Err(Error::new(

@@ -72,6 +72,15 @@ pub(super) fn is_constraint(table: &TableDef, name: &str) -> bool {
             .any(|index| index.constraint && index.name == name)
 }
 
+/// Whether a table in a schema has a constraint of that name.
+pub(super) fn is_constraint_in(catalog: &Catalog, schema: &str, name: &str) -> bool {
+    let mut tables = catalog
+        .tables
+        .values()
+        .filter(|table| table.schema == schema);
+    tables.any(|table| is_constraint(table, name))
+}
+
 /// The schema and name of an object to be made.
 pub(super) fn new_name(
     name: &Name,

@@ -206,6 +206,27 @@ pub(super) static FUNCTIONS: &[&[Function]] = &[
             eval!(cx; |oid: Oid, pretty: Bool| Ok(definitions::constraint(cx, *oid, *pretty))),
         )
         .stable(),
+        // There are neither triggers nor partitions.
+        function(
+            "pg_get_triggerdef",
+            &[Oid],
+            Text,
+            eval!(|_trigger: Oid| Ok(Datum::Null)),
+        )
+        .stable(),
+        function(
+            "pg_get_triggerdef",
+            &[Oid, Bool],
+            Text,
+            eval!(|_trigger: Oid, _pretty: Bool| Ok(Datum::Null)),
+        )
+        .stable(),
+        function(
+            "pg_partition_ancestors",
+            &[Regclass],
+            Regclass,
+            Eval::Set(|_, _| Ok(Box::new(std::iter::empty()))),
+        ),
         function(
             "pg_get_indexdef",
             &[Oid],

@@ -17,6 +17,7 @@
 //!
 //! Entry points: [`parse()`], [`parse_expr`], [`lift()`].
 
+mod constraint;
 mod copy;
 mod cursor;
 mod database;

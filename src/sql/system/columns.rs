@@ -749,6 +749,28 @@ pub(super) static INFORMATION_SCHEMA_TABLE_CONSTRAINTS: Columns = &[
     ("nulls_distinct", Varchar),
 ];
 
+pub(super) static INFORMATION_SCHEMA_REFERENTIAL_CONSTRAINTS: Columns = &[
+    ("constraint_catalog", Name),
+    ("constraint_schema", Name),
+    ("constraint_name", Name),
+    ("unique_constraint_catalog", Name),
+    ("unique_constraint_schema", Name),
+    ("unique_constraint_name", Name),
+    ("match_option", Varchar),
+    ("update_rule", Varchar),
+    ("delete_rule", Varchar),
+];
+
+pub(super) static INFORMATION_SCHEMA_CONSTRAINT_COLUMN_USAGE: Columns = &[
+    ("table_catalog", Name),
+    ("table_schema", Name),
+    ("table_name", Name),
+    ("column_name", Name),
+    ("constraint_catalog", Name),
+    ("constraint_schema", Name),
+    ("constraint_name", Name),
+];
+
 pub(super) static INFORMATION_SCHEMA_TABLES: Columns = &[
     ("table_catalog", Name),
     ("table_schema", Name),

@@ -2,7 +2,7 @@
 
 use crate::sql::func::EvalContext;
 use crate::sql::func::text::quote_ident;
-use crate::table::{ForeignKeyDef, IndexColumn, IndexDef, TableDef};
+use crate::table::{ForeignKeyDef, IndexColumn, IndexDef, KeyAction, TableDef};
 use crate::types::Datum;
 
 use super::names::{self, Relation};
@@ -139,5 +139,35 @@ fn foreign_key(cx: &EvalContext<'_>, table: &TableDef, key: &ForeignKeyDef) -> S
         ),
         None => (key.table.to_string(), String::new()),
     };
-    format!("FOREIGN KEY ({columns}) REFERENCES {name}({references})")
+    let mut text = format!("FOREIGN KEY ({columns}) REFERENCES {name}({references})");
+    if key.match_full {
+        text.push_str(" MATCH FULL");
+    }
+    for (verb, action) in [("UPDATE", key.on_update), ("DELETE", key.on_delete)] {
+        if action != KeyAction::NoAction {
+            text.push_str(&format!(" ON {verb} {}", action_words(action)));
+        }
+    }
+    if !key.delete_sets.is_empty() {
+        let columns = column_list(table, key.delete_sets.iter().copied());
+        text.push_str(&format!(" ({columns})"));
+    }
+    let attributes = [
+        (key.deferrable, " DEFERRABLE"),
+        (key.initially_deferred, " INITIALLY DEFERRED"),
+        (!key.validated, " NOT VALID"),
+    ];
+    let given = attributes.iter().filter(|(given, _)| *given);
+    given.for_each(|(_, words)| text.push_str(words));
+    text
+}
+
+pub(super) fn action_words(action: KeyAction) -> &'static str {
+    match action {
+        KeyAction::NoAction => "NO ACTION",
+        KeyAction::Restrict => "RESTRICT",
+        KeyAction::Cascade => "CASCADE",
+        KeyAction::SetNull => "SET NULL",
+        KeyAction::SetDefault => "SET DEFAULT",
+    }
 }

@@ -6,7 +6,7 @@ use crate::table::{Catalog, ForeignKeyDef, TableDef};
 
 use super::Rows;
 use super::names::{self, Relation, schema_oid};
-use super::relations::{attrdefs, referenced_index};
+use super::relations::attrdefs;
 use super::values::{attnum, int4, letter, oid};
 
 /// An object: its catalog, its OID and, of a column, the number.
@@ -103,7 +103,7 @@ fn of_foreign_key(
     if let Some(other) = catalog.tables.get(&key.table) {
         let referenced = key.references.iter().map(|place| column(other, *place));
         found.extend(referenced.map(|column| (this, column, NORMAL)));
-        let index = (PG_CLASS, referenced_index(catalog, key), 0);
+        let index = (PG_CLASS, key.index.0, 0);
         found.push((this, index, NORMAL));
     }
 }

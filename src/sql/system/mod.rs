@@ -185,11 +185,25 @@ static RELATIONS: &[SystemRelation] = &[
         information_schema::columns
     ),
     relation!(
+        13300,
+        "information_schema",
+        "constraint_column_usage",
+        columns::INFORMATION_SCHEMA_CONSTRAINT_COLUMN_USAGE,
+        information_schema::constraint_column_usage
+    ),
+    relation!(
         13329,
         "information_schema",
         "key_column_usage",
         columns::INFORMATION_SCHEMA_KEY_COLUMN_USAGE,
         information_schema::key_column_usage
+    ),
+    relation!(
+        13339,
+        "information_schema",
+        "referential_constraints",
+        columns::INFORMATION_SCHEMA_REFERENTIAL_CONSTRAINTS,
+        information_schema::referential_constraints
     ),
     relation!(
         13382,

@@ -95,8 +95,7 @@ fn system_kind(relation: &SystemRelation) -> u8 {
 
 /// Referencing or referenced.
 fn has_foreign_keys(catalog: &Catalog, table: &TableDef) -> bool {
-    let referenced = |other: &TableDef| other.foreign_keys.iter().any(|k| k.table == table.oid);
-    !table.foreign_keys.is_empty() || catalog.tables.values().any(|other| referenced(other))
+    !table.foreign_keys.is_empty() || !catalog.references_to(table.oid).is_empty()
 }
 
 fn class_row(catalog: &Catalog, relation: &Relation<'_>) -> Vec<Datum> {
@@ -383,7 +382,7 @@ pub(super) fn pg_constraint(cx: &EvalContext<'_>) -> Rows {
                 oid: key.oid.0,
                 name: &key.name,
                 kind: b'f',
-                index: referenced_index(cx.catalog, key),
+                index: key.index.0,
                 columns: key.columns.clone(),
                 references: Some(key),
                 ..base
@@ -391,26 +390,6 @@ pub(super) fn pg_constraint(cx: &EvalContext<'_>) -> Rows {
         }));
     }
     rows
-}
-
-/// The unique index that a foreign key's check uses.
-pub(super) fn referenced_index(catalog: &Catalog, key: &ForeignKeyDef) -> u32 {
-    let Some(table) = catalog.tables.get(&key.table) else {
-        return 0;
-    };
-    let covers = |index: &IndexDef| {
-        index.unique
-            && index.columns.len() == key.references.len()
-            && index
-                .columns
-                .iter()
-                .all(|c| key.references.contains(&c.column))
-    };
-    table
-        .indexes
-        .iter()
-        .find(|index| covers(index))
-        .map_or(0, |index| index.oid.0)
 }
 
 struct Constraint<'a> {
@@ -427,29 +406,26 @@ struct Constraint<'a> {
 
 fn constraint_row(constraint: Constraint<'_>) -> Vec<Datum> {
     let places = |places: &[usize]| array(places.iter().map(|place| int2(attnum(*place))));
-    let foreign = |code: u8| {
-        letter(if constraint.references.is_some() {
-            code
-        } else {
-            b' '
-        })
-    };
+    let key = constraint.references;
+    let foreign = |code: fn(&ForeignKeyDef) -> u8| letter(key.map_or(b' ', code));
+    let is = |flag: fn(&ForeignKeyDef) -> bool| boolean(key.is_some_and(flag));
+    let delete_sets = key.map(|key| &key.delete_sets);
     vec![
         oid(constraint.oid),
         text(constraint.name),
         oid(constraint.schema),
         letter(constraint.kind),
-        boolean(false), // condeferrable
-        boolean(false), // condeferred
-        boolean(true),  // convalidated
+        is(|key| key.deferrable),
+        is(|key| key.initially_deferred),
+        boolean(key.is_none_or(|key| key.validated)),
         oid(constraint.table),
         oid(0), // contypid
         oid(constraint.index),
         oid(0), // conparentid
-        oid(constraint.references.map_or(0, |key| key.table.0)),
-        foreign(b'a'),                    // confupdtype: no action
-        foreign(b'a'),                    // confdeltype
-        foreign(b's'),                    // confmatchtype: simple
+        oid(key.map_or(0, |key| key.table.0)),
+        foreign(|key| key.on_update.letter()),
+        foreign(|key| key.on_delete.letter()),
+        foreign(|key| if key.match_full { b'f' } else { b's' }),
         boolean(true),                    // conislocal
         int4(0),                          // coninhcount
         boolean(constraint.kind != b'c'), // connoinherit
@@ -458,13 +434,13 @@ fn constraint_row(constraint: Constraint<'_>) -> Vec<Datum> {
         } else {
             places(&constraint.columns)
         },
-        constraint
-            .references
-            .map_or(NULL, |key| places(&key.references)),
+        key.map_or(NULL, |key| places(&key.references)),
         NULL, // conpfeqop
         NULL, // conppeqop
         NULL, // conffeqop
-        NULL, // confdelsetcols
+        delete_sets
+            .filter(|sets| !sets.is_empty())
+            .map_or(NULL, |sets| places(sets)),
         NULL, // conexclop
         constraint.expr.map_or(NULL, text),
     ]
