@@ -253,17 +253,28 @@ pub async fn lock_row(
         return Ok(Locked::Skipped);
     }
     let key = row_key(row);
-    let Some(bytes) = txn.base.get_newest(table.tree, &key)? else {
-        return match txn.base.has_fixed_snapshot() && !txn.base.has_written(table.tree, &key) {
-            true => Err(could_not_serialize("concurrent delete")),
-            false => Ok(Locked::Gone),
-        };
-    };
-    let changed = *bytes != *seen;
-    if changed && txn.base.has_fixed_snapshot() && !txn.base.has_written(table.tree, &key) {
-        return Err(could_not_serialize("concurrent update"));
+    let (newest, lsn) = txn.base.find_newest(table.tree, &key)?;
+    let must_be_same = txn.base.has_fixed_snapshot() && !txn.base.has_written(table.tree, &key);
+    match newest {
+        // Its version is the durable one of the snapshot, however new its page.
+        Some(bytes) if *bytes == *seen => {
+            let changed = false;
+            Ok(Locked::Row(LockedRow { bytes, changed }))
+        }
+        Some(_) if must_be_same => Err(could_not_serialize("concurrent update")),
+        None if must_be_same => Err(could_not_serialize("concurrent delete")),
+        // As if the one who deleted it still had its lock, until that is durable.
+        None if lock.wait == LockWait::SkipLocked => Ok(Locked::Skipped),
+        Some(bytes) => {
+            txn.base.depend_on(lsn);
+            let changed = true;
+            Ok(Locked::Row(LockedRow { bytes, changed }))
+        }
+        None => {
+            txn.base.depend_on(lsn);
+            Ok(Locked::Gone)
+        }
     }
-    Ok(Locked::Row(LockedRow { bytes, changed }))
 }
 
 async fn lock_row_id(

@@ -422,19 +422,24 @@ impl Transaction {
     /// The value of a key: this transaction's own, or the newest installed (T5). What it shows may
     /// not be durable yet; the transaction depends on it.
     pub fn get_newest(&mut self, tree: TreeId, key: &[u8]) -> Result<Option<Value>> {
+        let (value, lsn) = self.find_newest(tree, key)?;
+        self.depend_on(lsn);
+        Ok(value)
+    }
+
+    /// The same, with the lsn that it may not be durable below. Who shows nothing of it that the
+    /// snapshot does not show as well need not depend on it.
+    pub fn find_newest(&self, tree: TreeId, key: &[u8]) -> Result<(Option<Value>, Lsn)> {
         if let Some(own) = self.own(tree, key)? {
-            return Ok(own);
+            return Ok((own, Lsn::ZERO));
         }
         let Some(root) = self.root(tree)? else {
-            return Ok(None);
+            return Ok((None, Lsn::ZERO));
         };
         self.shared.touch(root, [key]);
-        let found = {
-            let _latch = self.shared.pages.latch(root).read();
-            btree::get(&self.shared.pages, root, Lsn::NEWEST, key)?
-        };
-        self.depends_on = self.depends_on.max(found.lsn);
-        Ok(found.value)
+        let _latch = self.shared.pages.latch(root).read();
+        let found = btree::get(&self.shared.pages, root, Lsn::NEWEST, key)?;
+        Ok((found.value, found.lsn))
     }
 
     /// Whether this transaction has put or deleted a key.

@@ -71,6 +71,7 @@ async fn gather(lock: &Arc<node::Lock>, run: &mut Run, txn: &mut Txn) -> Result<
         }
         let output = lock.output.iter();
         gathered.push(output.map(|column| row[*column].clone()).collect());
+        tokio::task::consume_budget().await;
     }
     Ok(gathered)
 }
