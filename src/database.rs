@@ -361,6 +361,8 @@ impl Database {
     /// replays more.
     pub fn shutdown(&self) -> Result<()> {
         if self.log.poisoned().is_none() {
+            // What fails leaves gaps in what the sequences give.
+            let _ = self.databases.settle_sequences(None);
             // What fails is logged there.
             let _ = self.checkpointer.request();
         }

@@ -116,6 +116,25 @@ async fn every_script_runs_in_every_protocol_and_the_sums_agree() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn foreign_keys_are_made_and_kept() {
+    let Some(bench) = Bench::new() else { return };
+    bench.initialise(&["--foreign-keys"]);
+    for protocol in ["simple", "prepared"] {
+        for clients in setting("WALNUT_PGBENCH_CLIENTS", "1,16").split(',') {
+            bench.load(&["-n", "-M", protocol, "-c", clients, "-j", "2"]);
+        }
+    }
+    bench.check_sums().await;
+    let client = bench.server.connect().await;
+    let keys = "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated";
+    let keys: i64 = client.query_one(keys, &[]).await.unwrap().get(0);
+    assert_eq!(keys, 5);
+    let error = client.execute("DELETE FROM pgbench_branches", &[]).await;
+    let code = error.unwrap_err().code().cloned();
+    assert_eq!(code.as_ref().map(|code| code.code()), Some("23503"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn simple_update_keeps_accounts_and_history_equal() {
     let Some(bench) = Bench::new() else { return };
     bench.initialise(&[]);

@@ -84,6 +84,7 @@ impl Database {
         transaction.put(TreeId::DATABASES, def.key(), def.encode())?;
         transaction.wait_room().await?;
         blocking(true, || {
+            self.databases.settle_sequences(Some(template.oid))?;
             self.clean(template.space)?;
             self.commit_space_change(transaction, clone)
         })?;

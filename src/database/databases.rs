@@ -23,7 +23,7 @@ use crate::base::bytes::Reader;
 use crate::base::sync::Mutex;
 use crate::base::{CancelFlag, Error, Oid, Result, SqlState, TreeId, terminate_all};
 use crate::pages::Pages;
-use crate::table::{Tables, Txn};
+use crate::table::{Sequences, Tables, Txn};
 use crate::txn::{Key, NewSpace, SessionLocks, Transactions, TxnIds, create_spaces};
 use crate::wal::Log;
 
@@ -308,6 +308,25 @@ impl Databases {
         }))
     }
 
+    /// Takes back what is set aside of the sequences of a database, or of all; nothing where
+    /// nobody has been since the start.
+    ///
+    /// # Errors
+    /// When the log takes nothing.
+    pub(super) fn settle_sequences(&self, only: Option<Oid>) -> Result<()> {
+        let open: Vec<_> = {
+            let state = self.state.lock();
+            let wanted = state.by_oid.iter();
+            let wanted = wanted.filter(|(oid, _)| only.is_none_or(|only| only == **oid));
+            wanted.map(|(_, entry)| entry.tables.clone()).collect()
+        };
+        for tables in open {
+            let tables = tables.lock().clone();
+            tables.map_or(Ok(()), |tables| tables.settle_sequences())?;
+        }
+        Ok(())
+    }
+
     fn leave(&self, oid: Oid, session: u64) {
         if let Some(entry) = self.state.lock().by_oid.get_mut(&oid) {
             entry.connected.remove(&session);
@@ -403,6 +422,11 @@ impl Connected {
     /// What the session, by its process number, locks beside its transactions; `cancel` stops it.
     pub fn session_locks(&self, pid: i32, cancel: Arc<CancelFlag>) -> SessionLocks {
         self.tables.session_locks(self.oid(), pid, cancel)
+    }
+
+    /// What a session has of sequences.
+    pub fn sequences(&self) -> Sequences {
+        Sequences::new(self.tables.clone())
     }
 }
 

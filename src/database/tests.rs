@@ -1,6 +1,7 @@
 //! The parts together: tables, transactions and the log over a restart.
 
 mod clones;
+mod foreign_keys;
 mod lives;
 mod power;
 mod savepoints;
@@ -85,6 +86,7 @@ fn column(name: &str, ty: Type) -> ColumnDef {
         typmod: -1,
         not_null: false,
         default: None,
+        identity: None,
         dropped: false,
         missing: None,
     }

@@ -7,6 +7,7 @@
 //! crash before that leaves the previous checkpoint whole, and so does an error: what was written
 //! is in memory's map, and the next checkpoint goes on from there.
 
+use super::bulk::STORED_LSN;
 use super::cache::Pages;
 use super::file::{DataFile, Place, SLOT_SIZE, SlotNumber, Superblock};
 use super::map::{Changes, Held, PageMap};
@@ -348,7 +349,9 @@ impl Pages {
                 if !self.chain(page).is_dirty() {
                     continue;
                 }
-                let Some(version) = self.chain(page).at(page, done.position.lsn)? else {
+                // What a load has stored is in its place, which the log may name behind C.
+                let version = self.chain(page).at(page, done.position.lsn)?;
+                let Some(version) = version.filter(|v| v.lsn() != STORED_LSN) else {
                     written.push((page, None));
                     continue;
                 };

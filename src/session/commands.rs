@@ -144,14 +144,18 @@ impl Session {
                 self.settings.reset_all();
                 self.plans.clear();
                 self.backend.locks.unlock_all();
+                self.backend.sequences.forget();
                 "DISCARD ALL"
             }
             "PLANS" => {
                 self.plans.clear();
                 "DISCARD PLANS"
             }
-            // There are neither sequences nor temporary tables to discard.
-            "SEQUENCES" => "DISCARD SEQUENCES",
+            "SEQUENCES" => {
+                self.backend.sequences.forget();
+                "DISCARD SEQUENCES"
+            }
+            // There are no temporary tables to discard.
             "TEMP" | "TEMPORARY" => "DISCARD TEMP",
             other => return Err(Error::unsupported(format_args!("DISCARD {other} is"))),
         };

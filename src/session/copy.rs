@@ -72,6 +72,9 @@ impl Session {
                 Ok(true)
             })?;
             self.cx.cancel.check()?;
+            if client.is_full() || !more {
+                self.wait_shown().await?;
+            }
             if client.is_full() {
                 client.flush().await?;
             }

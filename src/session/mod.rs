@@ -136,7 +136,8 @@ impl Session {
             settings.set_at_startup(name, value)?;
         }
         let locks = connected.session_locks(identity.backend_pid, cancel.clone());
-        let backend = Arc::new(Backend::new(locks, identity.sessions));
+        let sequences = connected.sequences();
+        let backend = Arc::new(Backend::new(locks, identity.sessions, sequences));
         let info = SessionInfo {
             user: identity.user,
             database: connected.name().to_owned(),
@@ -327,6 +328,7 @@ impl Session {
             plans_key,
             generation: self.quick.generation + u64::from(plans_changed),
         };
+        self.backend.set_read_only(self.quick.read_only);
         self.cx
             .cancel
             .set_lock_timeout_ms(settings.integer("lock_timeout"));

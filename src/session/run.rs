@@ -9,7 +9,7 @@ use crate::base::CancelFlag;
 use crate::base::blocking;
 use crate::base::{Error, Result, SqlState};
 use crate::session::Session;
-use crate::session::block::{Block, not_in_blocks, only_in_blocks};
+use crate::session::block::{Block, not_in_blocks, only_in_blocks, only_in_blocks_warning};
 use crate::session::client::{Client, Formats};
 use crate::session::portal::Source;
 use crate::session::statement::{Class, Statement, writes};
@@ -82,6 +82,11 @@ impl Session {
         self.enter();
         self.check_place(&statement.ast, way)?;
         writes(&statement.ast).map_or(Ok(()), |what| self.check_writable(what))?;
+        if let ast::Statement::SetConstraints { .. } = &*statement.ast
+            && self.block != Block::InBlock
+        {
+            self.notice(&only_in_blocks_warning("SET CONSTRAINTS"), client);
+        }
         self.has_queried |= !matches!(*statement.ast, ast::Statement::LockTable { .. });
         let Some(prepared) = &statement.prepared else {
             return Err(Error::new(
@@ -174,13 +179,25 @@ impl Session {
             if at_end {
                 self.take_changes()?;
             }
-            if at_end || limit == Some(sent) {
+            let is_done = at_end || limit == Some(sent);
+            if is_done || client.is_full() {
+                self.wait_shown().await?;
+            }
+            if is_done {
                 return Ok((sent, at_end));
             }
             if client.is_full() {
                 client.flush().await?;
             }
             tokio::task::consume_budget().await;
+        }
+    }
+
+    /// Before rows leave: functions in them may have shown what is not durable yet.
+    pub(super) async fn wait_shown(&self) -> Result<()> {
+        match &self.txn {
+            Some(txn) => txn.wait_shown().await,
+            None => Ok(()),
         }
     }
 

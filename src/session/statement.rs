@@ -148,6 +148,8 @@ pub(super) fn writes(statement: &ast::Statement) -> Option<&'static str> {
         S::CreateTable(_) => Some("CREATE TABLE"),
         S::CreateTableAs { .. } => Some("CREATE TABLE AS"),
         S::CreateIndex(_) => Some("CREATE INDEX"),
+        S::CreateSequence(_) => Some("CREATE SEQUENCE"),
+        S::AlterSequence(_) => Some("ALTER SEQUENCE"),
         S::AlterTable(alter) => match alter.actions.first() {
             Some(AlterAction::Unsupported(_)) => None,
             _ => Some("ALTER TABLE"),

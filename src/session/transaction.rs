@@ -9,6 +9,7 @@ use crate::session::block::{Block, Command, Step, only_in_blocks_warning};
 use crate::session::client::Client;
 use crate::sql::ast;
 use crate::sql::ast::{Isolation, TransactionModes};
+use crate::sql::check_deferred;
 use crate::table::Txn;
 use crate::txn;
 use crate::types::datetime::now_micros;
@@ -120,7 +121,7 @@ impl Session {
             Some(txn) => self.commit_txn(txn).await,
             None => Ok(()),
         };
-        self.backend.locks.release_from(0);
+        self.backend.locks.end_transaction();
         match result {
             Ok(()) => self.settings.commit(),
             Err(_) => self.settings.rollback(),
@@ -129,6 +130,7 @@ impl Session {
     }
 
     async fn commit_txn(&mut self, mut txn: Txn) -> Result<()> {
+        check_deferred(&mut txn, &self.cx, true).await?;
         txn.prepare(&self.cx.cancel)?;
         if self.quick.synchronous_commit || self.backend.locks.holds_any() {
             return txn.commit().await;
@@ -142,7 +144,7 @@ impl Session {
         if let Some(txn) = self.leave() {
             txn.rollback();
         }
-        self.backend.locks.release_from(0);
+        self.backend.locks.end_transaction();
         self.settings.rollback();
     }
 

@@ -1,6 +1,7 @@
 //! Statements as written: what `parse` makes and `bind` reads. Names are folded to lower case
 //! unless quoted; nothing is resolved. Positions are byte offsets in the text given to `parse`.
 
+use crate::table::KeyAction;
 use crate::txn::LockMode;
 
 /// A byte offset in the statement text.
@@ -50,6 +51,8 @@ pub enum Statement {
         with_data: bool,
     },
     CreateIndex(Box<CreateIndex>),
+    CreateSequence(Box<CreateSequence>),
+    AlterSequence(Box<AlterSequence>),
     AlterTable(Box<AlterTable>),
     Drop {
         kind: ObjectKind,
@@ -135,6 +138,11 @@ pub enum Statement {
         tables: Vec<Name>,
         mode: LockMode,
         nowait: bool,
+    },
+    /// No names: all.
+    SetConstraints {
+        names: Vec<Name>,
+        deferred: bool,
     },
     Checkpoint,
     /// Parsed, but this server cannot run it: the tag for the 0A000 message ("CREATE VIEW").
@@ -398,9 +406,19 @@ pub struct Insert {
     pub columns: Vec<TargetColumn>,
     /// `None`: DEFAULT VALUES.
     pub source: Option<Query>,
+    pub overriding: Option<Overriding>,
     pub on_conflict: Option<OnConflict>,
     pub returning: Vec<SelectItem>,
     pub with: Vec<Cte>,
+}
+
+/// What becomes of values given for identity columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overriding {
+    /// They are taken even for GENERATED ALWAYS.
+    System,
+    /// They are not taken.
+    User,
 }
 
 /// ON CONFLICT, which begins at `position`.
@@ -491,8 +509,71 @@ pub struct ColumnDef {
     pub default: Option<(Expr, String)>,
     /// Where DEFAULT was written again, which bind refuses.
     pub repeated_default: Option<Position>,
+    pub identity: Option<Box<IdentityColumn>>,
+    /// Where GENERATED … AS IDENTITY was written again.
+    pub repeated_identity: Option<Position>,
+    pub default_position: Option<Position>,
     /// PRIMARY KEY, UNIQUE, CHECK and REFERENCES written at the column.
     pub constraints: Vec<TableConstraint>,
+}
+
+/// GENERATED … AS IDENTITY.
+#[derive(Clone, Debug)]
+pub struct IdentityColumn {
+    /// ALWAYS, not BY DEFAULT.
+    pub always: bool,
+    pub options: SequenceOptions,
+    pub position: Position,
+}
+
+#[derive(Clone, Debug)]
+pub struct CreateSequence {
+    pub name: Name,
+    pub if_not_exists: bool,
+    pub options: SequenceOptions,
+}
+
+#[derive(Clone, Debug)]
+pub struct AlterSequence {
+    pub name: Name,
+    pub if_exists: bool,
+    pub action: AlterSequenceAction,
+}
+
+#[derive(Clone, Debug)]
+pub enum AlterSequenceAction {
+    Options(SequenceOptions),
+    Rename(Ident),
+}
+
+/// What was said of a sequence. An inner `None` is NO MINVALUE, NO MAXVALUE, RESTART without a
+/// value, and OWNED BY NONE.
+#[derive(Clone, Debug, Default)]
+pub struct SequenceOptions {
+    /// And where AS stands.
+    pub ty: Option<(TypeName, Position)>,
+    pub increment: Option<i64>,
+    pub min: Option<Option<i64>>,
+    pub max: Option<Option<i64>>,
+    pub start: Option<i64>,
+    pub restart: Option<Option<i64>>,
+    pub cache: Option<i64>,
+    pub cycle: Option<bool>,
+    pub owned_by: Option<Option<Name>>,
+    /// SEQUENCE NAME of an identity column, and where it stands.
+    pub name: Option<(Name, Position)>,
+}
+
+#[derive(Clone, Debug)]
+pub enum AlterIdentity {
+    Add(IdentityColumn),
+    Set {
+        always: Option<bool>,
+        options: SequenceOptions,
+    },
+    Drop {
+        if_exists: bool,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -506,12 +587,49 @@ pub enum ConstraintKind {
     PrimaryKey(Vec<Ident>),
     Unique(Vec<Ident>),
     Check(Expr, String),
-    ForeignKey {
-        columns: Vec<Ident>,
-        table: Name,
-        references: Vec<Ident>,
-        actions_given: bool,
-    },
+    ForeignKey(Box<ForeignKey>),
+}
+
+#[derive(Clone, Debug)]
+pub struct ForeignKey {
+    pub columns: Vec<Ident>,
+    pub table: Name,
+    /// Nothing means the primary key.
+    pub references: Vec<Ident>,
+    pub match_full: bool,
+    pub on_delete: KeyAction,
+    pub on_update: KeyAction,
+    /// What SET NULL and SET DEFAULT change on a deletion; nothing means all columns.
+    pub delete_sets: Vec<Ident>,
+    pub deferral: Deferral,
+    pub not_valid: bool,
+    /// What PostgreSQL does not have either: its message, and where it points.
+    pub refused: Option<(&'static str, Position)>,
+}
+
+impl ForeignKey {
+    /// With nothing but the defaults.
+    pub fn new(columns: Vec<Ident>, table: Name) -> ForeignKey {
+        ForeignKey {
+            columns,
+            table,
+            references: Vec::new(),
+            match_full: false,
+            on_delete: KeyAction::NoAction,
+            on_update: KeyAction::NoAction,
+            delete_sets: Vec::new(),
+            deferral: Deferral::default(),
+            not_valid: false,
+            refused: None,
+        }
+    }
+}
+
+/// DEFERRABLE INITIALLY DEFERRED and the like.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Deferral {
+    pub deferrable: bool,
+    pub initially_deferred: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -559,6 +677,13 @@ pub enum AlterAction {
         if_exists: bool,
         cascade: bool,
     },
+    ValidateConstraint {
+        name: Ident,
+    },
+    AlterConstraint {
+        name: Ident,
+        deferral: Deferral,
+    },
     SetDefault {
         column: Ident,
         default: Option<(Expr, String)>,
@@ -566,6 +691,10 @@ pub enum AlterAction {
     SetNotNull {
         column: Ident,
         not_null: bool,
+    },
+    Identity {
+        column: Ident,
+        change: Box<AlterIdentity>,
     },
     RenameColumn {
         from: Ident,

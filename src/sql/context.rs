@@ -7,6 +7,7 @@ use crate::base::error::Severity;
 use crate::base::sync::{AtomicBool, Mutex, Ordering};
 use crate::base::{CancelFlag, Oid, Report, Result, Sessions, SqlState};
 use crate::database::Database;
+use crate::table::Sequences;
 use crate::txn::SessionLocks;
 use crate::types::Format;
 
@@ -35,18 +36,32 @@ pub struct SessionInfo {
 pub struct Backend {
     pub locks: SessionLocks,
     pub sessions: Arc<Sessions>,
+    pub sequences: Sequences,
+    read_only: AtomicBool,
     warnings: Mutex<Vec<Report>>,
     has_warnings: AtomicBool,
 }
 
 impl Backend {
-    pub fn new(locks: SessionLocks, sessions: Arc<Sessions>) -> Backend {
+    pub fn new(locks: SessionLocks, sessions: Arc<Sessions>, sequences: Sequences) -> Backend {
         Backend {
             locks,
             sessions,
+            sequences,
+            read_only: AtomicBool::new(false),
             warnings: Mutex::default(),
             has_warnings: AtomicBool::new(false),
         }
+    }
+
+    /// Whether the transaction is READ ONLY.
+    pub fn is_read_only(&self) -> bool {
+        // Relaxed: the same session stores it.
+        self.read_only.load(Ordering::Relaxed)
+    }
+
+    pub fn set_read_only(&self, read_only: bool) {
+        self.read_only.store(read_only, Ordering::Relaxed);
     }
 
     /// Warns the client, before it gets the row that is being computed.

@@ -16,6 +16,7 @@ pub mod copy;
 mod ddl;
 pub(crate) mod exec;
 pub mod expr;
+pub(crate) mod foreign_key;
 pub mod func;
 pub mod ir;
 pub mod parse;
@@ -27,5 +28,6 @@ pub mod system;
 mod tests;
 
 pub use copy::{CopyIn, CopyOut};
+pub use foreign_key::check_deferred;
 pub use prepared::{Outcome, Prepared, execute, prepare};
 pub use rows::Rows;

@@ -118,10 +118,13 @@ fn prepare_shared(
         Statement::CreateTable(_)
         | Statement::CreateTableAs { .. }
         | Statement::CreateIndex(_)
+        | Statement::CreateSequence(_)
+        | Statement::AlterSequence(_)
         | Statement::AlterTable(_)
         | Statement::Drop { .. }
         | Statement::Truncate { .. }
         | Statement::LockTable { .. }
+        | Statement::SetConstraints { .. }
         | Statement::Vacuum { .. }
         | Statement::Analyze { .. } => (Kind::Ddl, Vec::new(), None),
         Statement::Empty => (Kind::Empty, Vec::new(), None),
@@ -431,10 +434,13 @@ pub(super) async fn run_change(
         _ => return Ok(Outcome::done("")),
     };
     let tag = format!("{verb} {}", changed.count);
+    // That there was nothing to change is shown, too (S2).
+    if returns || changed.count == 0 {
+        txn.wait_shown().await?;
+    }
     if !returns {
         return Ok(Outcome::done(tag));
     }
-    txn.wait_shown().await?;
     Ok(Outcome::Rows(Rows::ready(prepared, changed.returned, tag)))
 }
 

@@ -9,7 +9,7 @@ use crate::base::sync::Ordering;
 use crate::base::{CancelFlag, Error, Oid, Result, RowId, SqlState, TreeId};
 use crate::btree::Value;
 use crate::table::key::{IndexKey, KeyRange};
-use crate::table::{IndexDef, TableDef, Txn};
+use crate::table::{IndexDef, TableDef, Txn, newest_row};
 use crate::txn::{
     Key, LockMode, LockTarget, LockWait, Reader, Scan, could_not_serialize, read_write_conflict,
 };
@@ -19,7 +19,7 @@ pub(super) fn row_key(row: RowId) -> Key {
     Key::from_slice(&row.0.to_be_bytes())
 }
 
-fn row_id(bytes: &[u8]) -> Result<RowId> {
+pub(super) fn row_id(bytes: &[u8]) -> Result<RowId> {
     let bytes = <[u8; 8]>::try_from(bytes);
     bytes.map(|b| RowId(u64::from_be_bytes(b))).map_err(|_| {
         Error::new(
@@ -145,7 +145,7 @@ impl TableReader {
     }
 }
 
-fn bytes(bound: &Bound<Key>) -> Bound<&[u8]> {
+pub(super) fn bytes(bound: &Bound<Key>) -> Bound<&[u8]> {
     match bound {
         Bound::Included(key) => Bound::Included(key),
         Bound::Excluded(key) => Bound::Excluded(key),
@@ -205,7 +205,7 @@ pub fn get_unique(
 }
 
 /// `None`: a null matches nothing.
-fn unique_key(table: &TableDef, index: &IndexDef, key: &[Datum]) -> Option<Key> {
+pub(super) fn unique_key(table: &TableDef, index: &IndexDef, key: &[Datum]) -> Option<Key> {
     let range = crate::table::key_range(table, index, key, None, None);
     match range.lower {
         Bound::Included(key) if !key.is_empty() => Some(key),
@@ -325,6 +325,29 @@ pub(super) async fn lock_key_row(
     key: &[u8],
     lock: RowLock<'_>,
 ) -> Result<Option<(RowId, LockedRow)>> {
+    let Some(row) = hold_key(txn, table, index, key, lock).await? else {
+        return Ok(None);
+    };
+    match newest_row(txn, table, row)? {
+        Some(bytes) => Ok(Some((
+            row,
+            LockedRow {
+                bytes,
+                changed: false,
+            },
+        ))),
+        None => Err(dangling(row)),
+    }
+}
+
+/// Locks the row of a key, found in the newest state; `None` if there is none, or it is skipped.
+pub(super) async fn hold_key(
+    txn: &mut Txn,
+    table: &TableDef,
+    index: &IndexDef,
+    key: &[u8],
+    lock: RowLock<'_>,
+) -> Result<Option<RowId>> {
     loop {
         let Some(found) = txn.base.get_newest(index.tree, key)? else {
             return Ok(None);
@@ -333,21 +356,11 @@ pub(super) async fn lock_key_row(
         if !lock_row_id(txn, table, row, lock).await? {
             return Ok(None);
         }
-        // While the lock was waited for, the key may have moved to another row.
+        // Before the lock was to be had, the key may have moved to another row.
         let now = txn.base.get_newest(index.tree, key)?;
-        if now.as_deref() != Some(&found) {
-            continue;
+        if now.as_deref() == Some(&found) {
+            return Ok(Some(row));
         }
-        return match txn.base.get_newest(table.tree, &row_key(row))? {
-            Some(bytes) => Ok(Some((
-                row,
-                LockedRow {
-                    bytes,
-                    changed: false,
-                },
-            ))),
-            None => Err(dangling(row)),
-        };
     }
 }
 

@@ -1,5 +1,5 @@
-//! Making, changing and dropping tables and indexes. All of it is transactional; the callers hold
-//! the exclusive locks of the tables they change.
+//! Making, changing and dropping tables, indexes and sequences. All of it is transactional; the
+//! callers hold the exclusive locks of what they change.
 
 use std::sync::Arc;
 
@@ -7,7 +7,10 @@ use crate::base::{CancelFlag, Error, Oid, Result, SqlState};
 use crate::table::access::{describe_key, scan};
 use crate::table::def::IndexColumn;
 use crate::table::key::{IndexKey, is_indexable};
-use crate::table::{CheckDef, ColumnDef, IndexDef, Layout, TableDef, TableState, Txn, lock_table};
+use crate::table::{
+    CheckDef, ColumnDef, IndexDef, Layout, Position, SequenceDef, SequenceParams, SequenceState,
+    TableDef, TableState, Txn, lock_table,
+};
 use crate::txn::{Key, LockMode, LockTarget, LockWait, Transaction};
 use crate::types::Datum;
 
@@ -76,7 +79,7 @@ async fn claim_name(txn: &mut Txn, schema: &str, name: &str, cancel: &CancelFlag
     let target = LockTarget::name(schema, name);
     txn.lock(target, LockMode::AccessExclusive, cancel).await?;
     let catalog = txn.catalog();
-    if catalog.table(schema, name).is_some() || catalog.index(schema, name).is_some() {
+    if catalog.is_relation(schema, name) {
         let message = format!("relation \"{name}\" already exists");
         return Err(Error::new(SqlState::DUPLICATE_TABLE, message));
     }
@@ -93,9 +96,6 @@ pub fn drop_table(txn: &mut Txn, table: &Arc<TableDef>) -> Result<()> {
 
 /// Replaces the definition by one that needs no row moved.
 pub fn replace(txn: &mut Txn, table: TableDef) -> Result<Arc<TableDef>> {
-    if !table.foreign_keys.is_empty() {
-        return Err(Error::unsupported("foreign keys are"));
-    }
     let table = Arc::new(TableDef {
         layout: Layout::of(&table.columns)?,
         ..table
@@ -236,6 +236,63 @@ fn duplicated(base: &Transaction, table: &TableDef, index: &IndexDef, row: &[u8]
         ))
         .with_table(&table.schema, &table.name)
         .with_constraint(&index.name)
+}
+
+/// Makes a sequence that stands at `at`, and locks it exclusively.
+///
+/// # Errors
+/// 42P07 when the name is taken.
+pub async fn create_sequence(
+    txn: &mut Txn,
+    name: (String, String),
+    params: SequenceParams,
+    at: Position,
+    cancel: &CancelFlag,
+) -> Result<Arc<SequenceDef>> {
+    let (schema, name) = name;
+    claim_name(txn, &schema, &name, cancel).await?;
+    let sequence = SequenceDef {
+        oid: txn.next_oid(),
+        schema,
+        name,
+        tree: txn.base.create_tree(),
+        params,
+        owner: None,
+        state: SequenceState::new(at),
+    };
+    let mode = LockMode::AccessExclusive;
+    lock_table(txn, sequence.oid, mode, LockWait::Wait, cancel).await?;
+    replace_sequence(txn, sequence)
+}
+
+/// Replaces the definition by one that goes on in the same tree.
+pub fn replace_sequence(txn: &mut Txn, sequence: SequenceDef) -> Result<Arc<SequenceDef>> {
+    let sequence = Arc::new(sequence);
+    txn.set_sequence(sequence.oid, Some(sequence.clone()))?;
+    Ok(sequence)
+}
+
+/// Has a sequence go on elsewhere, with other parameters perhaps: a new tree takes the place of the
+/// old one.
+pub fn restart_sequence(
+    txn: &mut Txn,
+    sequence: &SequenceDef,
+    params: SequenceParams,
+    at: Position,
+) -> Result<Arc<SequenceDef>> {
+    txn.base.drop_tree(sequence.tree);
+    let sequence = SequenceDef {
+        tree: txn.base.create_tree(),
+        params,
+        state: SequenceState::new(at),
+        ..sequence.clone()
+    };
+    replace_sequence(txn, sequence)
+}
+
+pub fn drop_sequence(txn: &mut Txn, sequence: &SequenceDef) -> Result<()> {
+    txn.base.drop_tree(sequence.tree);
+    txn.set_sequence(sequence.oid, None)
 }
 
 /// Drops one index of a table; gives the table's new definition.

@@ -182,6 +182,31 @@ fn put_numeric(key: &mut Key, n: &Numeric) {
     }
 }
 
+/// A value as one of a type that compares with its own, to look it up in an index of that type;
+/// `None` where that type has no such value.
+pub fn as_key_type(value: &Datum, ty: Type) -> Option<Datum> {
+    let integer = match value {
+        Datum::Int2(i) => i64::from(*i),
+        Datum::Int4(i) => i64::from(*i),
+        Datum::Int8(i) => *i,
+        Datum::Float4(f) if ty == Type::Float8 => return Some(Datum::Float8(f64::from(*f))),
+        Datum::Float8(f) if ty == Type::Float4 => return as_float4(*f),
+        other => return Some(other.clone()),
+    };
+    match ty {
+        Type::Int2 => i16::try_from(integer).ok().map(Datum::Int2),
+        Type::Int4 => i32::try_from(integer).ok().map(Datum::Int4),
+        _ => Some(Datum::Int8(integer)),
+    }
+}
+
+fn as_float4(value: f64) -> Option<Datum> {
+    #[expect(clippy::cast_possible_truncation, reason = "what is lost is looked at")]
+    let narrow = value as f32;
+    let is_same = f64::from(narrow) == value || value.is_nan();
+    is_same.then_some(Datum::Float4(narrow))
+}
+
 /// A range of an index, in encoded keys.
 #[derive(Clone, Debug)]
 pub struct KeyRange {

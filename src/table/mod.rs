@@ -7,6 +7,7 @@
 //! - Reading: [`scan`], [`index_scan`], [`get_unique`], at the statement's snapshot.
 //! - Changing: [`lock_row`] or [`lock_unique`], then [`update`] or [`delete`]; [`insert`], or
 //!   [`insert_or_lock`] and [`insert_unless_exists`] where another row may have the keys.
+//! - Sequences: [`Sequences`] of a session gives their values.
 //! - DDL: [`ddl`], under a lock of the table ([`lock_table`]) that excludes writers, and those who
 //!   read what changes.
 //!
@@ -17,14 +18,20 @@
 //! - **D3** A row id is never given to a second row while the process lives.
 //! - **D4** The shared catalog holds durable definitions only. A transaction that changes it keeps
 //!   its locks until the change is durable and known.
+//! - **D5** A value of a sequence is given out only when the log has set it aside, in a blob that
+//!   whoever shows the value waits for: no crash gives it again. (Not of a sequence whose making
+//!   or restart is not committed: a crash takes that back whole.)
 
 mod access;
 mod codec;
 mod conflict;
 pub mod ddl;
 mod def;
+mod deferred;
 mod key;
+mod newest;
 pub mod row;
+mod sequence;
 #[cfg(test)]
 mod tests;
 mod txn;
@@ -36,9 +43,15 @@ pub use access::{
 };
 pub use conflict::{Inserted, insert_or_lock, insert_unless_exists};
 pub use def::{
-    Catalog, CheckDef, ColumnDef, ForeignKeyDef, IndexColumn, IndexDef, TableDef, TableState,
+    Catalog, CheckDef, ColumnDef, ForeignKeyDef, Identity, IndexColumn, IndexDef, KeyAction,
+    TableDef, TableState,
 };
-pub use key::{KeyRange, is_indexable, key_range};
+pub use deferred::{KeyChange, KeyEvent};
+pub use key::{KeyRange, as_key_type, is_indexable, key_range};
+pub use newest::{NewestRows, changeable, has_fixed, has_unique, hold_unique, newest_row};
 pub use row::Layout;
+pub use sequence::{
+    Position, SequenceDef, SequenceOwner, SequenceParams, SequenceState, Sequences,
+};
 pub use txn::{Tables, Txn};
 pub use verify::verify;

@@ -16,6 +16,7 @@ fn column(name: &str, ty: Type) -> ColumnDef {
         typmod: -1,
         not_null: false,
         default: None,
+        identity: None,
         dropped: false,
         missing: None,
     }

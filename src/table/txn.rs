@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use crate::base::sync::{AtomicU32, Mutex, Ordering, RwLock};
 use crate::base::{CancelFlag, Error, Lsn, Oid, Result, SqlState, TreeId, blocking};
-use crate::table::{Catalog, TableDef, codec};
+use crate::table::def::Object;
+use crate::table::deferred::{Deferred, KeyEvent};
+use crate::table::{Catalog, ForeignKeyDef, SequenceDef, TableDef, codec, sequence};
 use crate::txn::{
     Isolation, Key, LockMode, LockTarget, LockWait, Owner, SessionLocks, Transaction, Transactions,
 };
@@ -32,8 +34,8 @@ impl Tables {
         let (low, high) = (Bound::Unbounded, Bound::Unbounded);
         let mut scan = transaction.scan(TreeId::CATALOG, low, high, false)?;
         while let Some((_, value)) = scan.next()? {
-            let table = codec::decode(value)?;
-            catalog.set(table.oid, Some(Arc::new(table)));
+            let object = codec::decode(value)?;
+            catalog.set(object.oid(), Some(object));
         }
         let next_oid = AtomicU32::new(catalog.last_oid().map_or(FIRST_OID, |oid| oid.0 + 1));
         Ok(Arc::new(Tables {
@@ -64,6 +66,7 @@ impl Tables {
             changes: Vec::new(),
             own: None,
             savepoints: Vec::new(),
+            deferred: Deferred::default(),
         }
     }
 
@@ -81,13 +84,41 @@ impl Tables {
 
     fn publish(&self, changes: &[Change]) {
         let _publishing = self.publishing.lock();
-        let catalog = self.catalog().with(changes);
+        let old = self.catalog();
+        let catalog = old.with(changes);
+        for (oid, _) in changes {
+            let (old, new) = (old.sequences.get(oid), catalog.sequences.get(oid));
+            if let Some(new) = new {
+                new.state.set_stored();
+            }
+            if let Some(old) = old
+                && new.is_none_or(|new| new.tree != old.tree)
+            {
+                old.state.set_ended();
+            }
+        }
         *self.catalog.write() = Arc::new(catalog);
+    }
+
+    /// Takes back what is set aside of sequences and not given out, so that who reads them from
+    /// the log or the data file goes on without a gap. Values given out stay so.
+    ///
+    /// # Errors
+    /// When the log takes nothing.
+    pub fn settle_sequences(&self) -> Result<()> {
+        for def in self.catalog().sequences.values() {
+            let (target, mode) = (LockTarget::Table(def.oid), LockMode::RowExclusive);
+            // Who changes it right now has it go on from what it stands at, or drops it.
+            if let Some(_held) = self.transactions.begin_holding(target, mode) {
+                def.state.settle(def, &self.transactions)?;
+            }
+        }
+        Ok(())
     }
 }
 
-/// A table as a transaction leaves it; `None`: dropped.
-pub(super) type Change = (Oid, Option<Arc<TableDef>>);
+/// An object as a transaction leaves it; `None`: dropped.
+type Change = (Oid, Option<Object>);
 
 /// One transaction of a session. Dropping it rolls back.
 pub struct Txn {
@@ -98,6 +129,7 @@ pub struct Txn {
     own: Option<Arc<Catalog>>,
     /// `changes` and `own` as they were at each open savepoint.
     savepoints: Vec<(usize, Option<Arc<Catalog>>)>,
+    deferred: Deferred,
 }
 
 impl Txn {
@@ -132,6 +164,7 @@ impl Txn {
     /// (40001), and runs anew at another one.
     pub fn begin_again(&mut self) {
         self.base.begin_again();
+        self.deferred.forget();
     }
 
     /// Waits until everything this transaction has seen is durable: before rows or errors that
@@ -158,6 +191,7 @@ impl Txn {
             self.base.release_locks();
             return self.base.wait_shown().await;
         }
+        self.put_new_sequences()?;
         self.prepare(&CancelFlag::default())?;
         self.base.wait_room().await?;
         if self.changes.is_empty() {
@@ -221,23 +255,51 @@ impl Txn {
     /// Opens a savepoint within those that are open; its number is how many those are.
     pub fn savepoint(&mut self) {
         self.base.savepoint();
+        self.deferred.savepoint();
         self.savepoints.push((self.changes.len(), self.own.clone()));
     }
 
     /// Forgets a savepoint and those within it.
     pub fn release_savepoint(&mut self, number: usize) {
         self.base.release_savepoint(number);
+        self.deferred.release_savepoint(number);
         self.savepoints.truncate(number);
     }
 
     /// Undoes all that was done since a savepoint, which stays open.
     pub fn roll_back_to_savepoint(&mut self, number: usize) {
         self.base.roll_back_to_savepoint(number);
+        self.deferred.roll_back_to_savepoint(number);
         self.savepoints.truncate(number + 1);
         if let Some((changes, own)) = self.savepoints.last() {
             self.changes.truncate(*changes);
             self.own = own.clone();
         }
+    }
+
+    /// Whether a foreign key is checked at the end of the transaction now.
+    pub fn is_deferred(&self, key: &ForeignKeyDef) -> bool {
+        self.deferred.is_deferred(key)
+    }
+
+    /// Leaves a check to the end of the transaction.
+    pub fn defer(&mut self, event: KeyEvent) {
+        self.deferred.push(event);
+    }
+
+    /// SET CONSTRAINTS; without names it means all. [`Self::take_due`] is to follow.
+    pub fn set_deferred(&mut self, constraints: Option<&[Oid]>, deferred: bool) {
+        self.deferred.set(constraints, deferred);
+    }
+
+    /// Checks that were left and wait no longer; `at_end` of the transaction none does.
+    pub fn take_due(&mut self, at_end: bool) -> Vec<KeyEvent> {
+        self.deferred.take_due(at_end)
+    }
+
+    /// Whether checks wait that a change of the table itself brought about.
+    pub fn has_deferred(&self, table: Oid) -> bool {
+        self.deferred.concern(table)
     }
 
     /// What a row version keeps of the transaction that wrote it.
@@ -254,14 +316,44 @@ impl Txn {
 
     /// Puts a table into this transaction's catalog and into the catalog's tree.
     pub(super) fn set_table(&mut self, oid: Oid, table: Option<Arc<TableDef>>) -> Result<()> {
+        self.set_object(oid, table.map(Object::Table))
+    }
+
+    /// The same with a sequence.
+    pub(super) fn set_sequence(&mut self, oid: Oid, new: Option<Arc<SequenceDef>>) -> Result<()> {
+        self.set_object(oid, new.map(Object::Sequence))
+    }
+
+    fn set_object(&mut self, oid: Oid, object: Option<Object>) -> Result<()> {
         let key = Key::from_slice(&oid.0.to_be_bytes());
-        match &table {
-            Some(table) => self.base.put(TreeId::CATALOG, key, codec::encode(table)?)?,
+        let bytes = match &object {
+            Some(Object::Table(table)) => Some(codec::encode(table)?),
+            Some(Object::Sequence(sequence)) => Some(codec::encode_sequence(sequence)),
+            None => None,
+        };
+        match bytes {
+            Some(bytes) => self.base.put(TreeId::CATALOG, key, bytes)?,
             None => self.base.delete(TreeId::CATALOG, key)?,
         }
-        let change = (oid, table);
+        let change = (oid, object);
         self.own = Some(Arc::new(self.catalog().with(std::slice::from_ref(&change))));
         self.changes.push(change);
+        Ok(())
+    }
+
+    /// Writes where the sequences made here stand to their trees: memory alone has known it.
+    fn put_new_sequences(&mut self) -> Result<()> {
+        let Some(own) = self.own.clone() else {
+            return Ok(());
+        };
+        for def in own.sequences.values() {
+            if self.base.created(def.tree)
+                && let Some(at) = def.state.new_position()
+            {
+                let key = Key::from_slice(sequence::KEY);
+                self.base.put(def.tree, key, at.encode())?;
+            }
+        }
         Ok(())
     }
 

@@ -1,11 +1,14 @@
-//! Checks D1 and the trees below it.
+//! Checks D1, the foreign keys, and the trees below.
 
 use std::sync::Arc;
 
 use crate::base::{Error, Result, SqlState};
 use crate::table::key::IndexKey;
-use crate::table::{KeyRange, TableDef, Tables, index_scan, scan};
-use crate::types::Datum;
+use crate::table::{
+    ForeignKeyDef, KeyRange, TableDef, Tables, Txn, as_key_type, get_unique, index_scan, scan,
+    sequence,
+};
+use crate::types::{Datum, Type};
 
 /// Checks every tree and every index against its table; gives the number of rows checked.
 ///
@@ -18,11 +21,17 @@ pub async fn verify(tables: &Arc<Tables>) -> Result<u64> {
     let mut rows = 0;
     for table in txn.catalog().tables.values() {
         rows += verify_table(&txn, table)?;
+        for key in table.foreign_keys.iter().filter(|key| key.validated) {
+            verify_foreign_key(&txn, table, key)?;
+        }
+    }
+    for sequence in txn.catalog().sequences.values() {
+        sequence::verify(sequence, tables.transactions())?;
     }
     Ok(rows)
 }
 
-fn verify_table(txn: &crate::table::Txn, table: &Arc<TableDef>) -> Result<u64> {
+fn verify_table(txn: &Txn, table: &Arc<TableDef>) -> Result<u64> {
     let all: Vec<usize> = (0..table.columns.len()).collect();
     let mut row = vec![Datum::Null; all.len()];
     let mut rows = 0;
@@ -54,4 +63,60 @@ fn verify_table(txn: &crate::table::Txn, table: &Arc<TableDef>) -> Result<u64> {
         }
     }
     Ok(rows)
+}
+
+/// Checks that what every row refers to is there. A key whose values must be cast to be compared
+/// is left out: casts are SQL's.
+fn verify_foreign_key(txn: &Txn, table: &Arc<TableDef>, key: &ForeignKeyDef) -> Result<()> {
+    let damaged = |what: String| Err(Error::new(SqlState::DATA_CORRUPTED, what));
+    let referenced = txn.catalog().tables.get(&key.table).cloned();
+    let index = referenced.as_ref().and_then(|referenced| {
+        let mut indexes = referenced.indexes.iter();
+        indexes.find(|index| index.oid == key.index).cloned()
+    });
+    let (Some(referenced), Some(index)) = (referenced, index) else {
+        return damaged(format!("foreign key \"{}\" leads to nothing", key.name));
+    };
+    // For each column of the index, the column that refers to it.
+    let own = index.columns.iter().filter_map(|column| {
+        let place = key.references.iter().position(|c| *c == column.column)?;
+        Some((key.columns[place], referenced.columns[column.column].ty))
+    });
+    let own: Vec<(usize, Type)> = own.collect();
+    if own
+        .iter()
+        .any(|(column, ty)| !is_alike(table.columns[*column].ty, *ty))
+    {
+        return Ok(());
+    }
+    let mut row = vec![Datum::Null; table.columns.len()];
+    let mut scan = scan(txn, table)?;
+    while let Some((id, bytes)) = scan.next()? {
+        let mut columns = key.columns.iter();
+        columns.try_for_each(|column| table.layout.decode(bytes, &[*column], &mut row))?;
+        if key.columns.iter().any(|column| row[*column].is_null()) {
+            continue;
+        }
+        let values = own
+            .iter()
+            .map(|(column, ty)| as_key_type(&row[*column], *ty));
+        let found = match values.collect::<Option<Vec<_>>>() {
+            Some(values) => get_unique(txn, &referenced, &index, &values)?,
+            None => None,
+        };
+        if found.is_none() {
+            return damaged(format!(
+                "row {} of \"{}\" violates foreign key \"{}\"",
+                id.0, table.name, key.name
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether values of two types have the same form in an index.
+fn is_alike(own: Type, other: Type) -> bool {
+    let is_integer = |ty| matches!(ty, Type::Int2 | Type::Int4 | Type::Int8);
+    let is_float = |ty| matches!(ty, Type::Float4 | Type::Float8);
+    own == other || is_integer(own) && is_integer(other) || is_float(own) && is_float(other)
 }

@@ -29,6 +29,7 @@
 //! - **T5** The newest state is read only under the tree's latch, so that half an installation is
 //!   never seen.
 
+mod alone;
 mod deadlock;
 mod isolation;
 mod lock_list;
@@ -227,6 +228,7 @@ impl Transactions {
             tables: SmallVec::new(),
             savepoints: Savepoints::default(),
             depends_on: Lsn::ZERO,
+            session_shown: None,
         }
     }
 
@@ -292,6 +294,8 @@ pub struct Transaction {
     tables: SmallVec<[(Oid, Modes); 4]>,
     savepoints: Savepoints,
     depends_on: Lsn,
+    /// The end of what functions of its session have shown ([`SessionLocks::show`]).
+    session_shown: Option<Arc<AtomicU64>>,
 }
 
 /// What a write set came to when it was applied.
@@ -309,7 +313,7 @@ impl Transaction {
 
     /// Takes a new snapshot, when all that was seen is durable (T3).
     pub async fn take_snapshot(&mut self) -> Result<()> {
-        self.wait_shown().await?;
+        self.wait_until(self.depends_on).await?;
         let log = &self.shared.log;
         let snapshot = self.shared.pages.snapshots().register(|| log.durable_lsn());
         self.snapshot = Some(Arc::new(snapshot));
@@ -373,8 +377,12 @@ impl Transaction {
 
     /// Waits until everything this transaction has seen is durable (T2).
     pub async fn wait_shown(&self) -> Result<()> {
-        if self.depends_on > self.shared.log.durable_lsn() {
-            self.shared.log.commit_at_least(self.depends_on).await?;
+        self.wait_until(self.depends_on()).await
+    }
+
+    async fn wait_until(&self, lsn: Lsn) -> Result<()> {
+        if lsn > self.shared.log.durable_lsn() {
+            self.shared.log.commit_at_least(lsn).await?;
         }
         Ok(())
     }
@@ -499,13 +507,48 @@ impl Transaction {
         let scan = Scan::new(
             pages,
             self.root_at_snapshot(tree)?,
-            snapshot,
+            Some(snapshot),
             own,
             lower,
             upper,
             backward,
         );
         Ok(scan.noted_by(self.noter(tree)?, lower, upper))
+    }
+
+    /// The first entries of a range, `max` at most, in the newest state and the own writes together
+    /// (T5). What they show may not be durable yet; the transaction depends on it.
+    pub fn newest_entries(
+        &mut self,
+        tree: TreeId,
+        lower: Bound<&[u8]>,
+        upper: Bound<&[u8]>,
+        max: usize,
+    ) -> Result<Vec<(Key, Vec<u8>)>> {
+        let (shared, root) = (self.shared.clone(), self.root(tree)?);
+        let own = self.writes.get(&tree).cloned();
+        let has_runs = own.as_ref().is_some_and(|own| !own.runs().is_empty());
+        if let (Some(root), Bound::Included(key) | Bound::Excluded(key)) = (root, lower) {
+            shared.touch(root, [key]);
+        }
+        let mut found = Vec::new();
+        let lsn = {
+            let latch = root.map(|root| shared.pages.latch(root));
+            let _latch = latch.as_ref().map(|latch| latch.read());
+            let pages = shared.pages.clone();
+            let mut scan = Scan::new(pages, root, None, own, lower, upper, false);
+            while found.len() < max
+                && let Some((key, value)) = scan.next()?
+            {
+                found.push((Key::from_slice(key), value.to_vec()));
+            }
+            scan.lsn()
+        };
+        match has_runs {
+            true => self.depend_on_installed(),
+            false => self.depend_on(lsn),
+        }
+        Ok(found)
     }
 
     /// For looking up many keys of a tree as [`Self::scan`] would give them.
@@ -915,7 +958,7 @@ impl Transaction {
         extents().try_for_each(|extents| extents.keep(&mut batch))?;
         let mut finished = batch.finish()?;
         if finished.is_empty() {
-            return Ok(self.depends_on);
+            return Ok(self.depends_on());
         }
         let refs = kept.iter().flat_map(|run| &run.refs);
         let blob = make_blob(
@@ -940,7 +983,7 @@ impl Transaction {
         if !keep_locks && !self.holds_table_strongly() {
             self.release_locks();
         }
-        Ok(lsn.max(self.depends_on))
+        Ok(lsn.max(self.depends_on()))
     }
 
     /// Applies the write set to a batch, and frees it: what is large takes the memory for the
@@ -1005,9 +1048,12 @@ impl Transaction {
         self.shared.log.write_soon();
     }
 
-    /// The highest lsn seen beyond the snapshot.
+    /// The highest lsn seen beyond the snapshot, or shown by functions of the session.
     pub fn depends_on(&self) -> Lsn {
-        self.depends_on
+        // Relaxed: the same session stores it.
+        let shown = |shown: &Arc<AtomicU64>| Lsn(shown.load(Ordering::Relaxed));
+        let shown = self.session_shown.as_ref().map_or(Lsn::ZERO, shown);
+        self.depends_on.max(shown)
     }
 
     /// Gives all locks to those who wait for them.
@@ -1028,12 +1074,18 @@ impl Drop for Transaction {
 
 /// Commits what needs no transaction and shows nothing; gives its lsn.
 fn commit_alone(log: &Log, batch: Batch<'_>) -> Result<Lsn> {
+    commit_under(log, batch, ())
+}
+
+/// The same with what keeps others from the pages until they are installed.
+fn commit_under(log: &Log, batch: Batch<'_>, latch: impl Sized) -> Result<Lsn> {
     let pages = batch.pages();
     let mut finished = batch.finish()?;
     let blob = make_blob(TxnId(0), [], None, None, &mut finished);
     let reservation = log.reserve(blob.len());
     let lsn = reservation.end();
     finished.install(lsn);
+    drop(latch);
     reservation.publish(blob);
     pages.evict_surplus();
     Ok(lsn)

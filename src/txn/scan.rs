@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::base::{PageId, Result};
+use crate::base::{Lsn, PageId, Result};
 use crate::btree::{self, Cursor, Merge, Value};
 use crate::pages::{Pages, Snapshot};
 use crate::txn::isolation::{Noter, bytes};
@@ -19,7 +19,10 @@ pub struct Scan {
     /// Own writes need the next committed entry at hand to be merged with.
     pending: Option<(Key, Vec<u8>)>,
     current: (Key, Vec<u8>),
-    _snapshot: Arc<Snapshot>,
+    /// Of the cursor, when it is at its end.
+    lsn: Lsn,
+    /// Keeps what is read at it; none for the newest state.
+    _snapshot: Option<Arc<Snapshot>>,
     noted: Option<Noted>,
 }
 
@@ -50,7 +53,7 @@ impl Scan {
     pub(super) fn new(
         pages: Arc<Pages>,
         root: Option<PageId>,
-        snapshot: Arc<Snapshot>,
+        snapshot: Option<Arc<Snapshot>>,
         own: Option<Arc<TreeWrites>>,
         lower: Bound<&[u8]>,
         upper: Bound<&[u8]>,
@@ -62,7 +65,9 @@ impl Scan {
             .rev()
             .map(|run| run.cursor(&pages, lower, upper));
         let runs: Vec<Cursor> = runs.collect();
-        let lsn = snapshot.lsn();
+        let lsn = snapshot
+            .as_ref()
+            .map_or(Lsn::NEWEST, |snapshot| snapshot.lsn());
         let committed = root.map(|root| Cursor::new(pages, root, lsn, lower, upper));
         let cursor = match runs.is_empty() {
             true => committed.map(Entries::One),
@@ -82,8 +87,17 @@ impl Scan {
             backward,
             pending: None,
             current: Default::default(),
+            lsn: Lsn::ZERO,
             _snapshot: snapshot,
             noted: None,
+        }
+    }
+
+    /// The highest lsn among the pages read so far; not known of one that reads runs, too.
+    pub(super) fn lsn(&self) -> Lsn {
+        match &self.cursor {
+            Some(Entries::One(cursor)) => cursor.lsn(),
+            _ => self.lsn,
         }
     }
 
@@ -145,6 +159,7 @@ impl Scan {
                 let entry = self.next_committed()?;
                 self.pending = entry.map(|(k, v)| (Key::from_slice(k), v.to_vec()));
                 if self.pending.is_none() {
+                    self.lsn = self.lsn();
                     self.cursor = None;
                 }
             }
@@ -257,7 +272,15 @@ impl Reader {
     pub fn scan(&self, lower: Bound<&[u8]>, upper: Bound<&[u8]>, backward: bool) -> Scan {
         let (pages, snapshot) = (self.pages.clone(), self.snapshot.clone());
         let own = self.own.clone();
-        let scan = Scan::new(pages, self.root, snapshot, own, lower, upper, backward);
+        let scan = Scan::new(
+            pages,
+            self.root,
+            Some(snapshot),
+            own,
+            lower,
+            upper,
+            backward,
+        );
         scan.noted_by(self.noter.clone(), lower, upper)
     }
 

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::base::sync::{AtomicU64, Mutex, Ordering};
-use crate::base::{CancelFlag, Error, Oid, Result, SqlState, TxnId};
+use crate::base::{CancelFlag, Error, Lsn, Oid, Result, SqlState, TxnId};
 use crate::txn::lock_list::ListedLock;
 use crate::txn::lock_mode::LockMode;
 use crate::txn::locks::{Level, LockTarget, Owner, TryLock, Who};
@@ -22,6 +22,8 @@ pub struct SessionLocks {
     txn: AtomicU64,
     cancel: Arc<CancelFlag>,
     held: Mutex<Held>,
+    /// Its transactions depend on what the log holds up to here.
+    shown: Arc<AtomicU64>,
 }
 
 type Lock = (LockTarget, LockMode);
@@ -32,6 +34,8 @@ struct Held {
     session: FxHashMap<Lock, u32>,
     /// Those of the transaction, in the order they were taken.
     transaction: Vec<Lock>,
+    /// The sequences whose values the transaction has asked for.
+    sequences: Vec<Oid>,
 }
 
 impl SessionLocks {
@@ -50,12 +54,14 @@ impl SessionLocks {
             txn: AtomicU64::new(0),
             cancel,
             held: Mutex::default(),
+            shown: Arc::default(),
         }
     }
 
     /// The session's transaction, begun now.
     pub(crate) fn begin(&self) -> Transaction {
-        let transaction = self.shared.begin_for(Some(self.owner));
+        let mut transaction = self.shared.begin_for(Some(self.owner));
+        transaction.session_shown = Some(self.shown.clone());
         // Relaxed: the same session reads it.
         self.txn.store(transaction.id().0, Ordering::Relaxed);
         transaction
@@ -73,20 +79,49 @@ impl SessionLocks {
     /// # Errors
     /// 40P01 on a deadlock, 55P03 after `lock_timeout`, 57014 and 57P01.
     pub fn lock(&self, target: LockTarget, mode: LockMode, level: Level) -> Result<()> {
-        if self.try_lock(target, mode, level) {
-            return Ok(());
+        let newly = self.take(target, mode, level)?;
+        self.note((target, mode), level, newly);
+        Ok(())
+    }
+
+    /// Whether it was not held before.
+    fn take(&self, target: LockTarget, mode: LockMode, level: Level) -> Result<bool> {
+        match self.shared.locks.try_lock(self.who(), target, mode, level) {
+            TryLock::Conflict => {}
+            outcome => return Ok(outcome == TryLock::Granted),
         }
         let handle = Handle::try_current().ok();
         let Some(handle) = handle.filter(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread)
         else {
-            let message = "an advisory lock cannot be waited for on this thread";
+            let message = "a lock cannot be waited for on this thread";
             return Err(Error::new(SqlState::INTERNAL_ERROR, message));
         };
         let locks = &self.shared.locks;
         let wait = locks.wait(self.who(), target, mode, level, &self.cancel);
         tokio::task::block_in_place(|| handle.block_on(wait))?;
-        self.note((target, mode), level, true);
+        Ok(true)
+    }
+
+    /// Keeps a sequence from being changed or dropped by others until the transaction ends.
+    ///
+    /// # Errors
+    /// As [`Self::lock`].
+    pub fn lock_sequence(&self, sequence: Oid) -> Result<()> {
+        if self.held.lock().sequences.contains(&sequence) {
+            return Ok(());
+        }
+        let (target, mode) = (LockTarget::Table(sequence), LockMode::RowExclusive);
+        if self.take(target, mode, Level::Transaction)? {
+            self.held.lock().sequences.push(sequence);
+        }
         Ok(())
+    }
+
+    /// What the session shows from here on depends on what the log holds below an lsn: its
+    /// transactions wait for it as for what they depend on themselves.
+    pub fn show(&self, lsn: Lsn) {
+        // Relaxed: the same session reads it.
+        self.shown.fetch_max(lsn.0, Ordering::Relaxed);
     }
 
     /// Takes a lock if it is free.
@@ -140,7 +175,17 @@ impl SessionLocks {
         self.held.lock().transaction.len()
     }
 
-    /// Releases the locks that the transaction has taken since a mark; 0: all, at its end.
+    /// At the end of the transaction: releases all its locks.
+    pub fn end_transaction(&self) {
+        self.release_from(0);
+        for sequence in self.held.lock().sequences.drain(..) {
+            let (target, mode) = (LockTarget::Table(sequence), LockMode::RowExclusive);
+            let locks = &self.shared.locks;
+            locks.release(self.owner, target, mode, Level::Transaction);
+        }
+    }
+
+    /// Releases the locks that the transaction has taken since a mark, but for sequences.
     pub fn release_from(&self, mark: usize) {
         let mut held = self.held.lock();
         if held.transaction.len() <= mark {
@@ -172,7 +217,7 @@ impl SessionLocks {
 
 impl Drop for SessionLocks {
     fn drop(&mut self) {
-        self.release_from(0);
+        self.end_transaction();
         self.unlock_all();
     }
 }

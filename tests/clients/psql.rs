@@ -372,3 +372,43 @@ COMMIT
 ",
     );
 }
+
+#[test]
+fn foreign_keys_are_described_on_both_sides() {
+    let Some(psql) = Psql::new() else { return };
+    let output = psql.type_in(
+        "\\set QUIET on
+CREATE TABLE p (id int PRIMARY KEY, v int UNIQUE);
+CREATE TABLE c (id int, a int REFERENCES p ON DELETE CASCADE, b int,
+  CONSTRAINT two FOREIGN KEY (b) REFERENCES p (v) MATCH FULL DEFERRABLE INITIALLY DEFERRED);
+ALTER TABLE c ADD CONSTRAINT nv FOREIGN KEY (a) REFERENCES p (v) NOT VALID;
+\\d c
+\\d p",
+    );
+    assert_lines(
+        &output,
+        r#"                 Table "public.c"
+ Column |  Type   | Collation | Nullable | Default 
+--------+---------+-----------+----------+---------
+ id     | integer |           |          | 
+ a      | integer |           |          | 
+ b      | integer |           |          | 
+Foreign-key constraints:
+    "c_a_fkey" FOREIGN KEY (a) REFERENCES p(id) ON DELETE CASCADE
+    "nv" FOREIGN KEY (a) REFERENCES p(v) NOT VALID
+    "two" FOREIGN KEY (b) REFERENCES p(v) MATCH FULL DEFERRABLE INITIALLY DEFERRED
+
+                 Table "public.p"
+ Column |  Type   | Collation | Nullable | Default 
+--------+---------+-----------+----------+---------
+ id     | integer |           | not null | 
+ v      | integer |           |          | 
+Indexes:
+    "p_pkey" PRIMARY KEY, btree (id)
+    "p_v_key" UNIQUE CONSTRAINT, btree (v)
+Referenced by:
+    TABLE "c" CONSTRAINT "c_a_fkey" FOREIGN KEY (a) REFERENCES p(id) ON DELETE CASCADE
+    TABLE "c" CONSTRAINT "nv" FOREIGN KEY (a) REFERENCES p(v) NOT VALID
+    TABLE "c" CONSTRAINT "two" FOREIGN KEY (b) REFERENCES p(v) MATCH FULL DEFERRABLE INITIALLY DEFERRED"#,
+    );
+}

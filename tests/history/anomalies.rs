@@ -44,7 +44,6 @@ fn statement(begun: Time, ended: Time, effects: Vec<Effect>) -> Statement {
         begun,
         ended: Some(ended),
         look,
-        is_sure: true,
         effects,
     }
 }
@@ -416,31 +415,27 @@ fn rows_that_a_statement_locks_are_read_one_by_one() {
     );
 }
 
+/// That no list had fewer than two elements told of the second.
 #[test]
-fn a_tag_alone_is_sure_when_commit_is_answered() {
-    let writers = [
+fn what_a_search_without_a_find_told_is_shown() {
+    let history = [
         autocommit(1, 2, vec![append(X, 1)]),
         autocommit(3, 20, vec![append(X, 2)]),
-    ];
-    let mut update = statement(
-        5,
-        6,
-        vec![Effect::AtLeast {
-            object: X,
-            count: 2,
-        }],
-    );
-    update.is_sure = false;
-    let reader = autocommit(9, 10, vec![read(X, &[1])]);
-    let readers = [
-        autocommit(2, 3, vec![read(X, &[1])]),
+        autocommit(3, 4, vec![read(X, &[1])]),
+        autocommit(
+            5,
+            6,
+            vec![Effect::AtLeast {
+                object: X,
+                count: 2,
+            }],
+        ),
         autocommit(30, 31, vec![read(X, &[1, 2])]),
     ];
-    let history = |commit| {
-        let updater = committed(commit, vec![update.clone()]);
-        [&writers[..], &readers, &[updater, reader.clone()]].concat()
-    };
-    let words = found(history((7, 8)), Level::ReadCommitted);
-    assert!(words.contains("what was shown is lost"), "{words}");
-    assert_eq!(found(history((7, 11)), Level::ReadCommitted), "");
+    assert_found(&history, [""; 3]);
+    let behind = autocommit(7, 8, vec![read(X, &[1])]);
+    assert_found(
+        &[&history[..], &[behind]].concat(),
+        ["what was shown is lost"; 3],
+    );
 }

@@ -172,8 +172,7 @@ impl<'h> Order<'h> {
         if let Some(&look) = self.statement_looks.get(&key) {
             return Some(look);
         }
-        let sure_at = self.history.transactions[number].sure_at(statement);
-        let look = self.add_moment(number, statement.begun, sure_at);
+        let look = self.add_moment(number, statement.begun, statement.ended);
         self.statement_looks.insert(key, look);
         if self.level == Level::ReadCommitted {
             self.add_edge(Some(look), self.commits[number], Edge::Within);

@@ -101,9 +101,6 @@ pub struct Statement {
     /// When its answer came, if one did.
     pub ended: Option<Time>,
     pub look: Look,
-    /// Its answer says what is there: rows or an error. A tag such as UPDATE 0 alone may tell of
-    /// what could still be lost; what it tells is sure when COMMIT is answered.
-    pub is_sure: bool,
     pub effects: Vec<Effect>,
 }
 
@@ -127,16 +124,6 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// When what a statement of it told was sure.
-    pub fn sure_at(&self, statement: &Statement) -> Option<Time> {
-        let committed = self.ended.filter(|_| self.outcome == Outcome::Committed);
-        if statement.is_sure {
-            statement.ended
-        } else {
-            committed
-        }
-    }
-
     pub fn begun(&self) -> Time {
         self.statements
             .first()

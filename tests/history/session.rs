@@ -107,7 +107,7 @@ impl Session {
     async fn autocommit(&mut self) -> Result<(), Failure> {
         let step = match (self.rng.random_range(0..10), self.missing_list) {
             (0, _) => Step::lock(&self.world, &mut self.rng),
-            (_, Some(list)) => Step::first_append(&self.world, list),
+            (_, Some(list)) => Step::first_append(&self.world, list, &mut self.rng),
             _ => Step::random(&self.world, &mut self.rng),
         };
         let commit_begun = self.world.tick();
@@ -159,7 +159,6 @@ impl Session {
                 begun,
                 ended,
                 look,
-                is_sure: true,
                 effects,
             });
         }
@@ -210,7 +209,7 @@ impl Session {
     async fn random_step(&mut self, is_read_only: bool) -> Result<Next, Failure> {
         let step = match (is_read_only, self.missing_list) {
             (true, _) => Step::read(&self.world, &mut self.rng),
-            (false, Some(list)) => Step::first_append(&self.world, list),
+            (false, Some(list)) => Step::first_append(&self.world, list, &mut self.rng),
             (false, None) => match self.rng.random_range(0..8) {
                 0 => Step::lock(&self.world, &mut self.rng),
                 _ => Step::random(&self.world, &mut self.rng),
@@ -249,7 +248,6 @@ impl Session {
             begun,
             ended,
             look,
-            is_sure: false,
             effects,
         });
         Ok(Next::Statement)
@@ -259,18 +257,21 @@ impl Session {
         let begun = self.world.tick();
         let answer = self.ask(&step).await;
         let ended = Some(self.world.tick());
-        let (mut next, mut is_sure) = (Next::Statement, step.has_rows);
+        let mut next = Next::Statement;
         let (ended, effects) = match &answer {
             Ok(answer) => (ended, self.effects_of(&step, answer)),
             Err(Failure::Broken) => (None, step.without_answer()),
             Err(Failure::Refused { code }) => {
                 self.judge(code, &step.sql);
-                is_sure = true;
                 next = Next::Rollback;
                 let effects = match code == DUPLICATE {
                     true => step.after_duplicate(),
                     false => Vec::new(),
                 };
+                if code == DUPLICATE && effects.is_empty() {
+                    self.complaints
+                        .push(format!("{}: a duplicate key", step.sql));
+                }
                 (ended, effects)
             }
         };
@@ -284,7 +285,6 @@ impl Session {
             begun,
             ended,
             look,
-            is_sure,
             effects,
         });
         if matches!(answer, Err(Failure::Broken)) {

@@ -151,7 +151,8 @@ impl Step {
     pub fn random(world: &World, rng: &mut StdRng) -> Step {
         match rng.random_range(0..100) {
             0..35 => Step::read(world, rng),
-            35..75 => update(world, rng),
+            35..70 => update(world, rng),
+            70..77 => upsert(world, rng),
             _ => insert(world, rng),
         }
     }
@@ -183,8 +184,9 @@ impl Step {
         }
     }
 
-    /// The first append to a list.
-    pub fn first_append(world: &World, list: u32) -> Step {
+    /// The first append to a list, if there is none.
+    pub fn first_append(world: &World, list: u32, rng: &mut StdRng) -> Step {
+        let on_conflict = ["", " ON CONFLICT DO NOTHING"][rng.random_range(0..2)];
         let (element, tag) = (world.element(), list / LISTS_PER_TAG);
         let append = Append {
             object: Object::List(list),
@@ -192,7 +194,7 @@ impl Step {
             tag: Some(tag),
         };
         Step {
-            sql: format!("INSERT INTO lists VALUES ({list}, {tag}, 1, '{element}')"),
+            sql: format!("INSERT INTO lists VALUES ({list}, {tag}, 1, '{element}'){on_conflict}"),
             look: Look::Newest,
             has_rows: false,
             kind: Kind::Insert(vec![append]),
@@ -270,7 +272,7 @@ impl Step {
         }
     }
 
-    /// What a unique violation tells.
+    /// What a unique violation tells, or ON CONFLICT DO NOTHING; nothing if it must not be.
     pub fn after_duplicate(&self) -> Vec<Effect> {
         match &self.kind {
             Kind::Insert(appends) => appends
@@ -293,6 +295,7 @@ impl Step {
                 ids,
                 is_partial,
             } => Ok(sets_after(*object, ids.clone(), *is_partial, &answer.rows)),
+            Kind::Insert(_) if answer.count == 0 => Ok(self.after_duplicate()),
             Kind::Insert(appends) => Ok(appends.iter().map(|append| append.effect(true)).collect()),
         };
         effects.map_err(|wrong| format!("{}: {wrong}: {:?}", self.sql, answer.rows))
@@ -506,10 +509,29 @@ fn update(world: &World, rng: &mut StdRng) -> Step {
     }
 }
 
+/// An append, be it the first one or not.
+fn upsert(world: &World, rng: &mut StdRng) -> Step {
+    let (id, element) = (world.id(rng), world.element());
+    let tag = id / LISTS_PER_TAG;
+    let lists = Lists {
+        ids: id..=id,
+        searched: None,
+        is_partial: false,
+        only: Only::All,
+        walk: Walk::All,
+        append: Some((element, Some(tag))),
+    };
+    let sql = format!(
+        "INSERT INTO lists VALUES ({id}, {tag}, 1, '{element}') ON CONFLICT (id) DO UPDATE
+         SET v = lists.v || ',{element}', n = lists.n + 1, tag = excluded.tag RETURNING id, n, v"
+    );
+    Step::over_lists(sql, Look::Newest, lists)
+}
+
 fn insert(world: &World, rng: &mut StdRng) -> Step {
     if rng.random_range(0..20) == 0 {
         // There may be such a list.
-        return Step::first_append(world, world.id(rng));
+        return Step::first_append(world, world.id(rng), rng);
     }
     let (table, object) = SETS[rng.random_range(0..2)];
     let columns = if table == "items" {

@@ -281,7 +281,7 @@ impl Versions {
             let t = &history.transactions[sight.transaction];
             if let Seen::Elements(elements) = &sight.what
                 && !elements.is_empty()
-                && let Some(at) = t.sure_at(&t.statements[sight.statement])
+                && let Some(at) = t.statements[sight.statement].ended
             {
                 let since = self.known_since.entry(sight.object).or_insert(at);
                 *since = at.min(*since);

@@ -4,6 +4,7 @@ use crate::base::{Error, Result, SqlState};
 use crate::sql::ast::{self, Position};
 use crate::sql::bind::scope::Scope;
 use crate::sql::bind::{Binder, Typed};
+use crate::sql::func::catalog::reg_from_text;
 use crate::sql::func::{self, CastContext, CastMethod};
 use crate::sql::ir::{Expr, ExprKind};
 use crate::types::{Category, Datum, Type, text_in};
@@ -153,15 +154,11 @@ impl Binder<'_> {
     }
 
     fn literal(&self, text: String, ty: Type, at: Position) -> Result<Expr> {
-        // Names of objects are looked up by the function behind the cast from text.
-        if ty.is_reg()
-            && let Some(cast) = func::cast(Type::Text, ty)
-            && let CastMethod::Function(_) = cast.method
-        {
-            let name = constant(Datum::Text(text), Type::Text);
-            return self.along(name, ty, Path::Cast(cast.method), CastContext::Explicit, at);
-        }
         let value = match ty {
+            // A plan holds only for the catalog it was made for.
+            ty if ty.is_reg() => {
+                reg_from_text(&self.eval_context(), ty, &text).map_err(|e| e.at(at))?
+            }
             Type::Text | Type::Varchar | Type::Bpchar => Datum::Text(text),
             _ => text_in(ty, -1, &text, self.cx.format).map_err(|e| e.at(at))?,
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::base::{Error, Result, SqlState};
 use crate::sql::ast::{
-    self, Alias, ExprKind as Ast, Position, QueryBody, SelectItem, TargetColumn,
+    self, Alias, ExprKind as Ast, Overriding, Position, QueryBody, SelectItem, TargetColumn,
 };
 use crate::sql::bind::coerce::{REWRITE, column, constant};
 use crate::sql::bind::conflict::around_proposed;
@@ -30,7 +30,9 @@ impl Binder<'_> {
             None => (Rel::Unit, Vec::new()),
             Some(query) => self.insert_source(query, table, &columns, insert, &out)?,
         };
-        let values = self.whole_row(table, &columns, given)?;
+        let given = given.into_iter().zip(&columns);
+        let given = given.filter(|(_, i)| !is_overridden(table, **i, insert.overriding));
+        let values = self.whole_row(table, given)?;
         let alias = insert.alias.as_ref().map(|name| Alias {
             name: name.clone(),
             columns: Vec::new(),
@@ -80,6 +82,8 @@ impl Binder<'_> {
         let positions: Vec<Position> = output.columns.iter().map(|c| c.at).collect();
         check_count(&positions, columns, insert)?;
         let used = &columns[..positions.len()];
+        let mut used_columns = used.iter();
+        used_columns.try_for_each(|i| check_identity(table, *i, insert.overriding))?;
         let rel = self.project(output, |i, value| self.assign(value, table, used[i]))?;
         Ok((rel, plain_columns(table, used)))
     }
@@ -99,7 +103,13 @@ impl Binder<'_> {
             check_row_length(row, width)?;
             let positions: Vec<Position> = row.iter().map(|e| e.position).collect();
             check_count(&positions, columns, insert)?;
+            for (expr, i) in row.iter().zip(columns) {
+                if !matches!(expr.kind, Ast::Default) {
+                    check_identity(table, *i, insert.overriding)?;
+                }
+            }
             let values = row.iter().zip(columns).map(|(expr, &i)| match &expr.kind {
+                _ if is_overridden(table, i, insert.overriding) => self.null_of(table, i),
                 Ast::Default => self.default_of(table, i),
                 _ => self.assign(self.expr(expr, &scope)?, table, i),
             });
@@ -110,14 +120,13 @@ impl Binder<'_> {
     }
 
     /// One value per column of the table: what is given, else the default.
-    fn whole_row(
+    fn whole_row<'a>(
         &self,
         table: &TableDef,
-        columns: &[usize],
-        given: Vec<Expr>,
+        given: impl Iterator<Item = (Expr, &'a usize)>,
     ) -> Result<Vec<Expr>> {
         let mut row: Vec<Option<Expr>> = vec![None; table.columns.len()];
-        for (value, &i) in given.into_iter().zip(columns) {
+        for (value, &i) in given {
             row[i] = Some(value);
         }
         let fill = |(i, value): (usize, Option<Expr>)| match value {
@@ -128,11 +137,11 @@ impl Binder<'_> {
     }
 
     /// The default of a column, or NULL.
-    fn default_of(&self, table: &TableDef, i: usize) -> Result<Expr> {
+    pub(super) fn default_of(&self, table: &TableDef, i: usize) -> Result<Expr> {
         let definition = &table.columns[i];
-        match &definition.default {
-            Some(text) if !definition.dropped => {
-                let expr = parse_expr(text)?;
+        match definition.default_sql() {
+            Some(text) => {
+                let expr = parse_expr(&text)?;
                 crate::sql::bind::bind_expr(
                     &expr,
                     None,
@@ -140,11 +149,16 @@ impl Binder<'_> {
                     self.cx,
                 )
             }
-            _ => Ok(Expr {
-                typmod: definition.typmod,
-                ..constant(Datum::Null, definition.ty)
-            }),
+            None => self.null_of(table, i),
         }
+    }
+
+    fn null_of(&self, table: &TableDef, i: usize) -> Result<Expr> {
+        let definition = &table.columns[i];
+        Ok(Expr {
+            typmod: definition.typmod,
+            ..constant(Datum::Null, definition.ty)
+        })
     }
 
     /// The value as the column takes it.
@@ -199,6 +213,11 @@ impl Binder<'_> {
                 let i = known_column(table, column)?;
                 let value = match value {
                     None => self.default_of(table, i)?,
+                    Some(_) if is_always(table, i) => {
+                        let column = &table.columns[i].name;
+                        let message = format!("column \"{column}\" can only be updated to DEFAULT");
+                        return Err(generated_always(table, i, message));
+                    }
                     Some(value) => self.assign(value, table, i)?,
                 };
                 assignments.push((i, value));
@@ -348,6 +367,33 @@ impl Binder<'_> {
         }
         Ok(Some(returning))
     }
+}
+
+/// A column whose values the table makes itself.
+fn is_always(table: &TableDef, i: usize) -> bool {
+    table.columns[i].identity.is_some_and(|i| i.always)
+}
+
+/// OVERRIDING USER VALUE: what is given for an identity column is not taken.
+fn is_overridden(table: &TableDef, i: usize, overriding: Option<Overriding>) -> bool {
+    overriding == Some(Overriding::User) && table.columns[i].identity.is_some()
+}
+
+/// Refuses a value for a column that is GENERATED ALWAYS.
+fn check_identity(table: &TableDef, i: usize, overriding: Option<Overriding>) -> Result<()> {
+    if overriding.is_some() || !is_always(table, i) {
+        return Ok(());
+    }
+    let column = &table.columns[i].name;
+    let message = format!("cannot insert a non-DEFAULT value into column \"{column}\"");
+    let hint = "Use OVERRIDING SYSTEM VALUE to override.";
+    Err(generated_always(table, i, message).with_hint(hint))
+}
+
+fn generated_always(table: &TableDef, i: usize, message: String) -> Error {
+    let column = &table.columns[i].name;
+    let detail = format!("Column \"{column}\" is an identity column defined as GENERATED ALWAYS.");
+    Error::new(SqlState::GENERATED_ALWAYS, message).with_detail(detail)
 }
 
 /// The columns to fill: those listed, or all.

@@ -45,18 +45,22 @@ impl Binder<'_> {
         self.evaluate(function, &types, &values)?.ok()
     }
 
+    pub(super) fn eval_context(&self) -> EvalContext<'_> {
+        EvalContext {
+            format: self.cx.format,
+            session: self.cx.session,
+            catalog: self.cx.catalog,
+            params: &[],
+        }
+    }
+
     fn evaluate(
         &self,
         function: &Function,
         types: &[Type],
         values: &[Datum],
     ) -> Option<Result<Datum>> {
-        let cx = EvalContext {
-            format: self.cx.format,
-            session: self.cx.session,
-            catalog: self.cx.catalog,
-            params: &[],
-        };
+        let cx = self.eval_context();
         Some(match (function.eval, values) {
             (Eval::F0(f), []) => f(&cx),
             (Eval::F1(f), [a]) => f(&cx, a),

@@ -1,10 +1,10 @@
 //! FROM: tables, subqueries, functions and joins, as one relation with its names.
 
-use crate::base::{Error, Result, SqlState};
+use crate::base::{Error, Oid, Result, SqlState};
 use crate::sql::ast::{self, Alias, JoinCondition, JoinKind, TableRef};
 use crate::sql::bind::Binder;
 use crate::sql::bind::call::FromCall;
-use crate::sql::bind::coerce::common_type;
+use crate::sql::bind::coerce::{common_type, constant};
 use crate::sql::bind::expr::{boolean, int8, typed};
 use crate::sql::bind::locking::lock_of;
 use crate::sql::bind::names::{self, Relation};
@@ -13,8 +13,9 @@ use crate::sql::bind::scope::{
     Column, Item, Lateral, Namespace, Outside, Place, Scope, Whole, attnum,
 };
 use crate::sql::bind::walk::{map_columns, shift};
+use crate::sql::func::sequence;
 use crate::sql::ir::{Expr, ExprKind, Rel, RowLocking};
-use crate::types::Type;
+use crate::types::{Datum, Type};
 
 /// A relation and what its columns are called.
 pub(super) struct Source {
@@ -118,24 +119,29 @@ impl Binder<'_> {
                 },
             }),
             Relation::System(relation) => {
-                let columns = relation.columns.iter().enumerate();
-                let columns = columns.map(|(i, (name, ty))| Column {
-                    table: crate::base::Oid(relation.oid),
-                    attnum: attnum(i),
-                    ..Column::plain(name, i, *ty, -1)
-                });
-                let item = Item {
-                    name: Some(relation.name.to_owned()),
-                    schema: Some(relation.schema.to_owned()),
-                    table_name: Some(relation.name.to_owned()),
-                    columns: columns.collect(),
-                    listed: true,
-                    table: None,
-                    whole: Whole::Row,
-                };
+                let (oid, columns) = (Oid(relation.oid), relation.columns);
+                let item = fixed_item(oid, relation.schema, relation.name, columns);
                 Ok(Source {
                     names: Namespace::of(item.aliased(alias)?),
                     rel: Rel::System { relation },
+                })
+            }
+            Relation::Sequence(def) if lock.is_some() => Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("cannot lock rows in sequence \"{}\"", def.name),
+            )),
+            Relation::Sequence(def) => {
+                let columns = &sequence::COLUMNS;
+                let item = fixed_item(def.oid, &def.schema, &def.name, columns);
+                let oid = constant(Datum::Oid(def.oid.0), Type::Regclass);
+                Ok(Source {
+                    names: Namespace::of(item.aliased(alias)?),
+                    rel: Rel::Function {
+                        function: &sequence::ROW,
+                        args: vec![oid],
+                        width: columns.len(),
+                        ordinality: false,
+                    },
                 })
             }
             Relation::Index => Err(Error::new(
@@ -349,6 +355,25 @@ impl Join {
             lateral: self.lateral,
         };
         Ok(Source { rel, names })
+    }
+}
+
+/// The names of a relation whose columns are the same in every database.
+fn fixed_item(oid: Oid, schema: &str, name: &str, columns: &[(&str, Type)]) -> Item {
+    let columns = columns.iter().enumerate();
+    let columns = columns.map(|(i, (name, ty))| Column {
+        table: oid,
+        attnum: attnum(i),
+        ..Column::plain(name, i, *ty, -1)
+    });
+    Item {
+        name: Some(name.to_owned()),
+        schema: Some(schema.to_owned()),
+        table_name: Some(name.to_owned()),
+        columns: columns.collect(),
+        listed: true,
+        table: None,
+        whole: Whole::Row,
     }
 }
 

@@ -52,11 +52,12 @@ use crate::base::{Error, Result, SqlState};
 use crate::sql::ast;
 use crate::sql::bind::params::Params;
 use crate::sql::bind::scope::{Item, Namespace, Outside, Place, Scope};
+use crate::sql::func::CastContext;
 use crate::sql::ir::{BindContext, Bound, BoundStatement, Expr};
 use crate::table::TableDef;
 use crate::types::Type;
 
-pub use names::{resolve_lockable, resolve_table, resolve_type};
+pub use names::{resolve_lockable, resolve_sequence, resolve_table, resolve_type};
 
 /// Binds a query or a data-modifying statement. `params` are the types that the client gave;
 /// the others are inferred from their use.
@@ -157,6 +158,27 @@ pub fn bind_default(
         )
         .with_hint(coerce::REWRITE)
     })
+}
+
+/// What a column has when nothing is given: its default, or NULL.
+pub fn bind_stored_default(table: &TableDef, column: usize, cx: &BindContext<'_>) -> Result<Expr> {
+    Binder::new(cx, Params::none()).default_of(table, column)
+}
+
+/// The conversion of a value, which is column 0 of a row, to a type and modifier; `None` where
+/// there is none in that context.
+pub fn bind_cast(
+    from: Type,
+    to: Type,
+    typmod: i32,
+    context: CastContext,
+    cx: &BindContext<'_>,
+) -> Result<Option<Expr>> {
+    let value = Typed {
+        expr: coerce::column(0, from),
+        at: 0,
+    };
+    Binder::new(cx, Params::none()).convert(value, to, typmod, context)
 }
 
 /// An expression and where PostgreSQL points for it: its leftmost part.

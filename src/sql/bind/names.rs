@@ -7,18 +7,19 @@ use crate::sql::ast::{Name, Position, TypeName};
 use crate::sql::bind::scope::dotted;
 use crate::sql::ir::{BindContext, SystemRelation};
 use crate::sql::system;
-use crate::table::{Catalog, TableDef};
+use crate::table::{Catalog, SequenceDef, TableDef};
 use crate::types::{Type, typmod_in};
 
 /// What a relation's name stands for.
 pub(super) enum Relation<'a> {
     Table(&'a Arc<TableDef>),
     System(&'static SystemRelation),
+    Sequence(&'a Arc<SequenceDef>),
     Index,
 }
 
 /// Types of PostgreSQL that are not there yet: refused by name rather than unknown.
-const LATER: [&str; 30] = [
+const LATER: [&str; 24] = [
     "json",
     "jsonb",
     "uuid",
@@ -43,12 +44,6 @@ const LATER: [&str; 30] = [
     "int8range",
     "xid",
     "pg_lsn",
-    "serial",
-    "bigserial",
-    "smallserial",
-    "serial2",
-    "serial4",
-    "serial8",
 ];
 
 /// The type and its modifier as `pg_attribute.atttypmod` (-1: none).
@@ -162,6 +157,11 @@ pub fn resolve_lockable(name: &Name, cx: &BindContext<'_>) -> Result<Oid> {
             format!("cannot lock relation \"{}\"", dotted(name)),
         )
         .with_detail("This operation is not supported for indexes.")),
+        Some(Relation::Sequence(_)) => Err(Error::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("cannot lock relation \"{}\"", dotted(name)),
+        )
+        .with_detail("This operation is not supported for sequences.")),
         _ => resolve_table(name, cx).map(|table| table.oid),
     }
 }
@@ -172,7 +172,26 @@ fn not_a_table(relation: &Relation<'_>, name: &str) -> Error {
             SqlState::INSUFFICIENT_PRIVILEGE,
             format!("permission denied: \"{}\" is a system catalog", system.name),
         ),
+        Relation::Sequence(sequence) => Error::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("\"{}\" is not a table", sequence.name),
+        ),
         _ => is_an_index(name),
+    }
+}
+
+/// The sequence of that name.
+///
+/// 42P01 when there is none, 42809 for a relation of another kind.
+pub fn resolve_sequence<'a>(name: &Name, cx: &BindContext<'a>) -> Result<&'a Arc<SequenceDef>> {
+    match find_relation(name, cx)? {
+        Some(Relation::Sequence(sequence)) => Ok(sequence),
+        Some(_) => {
+            let last = name.parts.last().map_or("", |p| p.name.as_str());
+            let message = format!("\"{last}\" is not a sequence");
+            Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message))
+        }
+        None => Err(no_relation(name)),
     }
 }
 
@@ -215,6 +234,10 @@ pub(super) fn relation<'a>(name: &Name, cx: &BindContext<'a>) -> Result<Relation
 pub(super) fn target<'a>(name: &Name, cx: &BindContext<'a>) -> Result<&'a Arc<TableDef>> {
     match relation(name, cx)? {
         Relation::Table(table) => Ok(table),
+        Relation::Sequence(sequence) => Err(Error::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("cannot change sequence \"{}\"", sequence.name),
+        )),
         other => Err(not_a_table(&other, &dotted(name))),
     }
 }
@@ -261,6 +284,9 @@ fn in_schema<'a>(schema: &str, name: &str, catalog: &'a Catalog) -> Option<Relat
     }
     if let Some(table) = catalog.table(schema, name) {
         return Some(Relation::Table(table));
+    }
+    if let Some(sequence) = catalog.sequence(schema, name) {
+        return Some(Relation::Sequence(sequence));
     }
     let is_it = |t: &Arc<TableDef>| t.schema == schema && t.indexes.iter().any(|i| i.name == name);
     catalog

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use crate::base::{Error, Result, SqlState};
 use crate::sql::ast::{Copy, Ident, Name};
-use crate::sql::bind::{bind_default, resolve_table};
+use crate::sql::bind::bind_default;
 use crate::sql::context::StatementContext;
 use crate::sql::copy::lines::{Lines, bad};
 use crate::sql::copy::options::Options;
 use crate::sql::copy::values::Fields;
-use crate::sql::copy::{column_list, named_columns};
+use crate::sql::copy::{column_list, named_columns, table_to_copy};
 use crate::sql::exec::{check_row, nulls};
 use crate::sql::expr::{ExprContext, eval};
+use crate::sql::foreign_key::{ForeignKeys, KeyChecks};
 use crate::sql::func::EvalContext;
 use crate::sql::ir::Expr;
 use crate::sql::parse::parse_expr;
@@ -44,6 +45,8 @@ pub struct CopyIn {
     fields: Fields,
     row: Vec<Datum>,
     count: u64,
+    foreign_keys: ForeignKeys,
+    key_checks: KeyChecks,
 }
 
 impl CopyIn {
@@ -64,13 +67,13 @@ impl CopyIn {
         let bind_cx = bind_context(cx, &catalog);
         let mut defaults = Vec::new();
         for (place, column) in table.columns.iter().enumerate() {
-            let Some(text) = &column.default else {
+            let Some(text) = column.default_sql() else {
                 continue;
             };
-            if column.dropped || columns.contains(&place) {
+            if columns.contains(&place) {
                 continue;
             }
-            let expr = parse_expr(text)?;
+            let expr = parse_expr(&text)?;
             let bound = bind_default(&expr, &column.name, column.ty, column.typmod, &bind_cx)?;
             defaults.push((place, plan_expr(bound, eval_context(&bind_cx))?));
         }
@@ -84,6 +87,7 @@ impl CopyIn {
             row: nulls(table.columns.len()),
             defaults,
             checks,
+            foreign_keys: ForeignKeys::of_insert(&table),
             table,
             columns,
             options,
@@ -92,6 +96,7 @@ impl CopyIn {
             line_number: 0,
             fields: Fields::default(),
             count: 0,
+            key_checks: KeyChecks::new(cx),
         })
     }
 
@@ -113,6 +118,10 @@ impl CopyIn {
     /// The stream is complete: gives the command tag.
     pub async fn finish(mut self, txn: &mut Txn) -> Result<String> {
         self.store_lines(txn, true).await?;
+        if let Err(error) = self.key_checks.finish(txn).await {
+            txn.wait_shown().await?;
+            return Err(error);
+        }
         Ok(format!("COPY {}", self.count))
     }
 
@@ -135,7 +144,11 @@ impl CopyIn {
             }
             self.read_row(&line)?;
             let stored = table::insert(txn, &self.table, &self.row, &self.cx.cancel).await;
-            stored.map_err(|e| self.with_line(e, &line))?;
+            let id = stored.map_err(|e| self.with_line(e, &line))?;
+            let (keys, checks) = (&self.foreign_keys, &mut self.key_checks);
+            checks
+                .inserted(keys, &self.table, id, &self.row, txn)
+                .await?;
             self.count += 1;
         }
         Ok(())
@@ -278,7 +291,8 @@ async fn locked_table(
     cx: &StatementContext,
 ) -> Result<(Arc<TableDef>, Arc<Catalog>)> {
     loop {
-        let find = |catalog: &Catalog| resolve_table(name, &bind_context(cx, catalog)).cloned();
+        let find =
+            |catalog: &Catalog| table_to_copy(name, "to", &bind_context(cx, catalog)).cloned();
         let table = find(&txn.catalog())?;
         let (mode, cancel) = (LockMode::RowExclusive, &cx.cancel);
         lock_table(txn, table.oid, mode, LockWait::Wait, cancel).await?;

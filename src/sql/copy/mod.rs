@@ -10,9 +10,13 @@ mod options;
 mod to;
 mod values;
 
+use std::sync::Arc;
+
 use crate::base::{Error, Result, SqlState};
-use crate::sql::ast::{Copy, CopySource, Ident};
+use crate::sql::ast::{Copy, CopySource, Ident, Name};
+use crate::sql::bind::{resolve_sequence, resolve_table};
 use crate::sql::context::StatementContext;
+use crate::sql::ir::BindContext;
 use crate::sql::prepared::Outcome;
 use crate::table::{TableDef, Txn};
 
@@ -40,6 +44,15 @@ pub(super) async fn start(
     }
     let copy = CopyOut::start(statement, options, txn, cx).await?;
     Ok(Outcome::CopyOut(copy))
+}
+
+/// The table of that name; `way` says how it is copied, for the error about a sequence.
+fn table_to_copy<'a>(name: &Name, way: &str, cx: &BindContext<'a>) -> Result<&'a Arc<TableDef>> {
+    if let Ok(sequence) = resolve_sequence(name, cx) {
+        let message = format!("cannot copy {way} sequence \"{}\"", sequence.name);
+        return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+    }
+    resolve_table(name, cx)
 }
 
 /// The places of the columns copied: those listed, or all.

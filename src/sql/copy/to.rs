@@ -5,11 +5,10 @@ use crate::sql::ast::{
     Copy, CopySource, Distinct, Expr, ExprKind, Ident, Name, Query, QueryBody, Select, SelectItem,
     TableRef,
 };
-use crate::sql::bind::resolve_table;
 use crate::sql::context::StatementContext;
 use crate::sql::copy::options::Options;
 use crate::sql::copy::values::{write_csv, write_text};
-use crate::sql::copy::{column_list, named_columns};
+use crate::sql::copy::{column_list, named_columns, table_to_copy};
 use crate::sql::expr::text_out;
 use crate::sql::prepared::{bind_context, prepare_inner, start_inner};
 use crate::sql::rows::Rows;
@@ -133,7 +132,7 @@ impl CopyOut {
 /// `SELECT columns FROM table`.
 fn table_query(name: &Name, columns: &[Ident], txn: &Txn, cx: &StatementContext) -> Result<Query> {
     let catalog = txn.catalog();
-    let table = resolve_table(name, &bind_context(cx, &catalog))?;
+    let table = table_to_copy(name, "from", &bind_context(cx, &catalog))?;
     let item = |place: usize| {
         let column = Ident {
             name: table.columns[place].name.clone(),

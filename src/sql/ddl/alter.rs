@@ -3,21 +3,25 @@
 use std::sync::Arc;
 
 use crate::base::{Error, Result, SqlState};
-use crate::sql::ast::{AlterAction, AlterTable, ColumnDef, ConstraintKind, Expr, Ident};
+use crate::sql::ast::{AlterAction, AlterTable, ConstraintKind, Expr, Ident, TableConstraint};
 use crate::sql::bind::bind_default;
-use crate::sql::ddl::constraint::{contains_nulls, has_rows};
+use crate::sql::ddl::create::default_text;
 use crate::sql::ddl::{Ddl, names};
-use crate::sql::expr::{ExprContext, eval, to_text};
-use crate::sql::plan::{columns_of, plan_expr, uses_volatile};
-use crate::sql::prepared::{bind_context, checks, eval_context};
-use crate::table::TableDef;
+use crate::sql::plan::columns_of;
+use crate::sql::prepared::{bind_context, checks};
+use crate::sql::system::names::Relation;
 use crate::table::ddl::{drop_index, replace};
-use crate::types::Format;
+use crate::table::{ForeignKeyDef, SequenceDef, TableDef};
+use crate::txn::LockMode;
 
 impl Ddl<'_> {
     pub(super) async fn alter_table(&mut self, alter: &AlterTable) -> Result<String> {
         let tag = "ALTER TABLE".to_owned();
-        if alter.if_exists && self.find(&alter.table)?.is_none() {
+        let exists = |ddl: &Self| -> Result<bool> {
+            let name = &alter.table;
+            Ok(ddl.find(name)?.is_some() || ddl.find_sequence(name).is_some())
+        };
+        if alter.if_exists && !exists(self)? {
             let name = alter
                 .table
                 .parts
@@ -27,11 +31,48 @@ impl Ddl<'_> {
             self.notice(SqlState::UNDEFINED_TABLE, message);
             return Ok(tag);
         }
-        let mut table = self.lock(&alter.table).await?;
+        if let Some(sequence) = self.find_sequence(&alter.table) {
+            self.alter_as_table(&sequence, alter).await?;
+            return Ok(tag);
+        }
+        let mode = lock_mode(&alter.actions);
+        let mut table = self.lock_in(mode, &alter.table).await?;
+        self.refuse_deferred(&table, "ALTER TABLE")?;
         for action in &alter.actions {
             table = self.alter(table, action).await?;
         }
         Ok(tag)
+    }
+
+    /// ALTER TABLE of a sequence: all it can do is rename it.
+    async fn alter_as_table(&mut self, sequence: &SequenceDef, alter: &AlterTable) -> Result<()> {
+        let what = match alter.actions.as_slice() {
+            [AlterAction::RenameTable { to }] => {
+                let mode = LockMode::AccessExclusive;
+                let sequence = self.lock_sequence(mode, &alter.table).await?;
+                return self.rename_sequence(&sequence, &to.name);
+            }
+            [AlterAction::Unsupported(what), ..] => {
+                return Err(Error::unsupported(format!("{what} is")));
+            }
+            [AlterAction::AddColumn { .. }, ..] => "ADD COLUMN",
+            [AlterAction::DropColumn { .. }, ..] => "DROP COLUMN",
+            [AlterAction::AddConstraint(_), ..] => "ADD CONSTRAINT",
+            [AlterAction::DropConstraint { .. }, ..] => "DROP CONSTRAINT",
+            [AlterAction::SetDefault { .. }, ..] => "ALTER COLUMN ... SET DEFAULT",
+            [AlterAction::SetNotNull { not_null: true, .. }, ..] => "ALTER COLUMN ... SET NOT NULL",
+            [AlterAction::SetNotNull { .. }, ..] => "ALTER COLUMN ... DROP NOT NULL",
+            _ => {
+                let message = format!("\"{}\" is not a table", sequence.name);
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+            }
+        };
+        let message = format!(
+            "ALTER action {what} cannot be performed on relation \"{}\"",
+            sequence.name
+        );
+        Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
+            .with_detail("This operation is not supported for sequences."))
     }
 
     async fn alter(&mut self, table: Arc<TableDef>, action: &AlterAction) -> Result<Arc<TableDef>> {
@@ -45,12 +86,21 @@ impl Ddl<'_> {
                 column,
                 if_exists,
                 cascade,
-            } => self.drop_column(table, column, *if_exists, *cascade),
+            } => self.drop_column(table, column, *if_exists, *cascade).await,
             AlterAction::DropConstraint {
                 name,
                 if_exists,
                 cascade,
-            } => self.drop_constraint(table, &name.name, *if_exists, *cascade),
+            } => {
+                self.drop_constraint(table, &name.name, *if_exists, *cascade)
+                    .await
+            }
+            AlterAction::ValidateConstraint { name } => {
+                self.validate_constraint(table, &name.name).await
+            }
+            AlterAction::AlterConstraint { name, deferral } => {
+                self.alter_constraint(table, &name.name, *deferral).await
+            }
             AlterAction::SetDefault { column, default } => {
                 self.set_default(&table, column, default.as_ref())
             }
@@ -58,6 +108,9 @@ impl Ddl<'_> {
                 let place = existing(&table, column)?;
                 if *not_null {
                     return self.set_not_null(&table, &[place]);
+                }
+                if table.columns[place].identity.is_some() {
+                    return Err(is_identity(&table, column));
                 }
                 let mut keys = table.primary_key().into_iter().flat_map(|key| &key.columns);
                 if keys.any(|key| key.column == place) {
@@ -67,6 +120,9 @@ impl Ddl<'_> {
                 let mut changed = TableDef::clone(&table);
                 changed.columns[place].not_null = false;
                 replace(self.txn, changed)
+            }
+            AlterAction::Identity { column, change } => {
+                self.alter_identity(&table, column, change).await
             }
             AlterAction::RenameColumn { from, to } => self.rename_column(&table, from, to),
             AlterAction::RenameTable { to } => {
@@ -82,69 +138,7 @@ impl Ddl<'_> {
         }
     }
 
-    async fn add_column(
-        &mut self,
-        table: Arc<TableDef>,
-        column: &ColumnDef,
-        if_not_exists: bool,
-    ) -> Result<Arc<TableDef>> {
-        let name = &column.name.name;
-        if table.column(name).is_some() {
-            let message = already_there(&table, name);
-            if if_not_exists {
-                self.notice(SqlState::DUPLICATE_COLUMN, format!("{message}, skipping"));
-                return Ok(table);
-            }
-            return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
-        }
-        if table.columns.len() == crate::table::row::COLUMNS_MAX {
-            return Err(Error::new(
-                SqlState::TOO_MANY_COLUMNS,
-                "tables can have at most 1600 columns",
-            ));
-        }
-        let mut def = self.column(column, &table.name)?;
-        let is_key = |kind: &ConstraintKind| matches!(kind, ConstraintKind::PrimaryKey(_));
-        let required = def.not_null || column.constraints.iter().any(|c| is_key(&c.kind));
-        def.missing = match &column.default {
-            Some((expr, _)) => self.missing_value(&def, expr)?,
-            None => None,
-        };
-        if required && def.missing.is_none() && has_rows(self, &table)? {
-            return Err(contains_nulls(&table, name));
-        }
-        def.not_null = required;
-        let mut changed = TableDef::clone(&table);
-        changed.columns.push(def);
-        let mut table = replace(self.txn, changed)?;
-        for constraint in &column.constraints {
-            table = self.add_constraint(table, constraint).await?;
-        }
-        Ok(table)
-    }
-
-    /// What rows that are there already have in a new column: the default, computed once.
-    fn missing_value(
-        &self,
-        column: &crate::table::ColumnDef,
-        default: &Expr,
-    ) -> Result<Option<String>> {
-        let catalog = self.txn.catalog();
-        let cx = bind_context(self.cx, &catalog);
-        let bound = bind_default(default, &column.name, column.ty, column.typmod, &cx)?;
-        if uses_volatile(&bound) {
-            return Err(Error::unsupported(
-                "adding a column with a volatile default is",
-            ));
-        }
-        let expr = plan_expr(bound, eval_context(&cx))?;
-        let value = eval(&expr, &[], &ExprContext::new(eval_context(&cx)))?;
-        // The catalog keeps values in the form of the default settings.
-        let format = Format::default();
-        Ok((!value.is_null()).then(|| to_text(&value, column.ty, &format)))
-    }
-
-    fn drop_column(
+    async fn drop_column(
         &mut self,
         table: Arc<TableDef>,
         column: &Ident,
@@ -160,9 +154,20 @@ impl Ddl<'_> {
             }
             Err(e) => return Err(e),
         };
-        let what = format!("column {} of table {}", column.name, table.name);
-        self.drop_references(&table, &[place], &what, cascade)?;
-        let mut table = self.newest(&table);
+        let shown = self.shown(&Relation::Table(&table));
+        let what = format!("column {} of table {shown}", column.name);
+        // The table's own keys go with the column.
+        let lost = self.lost(table.oid, &what, |other, key| {
+            key.references.contains(&place) && !(other == table.oid && key.columns.contains(&place))
+        });
+        self.drop_lost(&what, lost, cascade).await?;
+        let table = self.newest(&table);
+        for sequence in self.lock_owned(&table, Some(place)).await? {
+            self.drop_sequence(&sequence, &what, cascade, &[table.oid])?;
+        }
+        let table = self.newest(&table);
+        let of_column = |key: &ForeignKeyDef| key.columns.contains(&place);
+        let mut table = self.drop_keys(&table, of_column).await?;
         let with_column =
             |index: &&Arc<crate::table::IndexDef>| index.columns.iter().any(|c| c.column == place);
         while let Some(index) = table.indexes.iter().find(with_column) {
@@ -176,18 +181,16 @@ impl Ddl<'_> {
             .iter()
             .map(|check| !columns_of(&check.condition).contains(&place));
         changed.checks.retain(|_| keep.next().unwrap_or(true));
-        changed
-            .foreign_keys
-            .retain(|key| !key.columns.contains(&place));
         let dropped = &mut changed.columns[place];
         dropped.dropped = true;
         dropped.not_null = false;
         dropped.default = None;
+        dropped.identity = None;
         dropped.name = format!("........pg.dropped.{}........", place + 1);
         replace(self.txn, changed)
     }
 
-    fn drop_constraint(
+    async fn drop_constraint(
         &mut self,
         table: Arc<TableDef>,
         name: &str,
@@ -199,10 +202,14 @@ impl Ddl<'_> {
             .iter()
             .find(|index| index.constraint && index.name == name);
         if let Some(index) = index {
-            let (oid, columns) = (index.oid, index.columns.clone());
-            let columns: Vec<usize> = columns.iter().map(|c| c.column).collect();
-            let what = format!("constraint {name} on table {}", table.name);
-            self.drop_references(&table, &columns, &what, cascade)?;
+            let oid = index.oid;
+            let what = format!(
+                "constraint {name} on table {}",
+                self.shown(&Relation::Table(&table))
+            );
+            let on = format!("index {}", self.shown(&Relation::Index(&table, index)));
+            let lost = self.lost(table.oid, &on, |_, key| key.index == oid);
+            self.drop_lost(&what, lost, cascade).await?;
             let table = self.newest(&table);
             return drop_index(self.txn, &table, oid);
         }
@@ -217,9 +224,9 @@ impl Ddl<'_> {
             }
             return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
         }
+        let table = self.drop_keys(&table, |key| key.name == name).await?;
         let mut changed = TableDef::clone(&table);
         changed.checks.retain(|check| check.name != name);
-        changed.foreign_keys.retain(|key| key.name != name);
         replace(self.txn, changed)
     }
 
@@ -230,14 +237,22 @@ impl Ddl<'_> {
         default: Option<&(Expr, String)>,
     ) -> Result<Arc<TableDef>> {
         let place = existing(table, column)?;
+        if table.columns[place].identity.is_some() {
+            let error = is_identity(table, column);
+            let hint = "Use ALTER TABLE ... ALTER COLUMN ... DROP IDENTITY instead.";
+            return Err(match default {
+                Some(_) => error,
+                None => error.with_hint(hint),
+            });
+        }
         let mut changed = TableDef::clone(table);
         let def = &mut changed.columns[place];
         def.default = match default {
             Some((expr, text)) => {
                 let catalog = self.txn.catalog();
                 let cx = bind_context(self.cx, &catalog);
-                bind_default(expr, &def.name, def.ty, def.typmod, &cx)?;
-                Some(text.clone())
+                let bound = bind_default(expr, &def.name, def.ty, def.typmod, &cx)?;
+                Some(default_text(&bound, text))
             }
             None => None,
         };
@@ -273,14 +288,34 @@ impl Ddl<'_> {
     }
 }
 
-fn already_there(table: &TableDef, column: &str) -> String {
+/// The strongest mode that an action needs.
+fn lock_mode(actions: &[AlterAction]) -> LockMode {
+    let is_foreign =
+        |constraint: &TableConstraint| matches!(constraint.kind, ConstraintKind::ForeignKey(_));
+    let modes = actions.iter().map(|action| match action {
+        AlterAction::AddConstraint(added) if is_foreign(added) => LockMode::ShareRowExclusive,
+        AlterAction::ValidateConstraint { .. } => LockMode::ShareUpdateExclusive,
+        _ => LockMode::AccessExclusive,
+    });
+    modes.max().unwrap_or(LockMode::AccessExclusive)
+}
+
+fn is_identity(table: &TableDef, column: &Ident) -> Error {
+    let message = format!(
+        "column \"{}\" of relation \"{}\" is an identity column",
+        column.name, table.name
+    );
+    Error::new(SqlState::SYNTAX_ERROR, message)
+}
+
+pub(super) fn already_there(table: &TableDef, column: &str) -> String {
     format!(
         "column \"{column}\" of relation \"{}\" already exists",
         table.name
     )
 }
 
-fn existing(table: &TableDef, column: &Ident) -> Result<usize> {
+pub(super) fn existing(table: &TableDef, column: &Ident) -> Result<usize> {
     table.column(&column.name).ok_or_else(|| {
         let message = format!(
             "column \"{}\" of relation \"{}\" does not exist",

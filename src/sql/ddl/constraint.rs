@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use crate::base::{Error, Result, SqlState};
-use crate::sql::ast::{ConstraintKind, Ident, Name, TableConstraint};
+use crate::sql::ast::{ConstraintKind, Ident, TableConstraint};
 use crate::sql::ddl::{Ddl, names};
-use crate::sql::expr::{ExprContext, hashable, truth};
+use crate::sql::expr::{ExprContext, truth};
 use crate::sql::plan::columns_of;
 use crate::sql::prepared::{bind_context, checks, eval_context};
 use crate::table::ddl::{NewIndex, create_index, new_oid, replace};
-use crate::table::{CheckDef, ForeignKeyDef, IndexColumn, TableDef, row, scan};
+use crate::table::{CheckDef, IndexColumn, TableDef, row, scan};
 
 pub(super) fn multiple_primary_keys(table: &str) -> Error {
     Error::new(
@@ -51,17 +51,7 @@ impl Ddl<'_> {
             }
             ConstraintKind::Unique(columns) => self.add_key(table, name, columns, false).await,
             ConstraintKind::Check(_, text) => self.add_check(&table, name, text),
-            ConstraintKind::ForeignKey {
-                columns,
-                table: referenced,
-                references,
-                actions_given,
-            } => {
-                if *actions_given {
-                    return Err(Error::unsupported("actions of foreign keys are"));
-                }
-                self.add_foreign_key(&table, name, columns, referenced, references)
-            }
+            ConstraintKind::ForeignKey(key) => self.add_foreign_key(&table, name, key).await,
         }
     }
 
@@ -181,67 +171,6 @@ impl Ddl<'_> {
         }
         replace(self.txn, changed)
     }
-
-    fn add_foreign_key(
-        &mut self,
-        table: &Arc<TableDef>,
-        name: Option<&str>,
-        columns: &[Ident],
-        referenced: &Name,
-        references: &[Ident],
-    ) -> Result<Arc<TableDef>> {
-        let target = self.resolve(referenced)?;
-        let places = columns
-            .iter()
-            .map(|column| {
-                table.column(&column.name).ok_or_else(|| {
-                    let message = format!(
-                        "column \"{}\" referenced in foreign key constraint does not exist",
-                        column.name
-                    );
-                    Error::new(SqlState::UNDEFINED_COLUMN, message)
-                })
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let target_places = referenced_columns(&target, references)?;
-        if places.len() != target_places.len() {
-            return Err(Error::new(
-                SqlState::INVALID_FOREIGN_KEY,
-                "number of referencing and referenced columns for foreign key disagree",
-            ));
-        }
-        let label = joined(columns);
-        let name = match name {
-            Some(name) => name.to_owned(),
-            None => {
-                let is_taken = |name: &str| names::is_constraint(table, name);
-                names::choose(&table.name, Some(&label), "fkey", is_taken)
-            }
-        };
-        for (own, other) in places.iter().zip(&target_places) {
-            let (own, other) = (&table.columns[*own], &target.columns[*other]);
-            if !hashable(own.ty, other.ty) {
-                let message = format!("foreign key constraint \"{name}\" cannot be implemented");
-                let detail = format!(
-                    "Key columns \"{}\" and \"{}\" are of incompatible types: {} and {}.",
-                    own.name,
-                    other.name,
-                    own.ty.sql_name(),
-                    other.ty.sql_name()
-                );
-                return Err(Error::new(SqlState::DATATYPE_MISMATCH, message).with_detail(detail));
-            }
-        }
-        let mut changed = TableDef::clone(table);
-        changed.foreign_keys.push(ForeignKeyDef {
-            oid: new_oid(self.txn),
-            name,
-            columns: places,
-            table: target.oid,
-            references: target_places,
-        });
-        replace(self.txn, changed)
-    }
 }
 
 pub(super) fn contains_nulls(table: &TableDef, column: &str) -> Error {
@@ -254,7 +183,7 @@ pub(super) fn contains_nulls(table: &TableDef, column: &str) -> Error {
         .with_column(column)
 }
 
-fn joined(columns: &[Ident]) -> String {
+pub(super) fn joined(columns: &[Ident]) -> String {
     let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
     names.join("_")
 }
@@ -274,50 +203,6 @@ fn key_columns(table: &TableDef, columns: &[Ident], what: &str) -> Result<Vec<us
             return Err(Error::new(SqlState::DUPLICATE_COLUMN, message).at(ident.position));
         }
         places.push(place);
-    }
-    Ok(places)
-}
-
-/// The columns a foreign key refers to: they must be a unique key.
-fn referenced_columns(target: &TableDef, references: &[Ident]) -> Result<Vec<usize>> {
-    if references.is_empty() {
-        let Some(key) = target.primary_key() else {
-            let message = format!(
-                "there is no primary key for referenced table \"{}\"",
-                target.name
-            );
-            return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
-        };
-        return Ok(key.columns.iter().map(|column| column.column).collect());
-    }
-    let mut places = Vec::new();
-    for ident in references {
-        let Some(place) = target.column(&ident.name) else {
-            let message = format!(
-                "column \"{}\" referenced in foreign key constraint does not exist",
-                ident.name
-            );
-            return Err(Error::new(SqlState::UNDEFINED_COLUMN, message));
-        };
-        places.push(place);
-    }
-    let is_key = target
-        .indexes
-        .iter()
-        .filter(|index| index.unique)
-        .any(|index| {
-            index.columns.len() == places.len()
-                && index
-                    .columns
-                    .iter()
-                    .all(|column| places.contains(&column.column))
-        });
-    if !is_key {
-        let message = format!(
-            "there is no unique constraint matching given keys for referenced table \"{}\"",
-            target.name
-        );
-        return Err(Error::new(SqlState::INVALID_FOREIGN_KEY, message));
     }
     Ok(places)
 }

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use crate::base::blocking;
-use crate::base::{Error, Result, SqlState};
+use crate::base::{Error, Oid, Result, SqlState};
 use crate::sql::ast::{self, ConstraintKind, CreateTable, Ident, Name};
 use crate::sql::bind::{bind_default, resolve_type};
 use crate::sql::ddl::names::{self, new_name};
+use crate::sql::ddl::sequence::Wanted;
 use crate::sql::ddl::{Ddl, constraint};
+use crate::sql::ir::{Expr, ExprKind};
 use crate::sql::prepared::{bind_context, prepare_inner, start_inner};
 use crate::table::ddl::{NewTable, create_table};
-use crate::table::{ColumnDef, TableDef, insert};
-use crate::types::{Category, Type};
+use crate::table::{ColumnDef, SequenceDef, TableDef, insert};
+use crate::types::{Category, Datum, Type};
 
 /// PostgreSQL's columns of every table, whose names are taken.
 const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "ctid", "xmin", "cmin", "xmax", "cmax"];
@@ -38,8 +40,14 @@ impl Ddl<'_> {
         }
         check_options(&create.options)?;
         let mut columns = Vec::new();
-        for column in &create.columns {
-            let def = self.column(column, &name)?;
+        let mut sequences = Vec::new();
+        for (place, column) in create.columns.iter().enumerate() {
+            let (mut def, wanted) = self.column(column, &name)?;
+            if let Some(wanted) = wanted {
+                let of = (schema.as_str(), name.as_str());
+                let sequence = self.make_wanted(wanted, of, &mut def).await?;
+                sequences.push((place, sequence));
+            }
             add_column(&mut columns, def, &column.name)?;
         }
         let constraints: Vec<&ast::TableConstraint> = create
@@ -58,20 +66,33 @@ impl Ddl<'_> {
             options: create.options.clone(),
         };
         let mut table = create_table(self.txn, new, &self.cx.cancel).await?;
+        for (place, sequence) in &sequences {
+            self.give_to(sequence, &table, *place)?;
+        }
         self.txn.begin_definition().await?;
         // CHECKs first: they are named before anything else, as in PostgreSQL.
         let is_check = |c: &&&ast::TableConstraint| matches!(c.kind, ConstraintKind::Check(..));
         for constraint in constraints.iter().filter(is_check) {
             table = self.add_constraint(table, constraint).await?;
         }
-        for constraint in constraints.iter().filter(|c| !is_check(c)) {
+        // Foreign keys last: they may refer to keys of the table itself.
+        let is_foreign =
+            |c: &&&ast::TableConstraint| matches!(c.kind, ConstraintKind::ForeignKey(_));
+        let keys = constraints
+            .iter()
+            .filter(|c| !is_check(c) && !is_foreign(c));
+        for constraint in keys.chain(constraints.iter().filter(is_foreign)) {
             table = self.add_constraint(table, constraint).await?;
         }
         Ok(tag)
     }
 
-    /// A column's definition, its default checked.
-    pub(super) fn column(&self, column: &ast::ColumnDef, table: &str) -> Result<ColumnDef> {
+    /// A column's definition, its default checked, and the sequence it wants.
+    pub(super) fn column(
+        &self,
+        column: &ast::ColumnDef,
+        table: &str,
+    ) -> Result<(ColumnDef, Option<Wanted>)> {
         let name = &column.name.name;
         if SYSTEM_COLUMNS.contains(&name.as_str()) {
             let message = format!("column name \"{name}\" conflicts with a system column name");
@@ -83,7 +104,11 @@ impl Ddl<'_> {
                 return Err(Error::unsupported(format!("collation \"{collation}\" is")));
             }
         }
-        let (ty, typmod) = resolve_type(&column.ty)?;
+        let serial = serial_type(&column.ty)?;
+        let (ty, typmod) = match serial {
+            Some(ty) => (ty, -1),
+            None => resolve_type(&column.ty)?,
+        };
         if ty.category() == Category::Pseudo || ty == Type::Unknown {
             let message = format!("column \"{name}\" has pseudo-type {}", ty.sql_name());
             return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
@@ -100,21 +125,30 @@ impl Ddl<'_> {
             );
             return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(position));
         }
+        check_one_default(column, serial.is_some(), table)?;
+        let wanted = match (&column.identity, serial) {
+            (Some(identity), _) => Some(Wanted::identity(identity, ty)?),
+            (None, Some(ty)) => Some(Wanted::serial(ty)?),
+            (None, None) => None,
+        };
         let mut default = None;
         if let Some((expr, text)) = &column.default {
             let catalog = self.txn.catalog();
-            bind_default(expr, name, ty, typmod, &bind_context(self.cx, &catalog))?;
-            default = Some(text.clone());
+            let cx = bind_context(self.cx, &catalog);
+            let bound = bind_default(expr, name, ty, typmod, &cx)?;
+            default = Some(default_text(&bound, text));
         }
-        Ok(ColumnDef {
+        let def = ColumnDef {
             name: name.clone(),
             ty,
             typmod,
             not_null: column.not_null,
             default,
+            identity: None,
             dropped: false,
             missing: None,
-        })
+        };
+        Ok((def, wanted))
     }
 
     pub(super) async fn create_table_as(
@@ -157,6 +191,7 @@ impl Ddl<'_> {
                 typmod: field.typmod,
                 not_null: false,
                 default: None,
+                identity: None,
                 dropped: false,
                 missing: None,
             };
@@ -194,6 +229,82 @@ impl Ddl<'_> {
         let catalog = self.txn.catalog();
         let newest = catalog.tables.get(&table.oid);
         Arc::clone(newest.unwrap_or(table))
+    }
+}
+
+/// The integer type behind `serial` and the like, which are no types.
+fn serial_type(ty: &ast::TypeName) -> Result<Option<Type>> {
+    let [name] = ty.name.parts.as_slice() else {
+        return Ok(None);
+    };
+    let integer = match name.name.as_str() {
+        "smallserial" | "serial2" => Type::Int2,
+        "serial" | "serial4" => Type::Int4,
+        "bigserial" | "serial8" => Type::Int8,
+        _ => return Ok(None),
+    };
+    if ty.array_dimensions > 0 {
+        let message = "array of serial is not implemented";
+        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(name.position));
+    }
+    if !ty.modifiers.is_empty() {
+        let integer = integer.sql_name();
+        let message = format!("type modifier is not allowed for type \"{integer}\"");
+        return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(name.position));
+    }
+    Ok(Some(integer))
+}
+
+/// A column has one source of values that are not given.
+fn check_one_default(column: &ast::ColumnDef, is_serial: bool, table: &str) -> Result<()> {
+    let name = &column.name.name;
+    let wrong = |what: String, at: Option<usize>| {
+        let message = format!("{what} column \"{name}\" of table \"{table}\"");
+        let error = Error::new(SqlState::SYNTAX_ERROR, message);
+        Err(match at {
+            Some(at) => error.at(at),
+            None => error,
+        })
+    };
+    if let Some(at) = column.repeated_identity {
+        return wrong("multiple identity specifications for".into(), Some(at));
+    }
+    if column.identity.is_some() && (is_serial || column.default.is_some()) {
+        let identity = column.identity.as_ref().map(|i| i.position);
+        let at = identity.max(column.default_position).filter(|_| !is_serial);
+        return wrong("both default and identity specified for".into(), at);
+    }
+    if is_serial && column.default.is_some() {
+        return wrong("multiple default values specified for".into(), None);
+    }
+    if column.null && (is_serial || column.identity.is_some()) {
+        let at = column.identity.as_ref().map(|i| i.position);
+        return wrong("conflicting NULL/NOT NULL declarations for".into(), at);
+    }
+    Ok(())
+}
+
+/// A default as the catalog keeps it: a sequence whose next value it is goes by its OID.
+pub(super) fn default_text(bound: &Expr, text: &str) -> String {
+    match next_of(bound) {
+        Some(sequence) => format!("nextval({})", SequenceDef::reference(sequence)),
+        None => text.to_owned(),
+    }
+}
+
+/// The sequence whose next value an expression is, casts aside.
+fn next_of(expr: &Expr) -> Option<Oid> {
+    let ExprKind::Call { function, args } = &expr.kind else {
+        return None;
+    };
+    match (function.name, args.as_slice()) {
+        ("nextval", [arg]) => match &arg.kind {
+            ExprKind::Const(Datum::Oid(oid)) => Some(Oid(*oid)),
+            _ => None,
+        },
+        // Only casts take a bigint to a smaller type.
+        ("int2" | "int4", [arg]) => next_of(arg),
+        _ => None,
     }
 }
 

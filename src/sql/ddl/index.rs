@@ -29,7 +29,13 @@ impl Ddl<'_> {
         if !create.include.is_empty() {
             return Err(Error::unsupported("indexes with INCLUDE are"));
         }
+        if let Some(sequence) = self.find_sequence(&create.table) {
+            let message = format!("cannot create index on relation \"{}\"", sequence.name);
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
+                .with_detail("This operation is not supported for sequences."));
+        }
         let table = self.lock_in(LockMode::Share, &create.table).await?;
+        self.refuse_deferred(&table, "CREATE INDEX")?;
         let catalog = self.txn.catalog();
         let columns = index_columns(create, &table)?;
         let is_taken = |name: &str| names::is_relation(&catalog, &table.schema, name);

@@ -5,13 +5,20 @@
 //!     and its definition is looked up again under the lock.
 //! G2: the snapshot that rows are checked at is taken under the lock, so that it shows all there is.
 
+mod add_column;
 mod alter;
 mod constraint;
 mod create;
 mod drop;
+mod foreign_key;
+mod identity;
 mod index;
 mod lock_table;
 mod names;
+mod sequence;
+mod sequence_params;
+
+pub(super) use sequence::identity_table;
 
 use std::sync::Arc;
 
@@ -59,6 +66,8 @@ pub(super) async fn execute(
             ddl.create_table_as(target, query, *with_data).await?
         }
         Statement::CreateIndex(create) => ddl.create_index(create).await?,
+        Statement::CreateSequence(create) => ddl.create_sequence(create).await?,
+        Statement::AlterSequence(alter) => ddl.alter_sequence(alter).await?,
         Statement::AlterTable(alter) => ddl.alter_table(alter).await?,
         Statement::Drop {
             kind,
@@ -67,13 +76,18 @@ pub(super) async fn execute(
             cascade,
         } => ddl.drop(*kind, names, *if_exists, *cascade).await?,
         Statement::Truncate {
-            tables, cascade, ..
-        } => ddl.truncate(tables, *cascade).await?,
+            tables,
+            restart_identity,
+            cascade,
+        } => ddl.truncate(tables, *restart_identity, *cascade).await?,
         Statement::LockTable {
             tables,
             mode,
             nowait,
         } => ddl.lock_tables(tables, *mode, *nowait).await?,
+        Statement::SetConstraints { names, deferred } => {
+            ddl.set_constraints(names, *deferred).await?
+        }
         Statement::Vacuum { analyze, tables } => {
             if !analyze && tables.iter().any(|(_, columns)| !columns.is_empty()) {
                 return Err(Error::new(
@@ -133,6 +147,15 @@ impl Ddl<'_> {
     /// Nothing needs doing, but the tables and columns must exist.
     fn maintain(&mut self, tables: &[(Name, Vec<Ident>)], tag: &str) -> Result<String> {
         for (name, columns) in tables {
+            if let Some(sequence) = self.find_sequence(name) {
+                let (what, name) = (tag.to_lowercase(), &sequence.name);
+                let message = format!(
+                    "skipping \"{name}\" --- cannot {what} non-tables or special system tables"
+                );
+                let report = Report::new(Severity::Warning, SqlState::WARNING, message);
+                self.notices.push(report);
+                continue;
+            }
             let table = self.resolve(name)?;
             let unknown = |column: &&Ident| table.column(&column.name).is_none();
             if let Some(column) = columns.iter().find(unknown) {

@@ -53,9 +53,14 @@ pub(super) fn choose(
     name
 }
 
-/// Whether a table or index of that name exists in a schema.
+/// Whether a table, index or sequence of that name exists in a schema.
 pub(super) fn is_relation(catalog: &Catalog, schema: &str, name: &str) -> bool {
-    catalog.table(schema, name).is_some() || catalog.index(schema, name).is_some()
+    catalog.is_relation(schema, name)
+}
+
+/// A name as messages show it in the description of an object.
+pub(super) fn quoted(name: &str) -> String {
+    crate::sql::func::text::quote_ident(name)
 }
 
 pub(super) fn is_constraint(table: &TableDef, name: &str) -> bool {
@@ -65,6 +70,15 @@ pub(super) fn is_constraint(table: &TableDef, name: &str) -> bool {
             .indexes
             .iter()
             .any(|index| index.constraint && index.name == name)
+}
+
+/// Whether a table in a schema has a constraint of that name.
+pub(super) fn is_constraint_in(catalog: &Catalog, schema: &str, name: &str) -> bool {
+    let mut tables = catalog
+        .tables
+        .values()
+        .filter(|table| table.schema == schema);
+    tables.any(|table| is_constraint(table, name))
 }
 
 /// The schema and name of an object to be made.

@@ -7,15 +7,15 @@ use rustc_hash::FxHashSet;
 
 use crate::base::{Result, RowId, blocking};
 use crate::sql::exec::insert::{Changed, breathe, returned};
-use crate::sql::exec::lock::lock_mode;
 use crate::sql::exec::lookup::unique_key;
 use crate::sql::exec::{Run, check_row, nulls, open};
 use crate::sql::expr::{eval, is_true};
-use crate::sql::ir::Expr;
+use crate::sql::foreign_key::KeyChecks;
+use crate::sql::ir::{Expr, ExprKind};
 use crate::sql::plan::{ChangePlan, RowChange, Target};
 use crate::table::{self, IndexDef, Locked, RowLock, Txn, row};
-use crate::txn::LockWait;
-use crate::types::Datum;
+use crate::txn::{LockMode, LockWait};
+use crate::types::{self, Datum};
 
 /// A row to change, as the statement's snapshot shows it.
 struct Found {
@@ -26,16 +26,39 @@ struct Found {
 
 /// Runs an UPDATE or DELETE.
 pub(crate) async fn change(plan: &ChangePlan, run: &Run, txn: &mut Txn) -> Result<Changed> {
+    let mut work = Work::new(run);
     match &plan.target {
-        Target::Unique { index, key } => change_unique(plan, index, key, run, txn).await,
-        Target::Scan => change_found(plan, run, txn).await,
+        Target::Unique { index, key } => {
+            change_unique(plan, index, key, run, txn, &mut work).await?;
+        }
+        Target::Scan => change_found(plan, run, txn, &mut work).await?,
+    }
+    work.keys.finish(txn).await?;
+    Ok(work.changed)
+}
+
+/// What comes of the rows changed.
+pub(super) struct Work {
+    pub(super) changed: Changed,
+    pub(super) keys: KeyChecks,
+}
+
+impl Work {
+    pub(super) fn new(run: &Run) -> Work {
+        Work {
+            changed: Changed::default(),
+            keys: KeyChecks::new(&run.statement),
+        }
     }
 }
 
-/// How target rows are locked.
-pub(super) fn row_lock<'r>(plan: &RowChange, run: &'r Run) -> RowLock<'r> {
+/// How target rows are locked. `keeps_keys`: what an UPDATE gives unique keys they have already.
+pub(super) fn row_lock<'r>(plan: &RowChange, keeps_keys: bool, run: &'r Run) -> RowLock<'r> {
     RowLock {
-        mode: lock_mode(plan.strength),
+        mode: match keeps_keys && plan.assignments.is_some() {
+            true => LockMode::ROW_NO_KEY_UPDATE,
+            false => LockMode::ROW_UPDATE,
+        },
         wait: LockWait::Wait,
         cancel: &run.statement.cancel,
     }
@@ -47,40 +70,52 @@ async fn change_unique(
     key: &[Expr],
     run: &Run,
     txn: &mut Txn,
-) -> Result<Changed> {
-    let mut changed = Changed::default();
+    work: &mut Work,
+) -> Result<()> {
     let Some(key) = unique_key(index, &plan.change.table, key, &run.context())? else {
-        return Ok(changed);
+        return Ok(());
     };
-    let lock = row_lock(&plan.change, run);
+    let keeps_keys = keeps_keys(&plan.change, index, &key, run)?;
+    let lock = row_lock(&plan.change, keeps_keys, run);
     let Some((id, locked)) = table::lock_unique(txn, &plan.change.table, index, &key, lock).await?
     else {
-        return Ok(changed);
+        return Ok(());
     };
     let mut old = nulls(plan.change.table.columns.len());
     decode(&plan.change, &locked.bytes, &mut old)?;
     if passes(&plan.change, &old, run)? {
-        change_row(
-            &plan.change,
-            id,
-            &locked.bytes,
-            &mut old,
-            run,
-            txn,
-            &mut changed,
-        )
-        .await?;
+        change_row(&plan.change, id, &locked.bytes, &mut old, run, txn, work).await?;
     }
-    Ok(changed)
+    Ok(())
 }
 
-async fn change_found(plan: &ChangePlan, run: &Run, txn: &mut Txn) -> Result<Changed> {
+/// Whether an UPDATE of the row of a key gives its unique columns the values of that key.
+fn keeps_keys(plan: &RowChange, index: &IndexDef, key: &[Datum], run: &Run) -> Result<bool> {
+    let assignments = plan.assignments.as_deref().unwrap_or_default();
+    for column in &plan.unique_columns {
+        let value = assignments.iter().find(|(assigned, _)| assigned == column);
+        let place = index.columns.iter().position(|c| c.column == *column);
+        let (Some((_, value)), Some(place)) = (value, place) else {
+            return Ok(false);
+        };
+        if !matches!(value.kind, ExprKind::Const(_) | ExprKind::Param(_)) {
+            return Ok(false);
+        }
+        let value = eval(value, &[], &run.context())?;
+        let ty = plan.table.columns[*column].ty;
+        if value.is_null() || types::compare(ty, &value, &key[place]).is_ne() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+async fn change_found(plan: &ChangePlan, run: &Run, txn: &mut Txn, work: &mut Work) -> Result<()> {
     let found = blocking(plan.plan.heavy, || find(plan, run))?;
-    let mut changed = Changed::default();
     let columns = plan.change.table.columns.len();
     let mut old = nulls(columns);
     for mut target in found {
-        let lock = row_lock(&plan.change, run);
+        let lock = row_lock(&plan.change, plan.change.unique_columns.is_empty(), run);
         let locked =
             table::lock_row(txn, &plan.change.table, target.id, &target.seen, lock).await?;
         let Locked::Row(locked) = locked else {
@@ -99,12 +134,12 @@ async fn change_found(plan: &ChangePlan, run: &Run, txn: &mut Txn) -> Result<Cha
             &mut old,
             run,
             txn,
-            &mut changed,
+            work,
         )
         .await?;
-        breathe(changed.count, run).await?;
+        breathe(work.changed.count, run).await?;
     }
-    Ok(changed)
+    Ok(())
 }
 
 /// The target rows at the snapshot, each once.
@@ -158,21 +193,34 @@ pub(super) async fn change_row(
     row: &mut [Datum],
     run: &Run,
     txn: &mut Txn,
-    changed: &mut Changed,
+    work: &mut Work,
 ) -> Result<()> {
     let columns = plan.table.columns.len();
     let cancel = &run.statement.cancel;
     match &plan.assignments {
         Some(assignments) => {
+            let old = match plan.foreign_keys.is_empty() {
+                true => Vec::new(),
+                false => row[..columns].to_vec(),
+            };
             assign_new(plan, assignments, row, run)?;
-            table::update(txn, &plan.table, id, bytes, &row[..columns], cancel).await?;
+            let new = &row[..columns];
+            table::update(txn, &plan.table, id, bytes, new, cancel).await?;
+            if !plan.foreign_keys.is_empty() {
+                let (keys, rows) = (&plan.foreign_keys, (&old[..], new));
+                work.keys.updated(keys, &plan.table, id, rows, txn).await?;
+            }
         }
-        None => table::delete(txn, &plan.table, id, bytes, cancel).await?,
+        None => {
+            table::delete(txn, &plan.table, id, bytes, cancel).await?;
+            let old = &row[..columns];
+            work.keys.deleted(&plan.foreign_keys, old, txn).await?;
+        }
     }
     if let Some(returning) = &plan.returning {
-        changed.returned.push(returned(returning, row, run)?);
+        work.changed.returned.push(returned(returning, row, run)?);
     }
-    changed.count += 1;
+    work.changed.count += 1;
     Ok(())
 }
 

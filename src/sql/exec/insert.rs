@@ -3,7 +3,7 @@
 use rustc_hash::FxHashSet;
 
 use crate::base::{Error, Result, RowId, SqlState, blocking};
-use crate::sql::exec::change::{change_row, decode, passes, row_lock};
+use crate::sql::exec::change::{Work, change_row, decode, passes, row_lock};
 use crate::sql::exec::{Run, check_row, nulls, open};
 use crate::sql::expr::{assign, eval};
 use crate::sql::plan::node::OwnedRow;
@@ -26,7 +26,7 @@ pub(crate) async fn insert(plan: &InsertPlan, run: &Run, txn: &mut Txn) -> Resul
     let mut source = open(&plan.plan.root);
     let mut source_row = nulls(plan.plan.width);
     let mut row = nulls(plan.table.columns.len());
-    let mut changed = Changed::default();
+    let mut work = Work::new(run);
     let mut affected = FxHashSet::default();
     let mut sourced = 0;
     let heavy = plan.plan.heavy;
@@ -40,23 +40,27 @@ pub(crate) async fn insert(plan: &InsertPlan, run: &Run, txn: &mut Txn) -> Resul
         }
         sourced += 1;
         breathe(sourced, run).await?;
-        if let Some(conflict) = &plan.conflict {
-            let inserted = upsert(conflict, plan, &row, run, txn, &mut affected, &mut changed);
-            if !inserted.await? {
-                continue;
+        let inserted = match &plan.conflict {
+            Some(conflict) => {
+                upsert(conflict, plan, &row, run, txn, &mut affected, &mut work).await?
             }
-        } else {
-            table::insert(txn, &plan.table, &row, &run.statement.cancel).await?;
-        }
+            None => Some(table::insert(txn, &plan.table, &row, &run.statement.cancel).await?),
+        };
+        let Some(id) = inserted else {
+            continue;
+        };
+        let (keys, table) = (&plan.foreign_keys, &plan.table);
+        work.keys.inserted(keys, table, id, &row, txn).await?;
         if let Some(returning) = &plan.returning {
-            changed.returned.push(returned(returning, &row, run)?);
+            work.changed.returned.push(returned(returning, &row, run)?);
         }
-        changed.count += 1;
+        work.changed.count += 1;
     }
-    Ok(changed)
+    work.keys.finish(txn).await?;
+    Ok(work.changed)
 }
 
-/// Inserts a row unless one is in its way, which DO UPDATE changes: whether it was inserted.
+/// Inserts a row unless one is in its way, which DO UPDATE changes: its id if it was inserted.
 /// `affected` are the rows that the statement has inserted or changed.
 async fn upsert(
     conflict: &ConflictPlan,
@@ -65,19 +69,18 @@ async fn upsert(
     run: &Run,
     txn: &mut Txn,
     affected: &mut FxHashSet<RowId>,
-    changed: &mut Changed,
-) -> Result<bool> {
+    work: &mut Work,
+) -> Result<Option<RowId>> {
     let cancel = &run.statement.cancel;
     let (table, arbiters) = (&plan.table, &conflict.arbiters);
     let Some(update) = &conflict.update else {
-        let inserted = table::insert_unless_exists(txn, table, row, arbiters, cancel).await?;
-        return Ok(inserted.is_some());
+        return table::insert_unless_exists(txn, table, row, arbiters, cancel).await;
     };
-    let lock = row_lock(update, run);
+    let lock = row_lock(update, update.unique_columns.is_empty(), run);
     let (id, locked) = match table::insert_or_lock(txn, table, row, arbiters, lock).await? {
         Inserted::Row(id) => {
             affected.insert(id);
-            return Ok(true);
+            return Ok(Some(id));
         }
         Inserted::Conflict(id, locked) => (id, locked),
     };
@@ -89,9 +92,9 @@ async fn upsert(
     both.extend_from_slice(row);
     if passes(update, &both, run)? {
         affected.insert(id);
-        change_row(update, id, &locked.bytes, &mut both, run, txn, changed).await?;
+        change_row(update, id, &locked.bytes, &mut both, run, txn, work).await?;
     }
-    Ok(false)
+    Ok(None)
 }
 
 fn affected_twice() -> Error {

@@ -175,19 +175,21 @@ pub(super) static FUNCTIONS: &[&[Function]] = &[
             }),
         )
         .stable(),
-        // Expressions are kept as SQL text.
+        // Expressions are kept as SQL text, with the OIDs of sequences.
         function(
             "pg_get_expr",
             &[Text, Oid],
             Text,
-            eval!(|expr: Text, _table: Oid| text(expr)),
+            eval!(cx; |expr: Text, _table: Oid| text(definitions::default_text(cx, expr))),
         )
         .stable(),
         function(
             "pg_get_expr",
             &[Text, Oid, Bool],
             Text,
-            eval!(|expr: Text, _table: Oid, _pretty: Bool| text(expr)),
+            eval!(cx; |expr: Text, _table: Oid, _pretty: Bool| {
+                text(definitions::default_text(cx, expr))
+            }),
         )
         .stable(),
         function(
@@ -204,6 +206,27 @@ pub(super) static FUNCTIONS: &[&[Function]] = &[
             eval!(cx; |oid: Oid, pretty: Bool| Ok(definitions::constraint(cx, *oid, *pretty))),
         )
         .stable(),
+        // There are neither triggers nor partitions.
+        function(
+            "pg_get_triggerdef",
+            &[Oid],
+            Text,
+            eval!(|_trigger: Oid| Ok(Datum::Null)),
+        )
+        .stable(),
+        function(
+            "pg_get_triggerdef",
+            &[Oid, Bool],
+            Text,
+            eval!(|_trigger: Oid, _pretty: Bool| Ok(Datum::Null)),
+        )
+        .stable(),
+        function(
+            "pg_partition_ancestors",
+            &[Regclass],
+            Regclass,
+            Eval::Set(|_, _| Ok(Box::new(std::iter::empty()))),
+        ),
         function(
             "pg_get_indexdef",
             &[Oid],
@@ -220,7 +243,7 @@ pub(super) static FUNCTIONS: &[&[Function]] = &[
             }),
         )
         .stable(),
-        // Neither partitions nor sequences exist.
+        // Partitions do not exist.
         function(
             "pg_get_partkeydef",
             &[Oid],
@@ -269,6 +292,7 @@ pub(super) static FUNCTIONS: &[&[Function]] = &[
         .stable(),
     ],
     privilege!("has_table_privilege", table_privilege),
+    privilege!("has_sequence_privilege", sequence_privilege),
     privilege!("has_schema_privilege", schema_privilege),
     privilege!("has_database_privilege", database_privilege),
 ];
@@ -430,16 +454,24 @@ fn type_from_name(s: &str) -> Result<Type> {
 }
 
 fn serial_sequence(cx: &EvalContext<'_>, table: &str, column: &str) -> Result<Datum> {
-    match names::resolve(cx, table)? {
-        Relation::Table(def) if def.column(column).is_none() => Err(Error::new(
+    let Relation::Table(def) = names::resolve(cx, table)? else {
+        return Ok(Datum::Null);
+    };
+    let Some(place) = def.column(column) else {
+        return Err(Error::new(
             SqlState::UNDEFINED_COLUMN,
             format!(
                 "column \"{column}\" of relation \"{}\" does not exist",
                 def.name
             ),
-        )),
-        _ => Ok(Datum::Null),
-    }
+        ));
+    };
+    let mut owned = cx.catalog.owned_sequences(def.oid);
+    let of_column = owned.find(|s| s.owner.is_some_and(|owner| owner.column == place));
+    Ok(of_column.map_or(Datum::Null, |sequence| {
+        let (schema, name) = (&sequence.schema, &sequence.name);
+        Datum::Text(format!("{}.{}", quote_ident(schema), quote_ident(name)))
+    }))
 }
 
 /// Every role may do everything that exists; a privilege must still be one.
@@ -483,6 +515,22 @@ fn table_privilege(cx: &EvalContext<'_>, table: &Datum, privileges: &Datum) -> R
     } else {
         Datum::Null
     })
+}
+
+fn sequence_privilege(cx: &EvalContext<'_>, sequence: &Datum, wanted: &Datum) -> Result<Datum> {
+    let relation = match sequence {
+        Datum::Text(name) => Some(names::resolve(cx, name)?),
+        Datum::Oid(oid) => names::by_oid(cx.catalog, *oid),
+        _ => return wrong_argument(),
+    };
+    if let Some(other) = &relation
+        && !matches!(other, Relation::Sequence(_))
+    {
+        let message = format!("\"{}\" is not a sequence", other.name());
+        return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+    }
+    check_privilege(wanted, &["USAGE", "SELECT", "UPDATE"])?;
+    Ok(relation.map_or(Datum::Null, |_| Datum::Bool(true)))
 }
 
 fn schema_privilege(cx: &EvalContext<'_>, schema: &Datum, privileges: &Datum) -> Result<Datum> {

@@ -28,6 +28,7 @@ mod like;
 mod lsn;
 mod numeric;
 mod regexp;
+pub mod sequence;
 mod session;
 pub mod text;
 
@@ -187,6 +188,7 @@ fn function_groups() -> impl Iterator<Item = &'static [Function]> {
         catalog::FUNCTIONS,
         advisory::FUNCTIONS,
         backends::FUNCTIONS,
+        sequence::FUNCTIONS,
     ]
     .into_iter()
     .flatten()

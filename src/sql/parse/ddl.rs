@@ -3,7 +3,7 @@
 use crate::base::Result;
 use crate::sql::ast::{
     AlterAction, AlterTable, ColumnDef, ConstraintKind, CreateIndex, CreateTable, Expr, ExprKind,
-    Ident, IndexColumn, Name, ObjectKind, Statement, TableConstraint,
+    IndexColumn, Name, ObjectKind, Statement, TableConstraint,
 };
 use crate::sql::parse::cursor::{Cursor, NameKind, allowed};
 use crate::sql::parse::dialect::unsupported;
@@ -91,6 +91,9 @@ impl Cursor<'_, '_> {
         if self.accept("database") {
             return self.create_database();
         }
+        if self.accept("sequence") {
+            return self.create_sequence();
+        }
         let scope = self.accept_any(&["global", "local"]);
         let temporary = self.accept_any(&["temp", "temporary"]).is_some();
         if scope.is_some() && !temporary {
@@ -104,7 +107,7 @@ impl Cursor<'_, '_> {
         self.unsupported_object("CREATE")
     }
 
-    fn if_not_exists(&mut self) -> Result<bool> {
+    pub(super) fn if_not_exists(&mut self) -> Result<bool> {
         if !self.accept("if") {
             return Ok(false);
         }
@@ -112,7 +115,7 @@ impl Cursor<'_, '_> {
         Ok(true)
     }
 
-    fn if_exists(&mut self) -> Result<bool> {
+    pub(super) fn if_exists(&mut self) -> Result<bool> {
         if !self.accept("if") {
             return Ok(false);
         }
@@ -177,7 +180,7 @@ impl Cursor<'_, '_> {
     }
 
     /// `(name [= value], …)`
-    fn storage_options(&mut self) -> Result<Vec<(String, String)>> {
+    pub(super) fn storage_options(&mut self) -> Result<Vec<(String, String)>> {
         self.parenthesized(|c| {
             let mut name = c.ident(NameKind::Label)?.name;
             if c.accept_token(&Token::Period) {
@@ -244,7 +247,11 @@ impl Cursor<'_, '_> {
             return Err(unsupported("CREATE TABLE LIKE"));
         }
         if self.at_table_constraint() {
-            let constraint = self.table_constraint()?;
+            let mut constraint = self.table_constraint()?;
+            if let ConstraintKind::ForeignKey(key) = &mut constraint.kind {
+                // There are no rows yet that could be excepted.
+                key.not_valid = false;
+            }
             table.constraints.push(constraint);
         } else {
             let column = self.column_def()?;
@@ -270,136 +277,6 @@ impl Cursor<'_, '_> {
         }
     }
 
-    fn constraint_name(&mut self) -> Result<Option<Ident>> {
-        match self.accept("constraint") {
-            true => Ok(Some(self.column_ident()?)),
-            false => Ok(None),
-        }
-    }
-
-    fn table_constraint(&mut self) -> Result<TableConstraint> {
-        let name = self.constraint_name()?;
-        let kind = if self.accept("primary") {
-            self.expect("key")?;
-            ConstraintKind::PrimaryKey(self.key_columns()?)
-        } else if self.accept("unique") {
-            ConstraintKind::Unique(self.key_columns()?)
-        } else if self.accept("check") {
-            self.check()?
-        } else if self.accept("foreign") {
-            self.expect("key")?;
-            let columns = self.parenthesized(Self::column_ident)?;
-            self.expect("references")?;
-            self.references(columns)?
-        } else if self.is("exclude") {
-            return Err(unsupported("EXCLUDE constraints"));
-        } else {
-            return self.fail();
-        };
-        self.constraint_attributes()?;
-        Ok(TableConstraint { name, kind })
-    }
-
-    fn key_columns(&mut self) -> Result<Vec<Ident>> {
-        if self.are(&["using", "index"]) {
-            return Err(unsupported("constraints USING INDEX"));
-        }
-        self.nulls_distinct()?;
-        let columns = self.parenthesized(Self::column_ident)?;
-        self.index_parameters()?;
-        Ok(columns)
-    }
-
-    fn nulls_distinct(&mut self) -> Result<()> {
-        if self.are(&["nulls", "not", "distinct"]) {
-            return Err(unsupported("NULLS NOT DISTINCT"));
-        }
-        self.accept_all(&["nulls", "distinct"]);
-        Ok(())
-    }
-
-    /// INCLUDE, WITH and USING INDEX TABLESPACE of a key.
-    fn index_parameters(&mut self) -> Result<()> {
-        if self.is("include") {
-            return Err(unsupported("INCLUDE in a constraint"));
-        }
-        if self.accept("with") {
-            self.storage_options()?;
-        }
-        if self.are(&["using", "index", "tablespace"]) {
-            return Err(unsupported("TABLESPACE"));
-        }
-        Ok(())
-    }
-
-    fn check(&mut self) -> Result<ConstraintKind> {
-        self.expect_token(&Token::LParen)?;
-        let start = self.position();
-        let expr = self.expr()?;
-        let text = self.pg.text(start, self.last_end()).to_owned();
-        self.expect_token(&Token::RParen)?;
-        Ok(ConstraintKind::Check(expr, text))
-    }
-
-    /// After REFERENCES.
-    fn references(&mut self, columns: Vec<Ident>) -> Result<ConstraintKind> {
-        let table = self.name()?;
-        let references = match self.at(&Token::LParen) {
-            true => self.parenthesized(Self::column_ident)?,
-            false => Vec::new(),
-        };
-        if self.accept("match") {
-            match self.accept_any(&["simple", "full", "partial"]) {
-                Some("simple") => {}
-                Some(_) => return Err(unsupported("MATCH FULL")),
-                None => return self.fail(),
-            }
-        }
-        let mut actions_given = false;
-        while self.accept("on") {
-            if self.accept_any(&["delete", "update"]).is_none() {
-                return self.fail();
-            }
-            actions_given |= self.referential_action()?;
-        }
-        Ok(ConstraintKind::ForeignKey {
-            columns,
-            table,
-            references,
-            actions_given,
-        })
-    }
-
-    /// Whether the action changes rows: NO ACTION and RESTRICT only refuse.
-    fn referential_action(&mut self) -> Result<bool> {
-        if self.accept("restrict") || self.accept_all(&["no", "action"]) {
-            return Ok(false);
-        }
-        let acts = self.accept("cascade")
-            || self.accept_all(&["set", "null"])
-            || self.accept_all(&["set", "default"]);
-        if acts { Ok(true) } else { self.fail() }
-    }
-
-    /// Attributes after a constraint; those that change nothing pass.
-    fn constraint_attributes(&mut self) -> Result<()> {
-        loop {
-            if self.accept_all(&["not", "deferrable"]) || self.accept_all(&["no", "inherit"]) {
-                continue;
-            }
-            if self.accept_all(&["initially", "immediate"]) {
-                continue;
-            }
-            if self.is("deferrable") || self.are(&["initially", "deferred"]) {
-                return Err(unsupported("DEFERRABLE constraints"));
-            }
-            if self.are(&["not", "valid"]) {
-                return Err(unsupported("NOT VALID constraints"));
-            }
-            return Ok(());
-        }
-    }
-
     fn column_def(&mut self) -> Result<ColumnDef> {
         let mut column = ColumnDef {
             name: self.column_ident()?,
@@ -409,6 +286,9 @@ impl Cursor<'_, '_> {
             null: false,
             default: None,
             repeated_default: None,
+            identity: None,
+            repeated_identity: None,
+            default_position: None,
             constraints: Vec::new(),
         };
         if self.is("storage") || self.is("compression") || self.is("options") {
@@ -427,13 +307,14 @@ impl Cursor<'_, '_> {
         let name = self.constraint_name()?;
         let position = self.position();
         let own = || vec![column.name.clone()];
-        let kind = if self.accept_all(&["not", "null"]) {
+        let mut kind = if self.accept_all(&["not", "null"]) {
             column.not_null = true;
             return Ok(true);
         } else if self.accept("null") {
             column.null = true;
             return Ok(true);
         } else if self.accept("default") {
+            column.default_position.get_or_insert(position);
             let before = column.default.replace(self.default_expr()?);
             column.repeated_default = column.repeated_default.or(before.map(|_| position));
             return Ok(true);
@@ -449,14 +330,15 @@ impl Cursor<'_, '_> {
             self.check()?
         } else if self.accept("references") {
             self.references(own())?
-        } else if self.is("generated") {
-            return Err(unsupported("GENERATED columns"));
+        } else if self.accept("generated") {
+            self.generated(column, position)?;
+            return Ok(true);
         } else if name.is_some() {
             return self.fail();
         } else {
             return Ok(false);
         };
-        self.constraint_attributes()?;
+        self.constraint_attributes(&mut kind, true)?;
         column.constraints.push(TableConstraint { name, kind });
         Ok(true)
     }
@@ -564,6 +446,9 @@ impl Cursor<'_, '_> {
         if self.accept("database") {
             return self.alter_database();
         }
+        if self.accept("sequence") {
+            return self.alter_sequence();
+        }
         if !self.accept("table") {
             return self.unsupported_object("ALTER");
         }
@@ -648,9 +533,8 @@ impl Cursor<'_, '_> {
     }
 
     fn alter_column(&mut self) -> Result<AlterAction> {
-        if self.is("constraint") {
-            self.skip_action();
-            return Ok(AlterAction::Unsupported("ALTER CONSTRAINT".into()));
+        if self.accept("constraint") {
+            return self.alter_constraint();
         }
         self.accept("column");
         let column = self.column_ident()?;
@@ -670,12 +554,14 @@ impl Cursor<'_, '_> {
             let not_null = set;
             return Ok(AlterAction::SetNotNull { column, not_null });
         }
+        if let Some(action) = self.alter_identity(&column)? {
+            return Ok(action);
+        }
         let what = match (self.word(0), self.word(1)) {
             (Some("type"), _) | (Some("set"), Some("data")) => "ALTER COLUMN TYPE",
             (Some("set"), Some("statistics")) => "SET STATISTICS",
             (Some("set"), Some("storage")) => "SET STORAGE",
             (Some("set"), Some("compression")) => "SET COMPRESSION",
-            (Some("set" | "add" | "drop"), Some("generated" | "identity")) => "identity columns",
             (Some("set" | "reset"), _) => "column options",
             (Some("drop"), Some("expression")) => "DROP EXPRESSION",
             (Some("drop" | "add"), _) => return Err(self.pg.syntax_error(self.index() + 1)),
@@ -686,6 +572,10 @@ impl Cursor<'_, '_> {
     }
 
     fn other_action(&mut self) -> Result<AlterAction> {
+        if self.accept_all(&["validate", "constraint"]) {
+            let name = self.column_ident()?;
+            return Ok(AlterAction::ValidateConstraint { name });
+        }
         let known = [
             "owner", "set", "reset", "inherit", "enable", "disable", "force", "no", "validate",
             "cluster", "replica", "attach", "detach", "of", "not", "options",

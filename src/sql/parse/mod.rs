@@ -17,6 +17,7 @@
 //!
 //! Entry points: [`parse()`], [`parse_expr`], [`lift()`].
 
+mod constraint;
 mod copy;
 mod cursor;
 mod database;
@@ -28,6 +29,7 @@ mod lift;
 mod primary;
 mod query;
 mod rewrite;
+mod sequence;
 mod session;
 mod statement;
 mod types;

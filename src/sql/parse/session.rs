@@ -127,7 +127,7 @@ impl Cursor<'_, '_> {
             return Ok(Statement::Transaction(set));
         }
         if self.are(&["constraints"]) && !matches!(self.word(1), Some("to")) {
-            return Err(unsupported("SET CONSTRAINTS"));
+            return self.set_constraints();
         }
         let scoped = matches!(self.word(0), Some("local" | "session"))
             && matches!(self.token(1), Token::Word(_))
@@ -148,6 +148,21 @@ impl Cursor<'_, '_> {
         }
         let (name, value) = self.set_value()?;
         Ok(Statement::Set { local, name, value })
+    }
+
+    fn set_constraints(&mut self) -> Result<Statement> {
+        self.advance();
+        let names = match self.accept("all") {
+            true => Vec::new(),
+            false => self.comma_separated(Self::name)?,
+        };
+        match self.accept_any(&["deferred", "immediate"]) {
+            Some(word) => Ok(Statement::SetConstraints {
+                names,
+                deferred: word == "deferred",
+            }),
+            None => self.fail(),
+        }
     }
 
     fn set_value(&mut self) -> Result<(String, SetValue)> {

@@ -3,7 +3,7 @@
 use crate::base::{Error, Result, SqlState};
 use crate::sql::ast::{
     Alias, Assignment, ConflictAction, ConflictTarget, Cte, Delete, Expr, Ident, Insert, Name,
-    OnConflict, SelectItem, Statement, TargetColumn, Update,
+    OnConflict, Overriding, SelectItem, Statement, TargetColumn, Update,
 };
 use crate::sql::parse::cursor::{Cursor, NameKind, allowed};
 use crate::sql::parse::dialect::unsupported;
@@ -142,11 +142,13 @@ impl Cursor<'_, '_> {
         if self.at(&Token::LParen) && !nested && !query(self) && self.word(1) != Some("values") {
             columns = self.parenthesized(Self::target_column)?;
         }
+        let mut overriding = None;
         if self.accept("overriding") {
-            if self.accept_any(&["user", "system"]).is_none() {
-                return self.fail();
-            }
-            // Without identity columns the clause has no effect.
+            overriding = Some(match self.accept_any(&["user", "system"]) {
+                Some("user") => Overriding::User,
+                Some(_) => Overriding::System,
+                None => return self.fail(),
+            });
             self.expect("value")?;
         }
         let source = match columns.is_empty() && self.accept_all(&["default", "values"]) {
@@ -165,6 +167,7 @@ impl Cursor<'_, '_> {
             alias,
             columns,
             source,
+            overriding,
             on_conflict,
             returning: self.returning()?,
             with,

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use crate::base::Result;
-use crate::sql::ast::{JoinKind, LockStrength};
+use crate::sql::ast::JoinKind;
+use crate::sql::foreign_key::ForeignKeys;
 use crate::sql::func::EvalContext;
 use crate::sql::ir::{
-    Conflict, ConflictUpdate, Delete, Expr, Field, Insert, Rel, Returning, Update,
+    Conflict, ConflictUpdate, Delete, Expr, ExprKind, Field, Insert, Rel, Returning, Update,
 };
 use crate::sql::plan::node::{KeyExpr, Node, Plan};
 use crate::sql::plan::visit::{columns, conjuncts, renumber, width};
 use crate::sql::plan::{Planner, Want};
-use crate::table::{IndexDef, TableDef};
+use crate::table::{Catalog, IndexDef, TableDef};
 
 /// A CHECK constraint, its condition over the table's row.
 #[derive(Clone)]
@@ -30,6 +31,7 @@ pub(crate) struct InsertPlan {
     pub values: Vec<Expr>,
     pub conflict: Option<ConflictPlan>,
     pub checks: Vec<Check>,
+    pub foreign_keys: ForeignKeys,
     pub returning: Option<ReturningPlan>,
 }
 
@@ -63,8 +65,10 @@ pub(crate) struct RowChange {
     /// Over target row ++ FROM row, as everything below.
     pub filter: Option<Expr>,
     pub assignments: Option<Vec<(usize, Expr)>>,
-    pub strength: LockStrength,
+    /// The columns of unique indexes that are given something else than their own value.
+    pub unique_columns: Vec<usize>,
     pub checks: Vec<Check>,
+    pub foreign_keys: ForeignKeys,
     pub returning: Option<ReturningPlan>,
 }
 
@@ -84,6 +88,7 @@ pub(crate) fn plan_insert(
     checks: Vec<Check>,
     cx: EvalContext<'_>,
 ) -> Result<InsertPlan> {
+    let catalog = cx.catalog;
     let mut planner = Planner::new(cx);
     let mut values = insert.values;
     let source_width = width(&insert.source);
@@ -103,6 +108,7 @@ pub(crate) fn plan_insert(
     let reads_tables = !plan.tables.is_empty();
     plan.add_table(&insert.table);
     let mut insert = InsertPlan {
+        foreign_keys: ForeignKeys::of_insert(&insert.table),
         table: insert.table,
         reads_tables,
         plan: Arc::new(plan),
@@ -111,12 +117,12 @@ pub(crate) fn plan_insert(
         checks,
         returning,
     };
-    insert.conflict = conflict.map(|conflict| insert.on_conflict(conflict));
+    insert.conflict = conflict.map(|conflict| insert.on_conflict(conflict, catalog));
     Ok(insert)
 }
 
 impl InsertPlan {
-    fn on_conflict(&self, conflict: Conflict) -> ConflictPlan {
+    fn on_conflict(&self, conflict: Conflict, catalog: &Catalog) -> ConflictPlan {
         let indexes = self.table.indexes.iter().enumerate();
         let all = || indexes.filter(|(_, index)| index.unique).map(|(i, _)| i);
         ConflictPlan {
@@ -125,7 +131,8 @@ impl InsertPlan {
             update: conflict.update.map(|update| RowChange {
                 table: self.table.clone(),
                 filter: update.filter,
-                strength: strength(&self.table, &update.assignments),
+                unique_columns: unique_columns(&self.table, &update.assignments),
+                foreign_keys: keys_of_update(&self.table, &update.assignments, catalog),
                 assignments: Some(update.assignments),
                 checks: self.checks.clone(),
                 returning: self.returning.clone(),
@@ -134,16 +141,29 @@ impl InsertPlan {
     }
 }
 
-/// How a row is locked that is to be updated: more weakly if no key changes.
-fn strength(table: &TableDef, assignments: &[(usize, Expr)]) -> LockStrength {
-    let key_changed = assignments.iter().any(|(column, _)| {
+/// The columns of unique indexes among those assigned to, unless it is their own value.
+fn unique_columns(table: &TableDef, assignments: &[(usize, Expr)]) -> Vec<usize> {
+    let in_unique = |place: usize| {
         let mut unique = table.indexes.iter().filter(|index| index.unique);
-        unique.any(|index| index.columns.iter().any(|key| key.column == *column))
-    });
-    match key_changed {
-        true => LockStrength::Update,
-        false => LockStrength::NoKeyUpdate,
-    }
+        unique.any(|index| index.columns.iter().any(|key| key.column == place))
+    };
+    let is_itself = |column: usize, value: &Expr| match value.kind {
+        ExprKind::Column(same) => same == column,
+        _ => false,
+    };
+    let changed = assignments.iter();
+    let changed = changed.filter(|(column, value)| !is_itself(*column, value));
+    let places = changed.map(|(column, _)| *column);
+    places.filter(|place| in_unique(*place)).collect()
+}
+
+fn keys_of_update(
+    table: &TableDef,
+    assignments: &[(usize, Expr)],
+    catalog: &Catalog,
+) -> ForeignKeys {
+    let assigned = |place: usize| assignments.iter().any(|(column, _)| *column == place);
+    ForeignKeys::of_update(catalog, table, assigned)
 }
 
 pub(crate) fn plan_update(
@@ -151,9 +171,11 @@ pub(crate) fn plan_update(
     checks: Vec<Check>,
     cx: EvalContext<'_>,
 ) -> Result<ChangePlan> {
+    let catalog = cx.catalog;
     let mut planner = Planner::new(cx);
     let mut assignments = update.assignments;
-    let strength = strength(&update.table, &assignments);
+    let unique_columns = unique_columns(&update.table, &assignments);
+    let foreign_keys = keys_of_update(&update.table, &assignments, catalog);
     let used: Vec<&Expr> = assignments.iter().map(|(_, value)| value).collect();
     let from_used = used_of_from(&update.table, used, update.returning.as_ref());
     for (_, value) in &mut assignments {
@@ -165,21 +187,24 @@ pub(crate) fn plan_update(
         from_used,
         filter: update.filter,
         assignments: Some(assignments),
-        strength,
+        unique_columns,
         checks,
+        foreign_keys,
         returning: update.returning,
     })
 }
 
 pub(crate) fn plan_delete(delete: Delete, cx: EvalContext<'_>) -> Result<ChangePlan> {
     let from_used = used_of_from(&delete.table, Vec::new(), delete.returning.as_ref());
+    let foreign_keys = ForeignKeys::of_delete(cx.catalog, &delete.table);
     Planner::new(cx).change(Change {
+        foreign_keys,
         table: delete.table,
         from: delete.using,
         from_used,
         filter: delete.filter,
         assignments: None,
-        strength: LockStrength::Update,
+        unique_columns: Vec::new(),
         checks: Vec::new(),
         returning: delete.returning,
     })
@@ -192,8 +217,9 @@ struct Change {
     from_used: Vec<usize>,
     filter: Option<Expr>,
     assignments: Option<Vec<(usize, Expr)>>,
-    strength: LockStrength,
+    unique_columns: Vec<usize>,
     checks: Vec<Check>,
+    foreign_keys: ForeignKeys,
     returning: Option<Returning>,
 }
 
@@ -267,8 +293,9 @@ impl Planner<'_> {
                 table,
                 filter,
                 assignments: change.assignments,
-                strength: change.strength,
+                unique_columns: change.unique_columns,
                 checks: change.checks,
+                foreign_keys: change.foreign_keys,
                 returning,
             },
         })

@@ -5,7 +5,7 @@
 use crate::types::Type;
 use crate::types::Type::{
     Bool, Bytea, Char, CharArray, Float4, Float8, Int2, Int2Array, Int4, Int8, Name, Numeric, Oid,
-    OidArray, Regproc, Text, TextArray, Timestamptz, Varchar,
+    OidArray, Regproc, Regtype, Text, TextArray, Timestamptz, Varchar,
 };
 
 type Columns = &'static [(&'static str, Type)];
@@ -165,6 +165,16 @@ pub(super) static PG_DATABASE: Columns = &[
     ("daticulocale", Text),
     ("datcollversion", Text),
     ("datacl", TextArray),
+];
+
+pub(super) static PG_DEPEND: Columns = &[
+    ("classid", Oid),
+    ("objid", Oid),
+    ("objsubid", Int4),
+    ("refclassid", Oid),
+    ("refobjid", Oid),
+    ("refobjsubid", Int4),
+    ("deptype", Char),
 ];
 
 pub(super) static PG_DESCRIPTION: Columns = &[
@@ -440,6 +450,20 @@ pub(super) static PG_SEQUENCE: Columns = &[
     ("seqcycle", Bool),
 ];
 
+pub(super) static PG_SEQUENCES: Columns = &[
+    ("schemaname", Name),
+    ("sequencename", Name),
+    ("sequenceowner", Name),
+    ("data_type", Regtype),
+    ("start_value", Int8),
+    ("min_value", Int8),
+    ("max_value", Int8),
+    ("increment_by", Int8),
+    ("cycle", Bool),
+    ("cache_size", Int8),
+    ("last_value", Int8),
+];
+
 pub(super) static PG_SETTINGS: Columns = &[
     ("name", Text),
     ("setting", Text),
@@ -696,6 +720,21 @@ pub(super) static INFORMATION_SCHEMA_SCHEMATA: Columns = &[
     ("sql_path", Varchar),
 ];
 
+pub(super) static INFORMATION_SCHEMA_SEQUENCES: Columns = &[
+    ("sequence_catalog", Name),
+    ("sequence_schema", Name),
+    ("sequence_name", Name),
+    ("data_type", Varchar),
+    ("numeric_precision", Int4),
+    ("numeric_precision_radix", Int4),
+    ("numeric_scale", Int4),
+    ("start_value", Varchar),
+    ("minimum_value", Varchar),
+    ("maximum_value", Varchar),
+    ("increment", Varchar),
+    ("cycle_option", Varchar),
+];
+
 pub(super) static INFORMATION_SCHEMA_TABLE_CONSTRAINTS: Columns = &[
     ("constraint_catalog", Name),
     ("constraint_schema", Name),
@@ -708,6 +747,28 @@ pub(super) static INFORMATION_SCHEMA_TABLE_CONSTRAINTS: Columns = &[
     ("initially_deferred", Varchar),
     ("enforced", Varchar),
     ("nulls_distinct", Varchar),
+];
+
+pub(super) static INFORMATION_SCHEMA_REFERENTIAL_CONSTRAINTS: Columns = &[
+    ("constraint_catalog", Name),
+    ("constraint_schema", Name),
+    ("constraint_name", Name),
+    ("unique_constraint_catalog", Name),
+    ("unique_constraint_schema", Name),
+    ("unique_constraint_name", Name),
+    ("match_option", Varchar),
+    ("update_rule", Varchar),
+    ("delete_rule", Varchar),
+];
+
+pub(super) static INFORMATION_SCHEMA_CONSTRAINT_COLUMN_USAGE: Columns = &[
+    ("table_catalog", Name),
+    ("table_schema", Name),
+    ("table_name", Name),
+    ("column_name", Name),
+    ("constraint_catalog", Name),
+    ("constraint_schema", Name),
+    ("constraint_name", Name),
 ];
 
 pub(super) static INFORMATION_SCHEMA_TABLES: Columns = &[

@@ -2,7 +2,7 @@
 
 use crate::sql::func::EvalContext;
 use crate::sql::func::text::quote_ident;
-use crate::table::{ForeignKeyDef, IndexColumn, IndexDef, TableDef};
+use crate::table::{ForeignKeyDef, IndexColumn, IndexDef, KeyAction, TableDef};
 use crate::types::Datum;
 
 use super::names::{self, Relation};
@@ -67,6 +67,28 @@ fn column_name(table: &TableDef, place: usize) -> String {
         .map_or_else(String::new, |c| quote_ident(&c.name))
 }
 
+/// A default as it is shown: the catalog has the OIDs of sequences in it, here stand their names.
+pub(crate) fn default_text(cx: &EvalContext<'_>, stored: &str) -> String {
+    const END: &str = "'::regclass";
+    let mut shown = String::new();
+    let mut rest = stored;
+    while let Some(end) = rest.find(END) {
+        let digits = rest[..end].bytes().rev();
+        let start = end - digits.take_while(u8::is_ascii_digit).count();
+        let sequence = rest[start..end].parse().ok();
+        let sequence = sequence.and_then(|oid| names::by_oid(cx.catalog, oid));
+        let named = match sequence {
+            Some(sequence) if rest[..start].ends_with('\'') => names::shown(cx, &sequence),
+            _ => rest[start..end].to_owned(),
+        };
+        shown.push_str(&rest[..start]);
+        shown.push_str(&named.replace('\'', "''"));
+        shown.push_str(END);
+        rest = &rest[end + END.len()..];
+    }
+    shown + rest
+}
+
 fn column_list(table: &TableDef, places: impl IntoIterator<Item = usize>) -> String {
     let names: Vec<String> = places.into_iter().map(|p| column_name(table, p)).collect();
     names.join(", ")
@@ -117,5 +139,35 @@ fn foreign_key(cx: &EvalContext<'_>, table: &TableDef, key: &ForeignKeyDef) -> S
         ),
         None => (key.table.to_string(), String::new()),
     };
-    format!("FOREIGN KEY ({columns}) REFERENCES {name}({references})")
+    let mut text = format!("FOREIGN KEY ({columns}) REFERENCES {name}({references})");
+    if key.match_full {
+        text.push_str(" MATCH FULL");
+    }
+    for (verb, action) in [("UPDATE", key.on_update), ("DELETE", key.on_delete)] {
+        if action != KeyAction::NoAction {
+            text.push_str(&format!(" ON {verb} {}", action_words(action)));
+        }
+    }
+    if !key.delete_sets.is_empty() {
+        let columns = column_list(table, key.delete_sets.iter().copied());
+        text.push_str(&format!(" ({columns})"));
+    }
+    let attributes = [
+        (key.deferrable, " DEFERRABLE"),
+        (key.initially_deferred, " INITIALLY DEFERRED"),
+        (!key.validated, " NOT VALID"),
+    ];
+    let given = attributes.iter().filter(|(given, _)| *given);
+    given.for_each(|(_, words)| text.push_str(words));
+    text
+}
+
+pub(super) fn action_words(action: KeyAction) -> &'static str {
+    match action {
+        KeyAction::NoAction => "NO ACTION",
+        KeyAction::Restrict => "RESTRICT",
+        KeyAction::Cascade => "CASCADE",
+        KeyAction::SetNull => "SET NULL",
+        KeyAction::SetDefault => "SET DEFAULT",
+    }
 }

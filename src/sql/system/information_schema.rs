@@ -1,15 +1,19 @@
 //! The information schema.
 
 use crate::sql::func::EvalContext;
-use crate::sql::ir::SystemRelation;
-use crate::table::{ColumnDef, TableDef};
+use crate::sql::ir::{BindContext, SystemRelation};
+use crate::sql::plan::columns_of;
+use crate::sql::prepared::checks;
+use crate::table::{ColumnDef, ForeignKeyDef, IndexDef, TableDef};
 use crate::types::{Datum, Type, format_type};
 
+use super::definitions::{action_words, default_text};
 use super::names;
+use super::sequences::identity_facts;
 use super::values::{NULL, int4, text};
 use super::{Rows, is_view};
 
-fn yes_or_no(x: bool) -> Datum {
+pub(super) fn yes_or_no(x: bool) -> Datum {
     text(if x { "YES" } else { "NO" })
 }
 
@@ -71,7 +75,7 @@ fn system_columns(cx: &EvalContext<'_>, relation: &SystemRelation) -> Rows {
         .map(|((name, ty), number)| {
             column_row(
                 cx,
-                &Column {
+                Column {
                     schema: relation.schema,
                     table: relation.name,
                     name,
@@ -80,6 +84,7 @@ fn system_columns(cx: &EvalContext<'_>, relation: &SystemRelation) -> Rows {
                     typmod: -1,
                     not_null: false,
                     default: None,
+                    identity: identity_facts(cx.catalog, None),
                     updatable: false,
                 },
             )
@@ -96,7 +101,7 @@ fn table_columns(cx: &EvalContext<'_>, table: &TableDef) -> Rows {
     let of = |column: &ColumnDef, number| {
         column_row(
             cx,
-            &Column {
+            Column {
                 schema: &table.schema,
                 table: &table.name,
                 name: &column.name,
@@ -104,7 +109,8 @@ fn table_columns(cx: &EvalContext<'_>, table: &TableDef) -> Rows {
                 ty: column.ty,
                 typmod: column.typmod,
                 not_null: column.not_null,
-                default: column.default.as_deref(),
+                default: column.default.as_deref().map(|d| default_text(cx, d)),
+                identity: identity_facts(cx.catalog, Some(column)),
                 updatable: true,
             },
         )
@@ -120,11 +126,13 @@ struct Column<'a> {
     ty: Type,
     typmod: i32,
     not_null: bool,
-    default: Option<&'a str>,
+    default: Option<String>,
+    /// From `is_identity` on.
+    identity: [Datum; 7],
     updatable: bool,
 }
 
-fn column_row(cx: &EvalContext<'_>, column: &Column<'_>) -> Vec<Datum> {
+fn column_row(cx: &EvalContext<'_>, column: Column<'_>) -> Vec<Datum> {
     let database = &cx.session.database;
     let ty = column.ty;
     let data_type = match ty.element() {
@@ -161,15 +169,11 @@ fn column_row(cx: &EvalContext<'_>, column: &Column<'_>) -> Vec<Datum> {
         NULL, // maximum_cardinality
         text(column.number.to_string()),
         yes_or_no(false), // is_self_referencing
-        yes_or_no(false), // is_identity
-        NULL,             // identity_generation
-        NULL,             // identity_start
-        NULL,             // identity_increment
-        NULL,             // identity_maximum
-        NULL,             // identity_minimum
-        yes_or_no(false), // identity_cycle
-        text("NEVER"),    // is_generated
-        NULL,             // generation_expression
+    ]);
+    row.extend(column.identity);
+    row.extend([
+        text("NEVER"), // is_generated
+        NULL,          // generation_expression
         yes_or_no(column.updatable),
     ]);
     row
@@ -224,7 +228,7 @@ fn datetime_precision(ty: Type, typmod: i32) -> Datum {
 pub(super) fn table_constraints(cx: &EvalContext<'_>) -> Rows {
     let mut rows = Vec::new();
     for table in cx.catalog.tables.values() {
-        let mut add = |name: &str, kind: &str| {
+        let mut add = |name: &str, kind: &str, (deferrable, deferred)| {
             rows.push(vec![
                 text(&cx.session.database),
                 text(&table.schema),
@@ -233,9 +237,9 @@ pub(super) fn table_constraints(cx: &EvalContext<'_>) -> Rows {
                 text(&table.schema),
                 text(&table.name),
                 text(kind),
-                yes_or_no(false), // is_deferrable
-                yes_or_no(false), // initially_deferred
-                yes_or_no(true),  // enforced
+                yes_or_no(deferrable),
+                yes_or_no(deferred),
+                yes_or_no(true), // enforced
                 if kind == "UNIQUE" {
                     yes_or_no(true)
                 } else {
@@ -243,30 +247,28 @@ pub(super) fn table_constraints(cx: &EvalContext<'_>) -> Rows {
                 },
             ]);
         };
+        let never = (false, false);
         for index in table.indexes.iter().filter(|index| index.constraint) {
-            add(
-                &index.name,
-                if index.primary {
-                    "PRIMARY KEY"
-                } else {
-                    "UNIQUE"
-                },
-            );
+            let kind = match index.primary {
+                true => "PRIMARY KEY",
+                false => "UNIQUE",
+            };
+            add(&index.name, kind, never);
         }
-        table
-            .checks
-            .iter()
-            .for_each(|check| add(&check.name, "CHECK"));
-        table
-            .foreign_keys
-            .iter()
-            .for_each(|key| add(&key.name, "FOREIGN KEY"));
+        for check in &table.checks {
+            add(&check.name, "CHECK", never);
+        }
+        for key in &table.foreign_keys {
+            let deferral = (key.deferrable, key.initially_deferred);
+            add(&key.name, "FOREIGN KEY", deferral);
+        }
         let schema = names::schema_oid(cx.catalog, &table.schema).unwrap_or(0);
         for (column, number) in table.columns.iter().zip(1..) {
             if column.not_null && !column.dropped {
                 add(
                     &format!("{schema}_{}_{number}_not_null", table.oid),
                     "CHECK",
+                    never,
                 );
             }
         }
@@ -298,37 +300,94 @@ pub(super) fn key_column_usage(cx: &EvalContext<'_>) -> Rows {
         }
         for key in &table.foreign_keys {
             for (at, (column, number)) in key.columns.iter().zip(1..).enumerate() {
-                add(
-                    &key.name,
-                    *column,
-                    number,
-                    position_in_key(cx, key.table, &key.references, at),
-                );
+                add(&key.name, *column, number, position_in_key(cx, key, at));
             }
         }
     }
     rows
 }
 
-/// The place of the column referenced in the unique constraint of the other table.
-fn position_in_key(
-    cx: &EvalContext<'_>,
-    table: crate::base::Oid,
-    references: &[usize],
-    at: usize,
-) -> Datum {
-    let Some(table) = cx.catalog.tables.get(&table) else {
+/// The place of the column referred to in the unique constraint of the other table.
+fn position_in_key(cx: &EvalContext<'_>, key: &ForeignKeyDef, at: usize) -> Datum {
+    let Some((_, index)) = unique_index(cx, key) else {
         return NULL;
     };
-    let mut unique = table.indexes.iter().filter(|index| index.unique);
-    let index = unique.find(|index| {
-        index.columns.len() == references.len()
-            && index.columns.iter().all(|c| references.contains(&c.column))
-    });
-    let mut numbered = index
-        .map(|index| index.columns.iter().zip(1..))
-        .into_iter()
-        .flatten();
-    let place = numbered.find(|(c, _)| references.get(at) == Some(&c.column));
+    let mut numbered = index.columns.iter().zip(1..);
+    let place = numbered.find(|(c, _)| key.references.get(at) == Some(&c.column));
     place.map_or(NULL, |(_, number)| int4(number))
+}
+
+/// The index that a foreign key relies on, with its table.
+fn unique_index<'a>(
+    cx: &EvalContext<'a>,
+    key: &ForeignKeyDef,
+) -> Option<(&'a TableDef, &'a IndexDef)> {
+    let table = cx.catalog.tables.get(&key.table)?;
+    let index = table.indexes.iter().find(|index| index.oid == key.index)?;
+    Some((table, index))
+}
+
+pub(super) fn referential_constraints(cx: &EvalContext<'_>) -> Rows {
+    let keys = cx.catalog.tables.values().flat_map(|table| {
+        let keys = table.foreign_keys.iter();
+        keys.map(move |key| (table, key))
+    });
+    keys.map(|(table, key)| {
+        // A unique index without a constraint has no name here.
+        let unique = unique_index(cx, key).filter(|(_, index)| index.constraint);
+        let of_unique = |name: fn(&TableDef, &IndexDef) -> Datum| {
+            unique.map_or(NULL, |(table, index)| name(table, index))
+        };
+        let database = || text(&cx.session.database);
+        vec![
+            database(),
+            text(&table.schema),
+            text(&key.name),
+            unique.map_or(NULL, |_| database()),
+            of_unique(|table, _| text(&table.schema)),
+            of_unique(|_, index| text(&index.name)),
+            text(if key.match_full { "FULL" } else { "NONE" }),
+            text(action_words(key.on_update)),
+            text(action_words(key.on_delete)),
+        ]
+    })
+    .collect()
+}
+
+/// Columns that constraints use; of foreign keys those referred to.
+pub(super) fn constraint_column_usage(cx: &EvalContext<'_>) -> Rows {
+    let mut rows = Vec::new();
+    for table in cx.catalog.tables.values() {
+        let mut add = |name: &str, of: &TableDef, columns: &[usize]| {
+            for column in columns {
+                rows.push(vec![
+                    text(&cx.session.database),
+                    text(&of.schema),
+                    text(&of.name),
+                    text(&of.columns[*column].name),
+                    text(&cx.session.database),
+                    text(&table.schema),
+                    text(name),
+                ]);
+            }
+        };
+        for index in table.indexes.iter().filter(|index| index.constraint) {
+            let columns: Vec<usize> = index.columns.iter().map(|c| c.column).collect();
+            add(&index.name, table, &columns);
+        }
+        for key in &table.foreign_keys {
+            if let Some(referenced) = cx.catalog.tables.get(&key.table) {
+                add(&key.name, referenced, &key.references);
+            }
+        }
+        let bind_cx = BindContext {
+            catalog: cx.catalog,
+            session: cx.session,
+            format: cx.format,
+        };
+        for check in checks(table, &bind_cx).unwrap_or_default() {
+            add(&check.name, table, &columns_of(&check.condition));
+        }
+    }
+    rows
 }

@@ -11,6 +11,7 @@
 mod builtins;
 mod columns;
 pub(super) mod definitions;
+mod dependencies;
 mod information_schema;
 mod locks;
 mod log;
@@ -18,6 +19,7 @@ pub mod names;
 pub(super) mod procs;
 mod relations;
 pub(super) mod roles;
+mod sequences;
 mod types;
 mod values;
 
@@ -79,6 +81,12 @@ static RELATIONS: &[SystemRelation] = &[
         columns::PG_DATABASE,
         roles::pg_database
     ),
+    relation!(
+        2608,
+        "pg_depend",
+        columns::PG_DEPEND,
+        dependencies::pg_depend
+    ),
     relation!(2609, "pg_description", columns::PG_DESCRIPTION),
     relation!(3501, "pg_enum", columns::PG_ENUM),
     relation!(3079, "pg_extension", columns::PG_EXTENSION),
@@ -125,7 +133,18 @@ static RELATIONS: &[SystemRelation] = &[
     relation!(3541, "pg_range", columns::PG_RANGE),
     relation!(2618, "pg_rewrite", columns::PG_REWRITE),
     relation!(12000, "pg_roles", columns::PG_ROLES, roles::pg_roles),
-    relation!(2224, "pg_sequence", columns::PG_SEQUENCE),
+    relation!(
+        2224,
+        "pg_sequence",
+        columns::PG_SEQUENCE,
+        sequences::pg_sequence
+    ),
+    relation!(
+        12048,
+        "pg_sequences",
+        columns::PG_SEQUENCES,
+        sequences::pg_sequences
+    ),
     relation!(
         12104,
         "pg_settings",
@@ -166,6 +185,13 @@ static RELATIONS: &[SystemRelation] = &[
         information_schema::columns
     ),
     relation!(
+        13300,
+        "information_schema",
+        "constraint_column_usage",
+        columns::INFORMATION_SCHEMA_CONSTRAINT_COLUMN_USAGE,
+        information_schema::constraint_column_usage
+    ),
+    relation!(
         13329,
         "information_schema",
         "key_column_usage",
@@ -173,11 +199,25 @@ static RELATIONS: &[SystemRelation] = &[
         information_schema::key_column_usage
     ),
     relation!(
+        13339,
+        "information_schema",
+        "referential_constraints",
+        columns::INFORMATION_SCHEMA_REFERENTIAL_CONSTRAINTS,
+        information_schema::referential_constraints
+    ),
+    relation!(
         13382,
         "information_schema",
         "schemata",
         columns::INFORMATION_SCHEMA_SCHEMATA,
         information_schema::schemata
+    ),
+    relation!(
+        13386,
+        "information_schema",
+        "sequences",
+        columns::INFORMATION_SCHEMA_SEQUENCES,
+        sequences::information_schema_sequences
     ),
     relation!(
         13411,

@@ -5,12 +5,13 @@ use crate::sql::func::EvalContext;
 use crate::sql::func::text::quote_ident;
 use crate::sql::ir::SystemRelation;
 use crate::sql::system;
-use crate::table::{Catalog, IndexDef, TableDef};
+use crate::table::{Catalog, IndexDef, SequenceDef, TableDef};
 
 #[derive(Clone, Copy)]
 pub enum Relation<'a> {
     Table(&'a TableDef),
     Index(&'a TableDef, &'a IndexDef),
+    Sequence(&'a SequenceDef),
     System(&'static SystemRelation),
 }
 
@@ -19,6 +20,7 @@ impl Relation<'_> {
         match self {
             Relation::Table(table) => table.oid.0,
             Relation::Index(_, index) => index.oid.0,
+            Relation::Sequence(sequence) => sequence.oid.0,
             Relation::System(relation) => relation.oid,
         }
     }
@@ -26,6 +28,7 @@ impl Relation<'_> {
     pub fn schema(&self) -> &str {
         match self {
             Relation::Table(table) | Relation::Index(table, _) => &table.schema,
+            Relation::Sequence(sequence) => &sequence.schema,
             Relation::System(relation) => relation.schema,
         }
     }
@@ -34,6 +37,7 @@ impl Relation<'_> {
         match self {
             Relation::Table(table) => &table.name,
             Relation::Index(_, index) => &index.name,
+            Relation::Sequence(sequence) => &sequence.name,
             Relation::System(relation) => relation.name,
         }
     }
@@ -48,12 +52,17 @@ pub fn relations(catalog: &Catalog) -> impl Iterator<Item = Relation<'_>> {
             .map(|index| Relation::Index(table, index));
         std::iter::once(Relation::Table(table)).chain(indexes)
     });
-    system::relations().map(Relation::System).chain(tables)
+    let sequences = catalog.sequences.values().map(|s| Relation::Sequence(s));
+    let system = system::relations().map(Relation::System);
+    system.chain(tables).chain(sequences)
 }
 
 pub fn by_oid(catalog: &Catalog, oid: u32) -> Option<Relation<'_>> {
     if let Some(table) = catalog.tables.get(&crate::base::Oid(oid)) {
         return Some(Relation::Table(table));
+    }
+    if let Some(sequence) = catalog.sequences.get(&crate::base::Oid(oid)) {
+        return Some(Relation::Sequence(sequence));
     }
     relations(catalog).find(|r| r.oid() == oid)
 }
@@ -61,6 +70,12 @@ pub fn by_oid(catalog: &Catalog, oid: u32) -> Option<Relation<'_>> {
 pub fn by_name<'a>(catalog: &'a Catalog, schema: &str, name: &str) -> Option<Relation<'a>> {
     if let Some(table) = catalog.table(schema, name) {
         return Some(Relation::Table(table));
+    }
+    if let Some(sequence) = catalog.sequence(schema, name) {
+        return Some(Relation::Sequence(sequence));
+    }
+    if schema == "pg_catalog" {
+        return system::relation(Some(schema), name).map(Relation::System);
     }
     relations(catalog).find(|r| r.name() == name && r.schema() == schema)
 }

@@ -1,6 +1,6 @@
 //! What `pg_catalog` says of schemas, tables, their columns, indexes and constraints.
 
-use crate::sql::func::EvalContext;
+use crate::sql::func::{EvalContext, sequence};
 use crate::sql::ir::SystemRelation;
 use crate::table::{Catalog, ColumnDef, ForeignKeyDef, IndexDef, TableDef};
 use crate::types::{Datum, Type};
@@ -66,6 +66,16 @@ fn class(catalog: &Catalog, relation: &Relation<'_>) -> Class {
             unlogged: table.unlogged,
             options: NULL,
         },
+        Relation::Sequence(_) => Class {
+            kind: b'S',
+            access: 0,
+            columns: sequence::COLUMNS.len(),
+            checks: 0,
+            indexed: false,
+            triggers: false,
+            unlogged: false,
+            options: NULL,
+        },
         Relation::System(relation) => Class {
             kind: system_kind(relation),
             access: if is_view(relation) { 0 } else { HEAP_OID },
@@ -85,8 +95,7 @@ fn system_kind(relation: &SystemRelation) -> u8 {
 
 /// Referencing or referenced.
 fn has_foreign_keys(catalog: &Catalog, table: &TableDef) -> bool {
-    let referenced = |other: &TableDef| other.foreign_keys.iter().any(|k| k.table == table.oid);
-    !table.foreign_keys.is_empty() || catalog.tables.values().any(|other| referenced(other))
+    !table.foreign_keys.is_empty() || !catalog.references_to(table.oid).is_empty()
 }
 
 fn class_row(catalog: &Catalog, relation: &Relation<'_>) -> Vec<Datum> {
@@ -152,24 +161,24 @@ pub(super) fn pg_attribute(cx: &EvalContext<'_>) -> Rows {
                         not_null: false,
                         default: false,
                         missing: None,
+                        identity: 0,
                         ..Attribute::of_column(number, place, column)
                     }))
                 }));
             }
+            Relation::Sequence(_) => {
+                let columns = sequence::COLUMNS.iter().enumerate();
+                rows.extend(columns.map(|(place, column)| {
+                    attribute_row(&Attribute {
+                        not_null: true,
+                        ..Attribute::fixed(number, place, column)
+                    })
+                }));
+            }
             Relation::System(system) => {
                 let columns = system.columns.iter().enumerate();
-                rows.extend(columns.map(|(place, (name, ty))| {
-                    attribute_row(&Attribute {
-                        relation: number,
-                        name,
-                        place,
-                        ty: *ty,
-                        typmod: -1,
-                        not_null: false,
-                        default: false,
-                        missing: None,
-                        dropped: false,
-                    })
+                rows.extend(columns.map(|(place, column)| {
+                    attribute_row(&Attribute::fixed(number, place, column))
                 }));
             }
         }
@@ -186,6 +195,8 @@ struct Attribute<'a> {
     not_null: bool,
     default: bool,
     missing: Option<&'a str>,
+    /// `a` for GENERATED ALWAYS AS IDENTITY, `d` for BY DEFAULT, 0 for neither.
+    identity: u8,
     dropped: bool,
 }
 
@@ -200,7 +211,27 @@ impl<'a> Attribute<'a> {
             not_null: column.not_null,
             default: column.default.is_some(),
             missing: column.missing.as_deref(),
+            identity: match column.identity {
+                Some(identity) if identity.always => b'a',
+                Some(_) => b'd',
+                None => 0,
+            },
             dropped: column.dropped,
+        }
+    }
+
+    fn fixed(relation: u32, place: usize, (name, ty): &(&'a str, Type)) -> Attribute<'a> {
+        Attribute {
+            relation,
+            name,
+            place,
+            ty: *ty,
+            typmod: -1,
+            not_null: false,
+            default: false,
+            missing: None,
+            identity: 0,
+            dropped: false,
         }
     }
 }
@@ -229,7 +260,7 @@ fn attribute_row(attribute: &Attribute<'_>) -> Vec<Datum> {
         boolean(attribute.not_null),
         boolean(attribute.default),
         boolean(attribute.missing.is_some()),
-        letter(0), // attidentity
+        letter(attribute.identity),
         letter(0), // attgenerated
         boolean(attribute.dropped),
         boolean(true), // attislocal
@@ -243,17 +274,26 @@ fn attribute_row(attribute: &Attribute<'_>) -> Vec<Datum> {
 }
 
 pub(super) fn pg_attrdef(cx: &EvalContext<'_>) -> Rows {
-    let columns = cx.catalog.tables.values().flat_map(|table| {
+    let row = |(number, table, place, default): (u32, &TableDef, usize, &str)| {
+        vec![
+            oid(number),
+            oid(table.oid.0),
+            int2(attnum(place)),
+            text(default),
+        ]
+    };
+    attrdefs(cx.catalog).map(row).collect()
+}
+
+/// Defaults with their OIDs, tables and columns. Only `pg_depend` refers to the OIDs: they count
+/// the rows.
+pub(super) fn attrdefs(catalog: &Catalog) -> impl Iterator<Item = (u32, &TableDef, usize, &str)> {
+    let columns = catalog.tables.values().flat_map(|table| {
         let columns = table.columns.iter().enumerate().filter(|(_, c)| !c.dropped);
-        columns.filter_map(|(place, c)| Some((table.oid.0, place, c.default.as_deref()?)))
+        columns.filter_map(|(place, c)| Some((&**table, place, c.default.as_deref()?)))
     });
-    // Nothing refers to these OIDs: they count the rows.
-    columns
-        .zip(1..)
-        .map(|((table, place, default), number)| {
-            vec![oid(number), oid(table), int2(attnum(place)), text(default)]
-        })
-        .collect()
+    let numbered = columns.zip(1..);
+    numbered.map(|((table, place, default), number)| (number, table, place, default))
 }
 
 /// Indexes with their tables.
@@ -342,7 +382,7 @@ pub(super) fn pg_constraint(cx: &EvalContext<'_>) -> Rows {
                 oid: key.oid.0,
                 name: &key.name,
                 kind: b'f',
-                index: referenced_index(cx.catalog, key),
+                index: key.index.0,
                 columns: key.columns.clone(),
                 references: Some(key),
                 ..base
@@ -350,26 +390,6 @@ pub(super) fn pg_constraint(cx: &EvalContext<'_>) -> Rows {
         }));
     }
     rows
-}
-
-/// The unique index that a foreign key's check uses.
-fn referenced_index(catalog: &Catalog, key: &ForeignKeyDef) -> u32 {
-    let Some(table) = catalog.tables.get(&key.table) else {
-        return 0;
-    };
-    let covers = |index: &IndexDef| {
-        index.unique
-            && index.columns.len() == key.references.len()
-            && index
-                .columns
-                .iter()
-                .all(|c| key.references.contains(&c.column))
-    };
-    table
-        .indexes
-        .iter()
-        .find(|index| covers(index))
-        .map_or(0, |index| index.oid.0)
 }
 
 struct Constraint<'a> {
@@ -386,29 +406,26 @@ struct Constraint<'a> {
 
 fn constraint_row(constraint: Constraint<'_>) -> Vec<Datum> {
     let places = |places: &[usize]| array(places.iter().map(|place| int2(attnum(*place))));
-    let foreign = |code: u8| {
-        letter(if constraint.references.is_some() {
-            code
-        } else {
-            b' '
-        })
-    };
+    let key = constraint.references;
+    let foreign = |code: fn(&ForeignKeyDef) -> u8| letter(key.map_or(b' ', code));
+    let is = |flag: fn(&ForeignKeyDef) -> bool| boolean(key.is_some_and(flag));
+    let delete_sets = key.map(|key| &key.delete_sets);
     vec![
         oid(constraint.oid),
         text(constraint.name),
         oid(constraint.schema),
         letter(constraint.kind),
-        boolean(false), // condeferrable
-        boolean(false), // condeferred
-        boolean(true),  // convalidated
+        is(|key| key.deferrable),
+        is(|key| key.initially_deferred),
+        boolean(key.is_none_or(|key| key.validated)),
         oid(constraint.table),
         oid(0), // contypid
         oid(constraint.index),
         oid(0), // conparentid
-        oid(constraint.references.map_or(0, |key| key.table.0)),
-        foreign(b'a'),                    // confupdtype: no action
-        foreign(b'a'),                    // confdeltype
-        foreign(b's'),                    // confmatchtype: simple
+        oid(key.map_or(0, |key| key.table.0)),
+        foreign(|key| key.on_update.letter()),
+        foreign(|key| key.on_delete.letter()),
+        foreign(|key| if key.match_full { b'f' } else { b's' }),
         boolean(true),                    // conislocal
         int4(0),                          // coninhcount
         boolean(constraint.kind != b'c'), // connoinherit
@@ -417,13 +434,13 @@ fn constraint_row(constraint: Constraint<'_>) -> Vec<Datum> {
         } else {
             places(&constraint.columns)
         },
-        constraint
-            .references
-            .map_or(NULL, |key| places(&key.references)),
+        key.map_or(NULL, |key| places(&key.references)),
         NULL, // conpfeqop
         NULL, // conppeqop
         NULL, // conffeqop
-        NULL, // confdelsetcols
+        delete_sets
+            .filter(|sets| !sets.is_empty())
+            .map_or(NULL, |sets| places(sets)),
         NULL, // conexclop
         constraint.expr.map_or(NULL, text),
     ]

@@ -6,7 +6,9 @@ use super::*;
 use crate::base::{Oid, TreeId};
 use crate::sql::context::SessionInfo;
 use crate::sql::func::EvalContext;
-use crate::table::{Catalog, CheckDef, ColumnDef, ForeignKeyDef, IndexColumn, IndexDef, TableDef};
+use crate::table::{
+    Catalog, CheckDef, ColumnDef, ForeignKeyDef, IndexColumn, IndexDef, KeyAction, TableDef,
+};
 use crate::types::{Format, Type};
 
 fn column(name: &str, ty: Type, typmod: i32) -> ColumnDef {
@@ -16,6 +18,7 @@ fn column(name: &str, ty: Type, typmod: i32) -> ColumnDef {
         typmod,
         not_null: name == "id",
         default: (name == "note").then(|| "'x'::text".to_owned()),
+        identity: None,
         dropped: name == "gone",
         missing: None,
     }
@@ -86,18 +89,28 @@ fn catalog() -> Catalog {
         name: "positive".to_owned(),
         expr: "id > 0".to_owned(),
     });
-    orders.foreign_keys.push(ForeignKeyDef {
+    orders.foreign_keys.push(Arc::new(ForeignKeyDef {
         oid: Oid(16392),
         name: "orders_customer_fkey".to_owned(),
         columns: vec![1],
         table: Oid(16384),
         references: vec![0],
-    });
+        index: Oid(16385),
+        match_full: false,
+        on_delete: KeyAction::NoAction,
+        on_update: KeyAction::NoAction,
+        delete_sets: Vec::new(),
+        deferrable: false,
+        initially_deferred: false,
+        validated: true,
+    }));
     let mut catalog = Catalog {
         schemas: vec![(Oid(2200), "public".to_owned())],
         ..Catalog::default()
     };
     for table in [customers, orders] {
+        let referrers = table.foreign_keys.iter().map(|key| (key.table, table.oid));
+        catalog.referrers.extend(referrers);
         catalog
             .by_name
             .insert((table.schema.clone(), table.name.clone()), table.oid);

@@ -79,6 +79,7 @@ fn table(oid: u32, name: &str, columns: &[(&str, Type, i32, Option<&str>)]) -> T
         typmod,
         not_null: false,
         default: default.map(str::to_owned),
+        identity: None,
         dropped: false,
         missing: None,
     };
