@@ -142,6 +142,8 @@ impl Session {
 
     pub(super) fn rollback(&mut self) {
         if let Some(txn) = self.leave() {
+            // The client knows of it, if only how many rows it has changed.
+            self.unawaited = self.unawaited.max(txn.depends_on());
             txn.rollback();
         }
         self.backend.locks.end_transaction();

@@ -239,6 +239,11 @@ impl Txn {
         Ok(lsn)
     }
 
+    /// The highest lsn this transaction has seen, or needs to be durable, beyond its snapshot.
+    pub fn depends_on(&self) -> Lsn {
+        self.base.depends_on()
+    }
+
     /// What this transaction reads or shows waits until the log is durable up to an lsn.
     pub fn depend_on(&mut self, lsn: Lsn) {
         self.base.depend_on(lsn);
