@@ -30,8 +30,10 @@
 //!   never seen.
 
 mod alone;
+mod commit;
 mod deadlock;
 mod isolation;
+mod loads;
 mod lock_list;
 mod lock_mode;
 mod locks;
@@ -57,43 +59,25 @@ pub use write_set::Key;
 use smallvec::SmallVec;
 
 use crate::base::sync::{AtomicU64, Ordering};
-use crate::base::{CancelFlag, Error, Lsn, Oid, PageId, Result, SqlState, TreeId, TxnId, blocking};
+use crate::base::{CancelFlag, Error, Lsn, Oid, PageId, Result, SqlState, TreeId, TxnId};
 use crate::btree::{self, Value};
-use crate::pages::{Batch, Extent, Finished, Pages, Snapshot, SpaceChange};
-use crate::wal::{Annex, Blob, Log};
+use crate::pages::{Batch, Extent, Pages, Snapshot, SpaceChange};
+use crate::wal::Log;
+use commit::make_blob;
 use isolation::{Noter, Reads};
 use lock_mode::Modes;
 use locks::{Locks, TryLock, Who};
-use runs::{Extents, FinishedRun, Load};
+use runs::{FinishedRun, Load};
 use rustc_hash::FxHashMap;
 use savepoints::Savepoints;
 use trees::{Root, Trees};
-use write_set::{TreeWrites, change_bytes};
-
-/// How much of a tree goes to a run that it continues, and what goes to one of its own; of smaller
-/// limits for a whole transaction a 16th and a quarter.
-const APPEND_BYTES: u64 = 4 << 20;
-const RUN_BYTES: u64 = 64 << 20;
-
-/// How many runs a tree may have: each has a few of the allocator's pending extents.
-const RUNS_MAX: usize = 64;
-
-/// What a transaction needs to be large: changes in memory, of smaller limits for a whole
-/// transaction a 16th; or locks.
-const LARGE_BYTES: u64 = 1 << 20;
-const LARGE_LOCKS: usize = 10_000;
-
-/// From how many bytes of edits on a commit has an annex, with the same exception. So much more in
-/// the log delays the commits of others by some milliseconds.
-const ANNEX_BYTES: u64 = 4 << 20;
+use write_set::TreeWrites;
 
 /// For so many keys of a tree the pages are touched before a commit: more would evict each other.
 const TOUCHES_MAX: usize = 1000;
 
 /// What a lock takes in memory, about.
 const LOCK_BYTES: u64 = 150;
-
-const ENTRIES_PER_CANCEL_CHECK: u64 = 10_000;
 
 /// What the transactions of one database share.
 pub struct Transactions {
@@ -296,14 +280,6 @@ pub struct Transaction {
     depends_on: Lsn,
     /// The end of what functions of its session have shown ([`SessionLocks::show`]).
     session_shown: Option<Arc<AtomicU64>>,
-}
-
-/// What a write set came to when it was applied.
-struct Applied<'r> {
-    /// The roots of new trees.
-    made: Vec<(TreeId, PageId)>,
-    /// The runs that trees have taken over.
-    kept: Vec<&'r FinishedRun>,
 }
 
 impl Transaction {
@@ -623,185 +599,6 @@ impl Transaction {
         }
     }
 
-    /// Moves what was put into a tree to a run, if it is much and the commit can take the run over
-    /// whole. What continues the last run may go early.
-    fn spill_if_large(&mut self, tree: TreeId) -> Result<()> {
-        let next_look_bytes = self.append_bytes() / 4;
-        let writes = self.writes(tree);
-        writes.look_at_bytes = writes.bytes() + next_look_bytes;
-        let (bytes, first) = (writes.bytes(), writes.first_put().cloned());
-        let Some(first) = first else {
-            return Ok(());
-        };
-        let load = self.loads.get(&tree);
-        let continues = load.is_none_or(|load| load.can_append(&first));
-        let is_due = continues || bytes >= self.run_bytes();
-        if !is_due || self.kept_in_memory.contains(&tree) {
-            return Ok(());
-        }
-        if self.is_loadable(tree, &first)? {
-            return blocking(true, || {
-                self.spill(tree)?;
-                self.merge_if_many(tree, &CancelFlag::default(), &mut |_, _| Ok(()))
-            });
-        }
-        self.kept_in_memory.push(tree);
-        Ok(())
-    }
-
-    /// From how many bytes in memory on entries are worth a run that others may continue.
-    pub fn append_bytes(&self) -> u64 {
-        APPEND_BYTES.min(self.shared.bytes_max / 16)
-    }
-
-    /// How many bytes in memory make a run of their own.
-    pub fn run_bytes(&self) -> u64 {
-        RUN_BYTES.min(self.shared.bytes_max / 4)
-    }
-
-    /// Whether all entries of a tree but this transaction's lie before `first`, the lowest of what
-    /// it put there: the commit takes a run over as it is then, unless somebody else is faster.
-    fn is_loadable(&mut self, tree: TreeId, first: &[u8]) -> Result<bool> {
-        if !self.shared.pages.is_stored() {
-            return Ok(false);
-        }
-        let last = self.last_committed_key(tree)?;
-        Ok(last.is_none_or(|last| &last[..] < first))
-    }
-
-    /// Moves what was put into a tree to a run.
-    fn spill(&mut self, tree: TreeId) -> Result<()> {
-        self.note_writes(tree);
-        let puts = self.writes(tree).take_puts();
-        self.load(tree, puts)
-    }
-
-    /// Adds a run of sorted entries, newer than all that was written to a tree before, which this
-    /// transaction made.
-    ///
-    /// # Errors
-    /// As [`Transaction::put`], and those of the data file.
-    pub fn load(
-        &mut self,
-        tree: TreeId,
-        entries: impl IntoIterator<Item = (Key, impl AsRef<[u8]>)>,
-    ) -> Result<()> {
-        let mut entries = entries.into_iter().peekable();
-        let Some((first, _)) = entries.peek() else {
-            return Ok(());
-        };
-        self.note_writes(tree);
-        let mut runs = self.writes(tree).runs().to_vec();
-        let load = match self.loads.remove(&tree) {
-            Some(load) if load.can_append(first) => {
-                runs.pop();
-                load
-            }
-            _ => Load::new(&self.shared),
-        };
-        let load = self.loads.entry(tree).or_insert(load);
-        for (key, value) in entries {
-            let value = value.as_ref();
-            load.add(&key, value, change_bytes(&key, Some(value)))?;
-        }
-        runs.push(Arc::new(load.close()?));
-        self.writes(tree).set_runs(runs);
-        Ok(())
-    }
-
-    /// [`Transaction::merge_runs`], if it is time.
-    pub fn merge_if_many(
-        &mut self,
-        tree: TreeId,
-        cancel: &CancelFlag,
-        check: &mut dyn FnMut(&Transaction, &[u8]) -> Result<()>,
-    ) -> Result<()> {
-        match self.writes(tree).runs().len() < RUNS_MAX {
-            true => Ok(()),
-            false => self.merge_runs(tree, cancel, check),
-        }
-    }
-
-    /// Makes one run of all that a tree has. `check` is asked about each entry whose key several
-    /// runs have, of which the newest counts.
-    pub fn merge_runs(
-        &mut self,
-        tree: TreeId,
-        cancel: &CancelFlag,
-        check: &mut dyn FnMut(&Transaction, &[u8]) -> Result<()>,
-    ) -> Result<()> {
-        let runs = self.writes(tree).runs().to_vec();
-        let is_one = runs.len() == 1 && self.loads.contains_key(&tree);
-        if runs.is_empty() || is_one {
-            return Ok(());
-        }
-        self.note_writes(tree);
-        let mut load = Load::new(&self.shared);
-        let mut entries = runs::merge(&self.shared.pages, &runs);
-        let mut count = 0_u64;
-        while let Some((key, value, is_repeated)) = entries.next()? {
-            let value = value.bytes()?;
-            if is_repeated {
-                check(self, &value)?;
-            }
-            load.add(key, &value, change_bytes(key, Some(&value)))?;
-            count += 1;
-            if count.is_multiple_of(ENTRIES_PER_CANCEL_CHECK) {
-                cancel.check()?;
-            }
-        }
-        let run = Arc::new(load.close()?);
-        self.loads.insert(tree, load);
-        self.writes(tree).set_runs(vec![run]);
-        Ok(())
-    }
-
-    /// Whether its end may keep a thread for longer than others should wait for it.
-    pub fn is_large(&self) -> bool {
-        let reads = self.reads.as_ref();
-        self.has_large_writes()
-            || self.held.len() >= LARGE_LOCKS
-            || !self.dropped.is_empty()
-            || reads.is_some_and(|reads| reads.are_large())
-    }
-
-    fn has_large_writes(&self) -> bool {
-        let writes: u64 = self.writes.values().map(|writes| writes.bytes()).sum();
-        let least = LARGE_BYTES.min(self.shared.bytes_max / 16);
-        writes >= least || !self.finished_runs.is_empty()
-    }
-
-    /// Whether [`Transaction::prepare`] has anything to do, which may take long.
-    pub fn needs_prepare(&self) -> bool {
-        !self.loads.is_empty() || self.has_closed_runs
-    }
-
-    /// Before the commit of a large transaction: all that went to runs is made durable, one run
-    /// for each tree.
-    ///
-    /// # Errors
-    /// Nothing has been changed; the transaction can only roll back.
-    pub fn prepare(&mut self, cancel: &CancelFlag) -> Result<()> {
-        self.savepoints = Savepoints::default();
-        self.has_closed_runs = false;
-        let with_runs = self.writes.iter().filter(|(_, w)| !w.runs().is_empty());
-        let trees: Vec<TreeId> = with_runs.map(|(tree, _)| *tree).collect();
-        for tree in trees {
-            self.spill(tree)?;
-            self.merge_runs(tree, cancel, &mut |_, _| Ok(()))?;
-            let runs = self.writes(tree).runs().to_vec();
-            let (Some(load), Some(run)) = (self.loads.remove(&tree), runs.into_iter().next())
-            else {
-                return Err(internal("a load without a run"));
-            };
-            self.finished_runs.insert(tree, load.finish(run)?);
-        }
-        match self.finished_runs.is_empty() {
-            true => Ok(()),
-            false => self.shared.pages.sync_stored(),
-        }
-    }
-
     /// A new tree, which comes to be when the transaction commits.
     pub fn create_tree(&mut self) -> TreeId {
         let tree = self.shared.trees.next_id();
@@ -895,164 +692,6 @@ impl Transaction {
         self.writes.is_empty() && self.created.is_empty() && self.dropped.is_empty()
     }
 
-    /// Waits for room in the log's queue and in the cache: back-pressure, before anything is
-    /// reserved.
-    pub async fn wait_room(&self) -> Result<()> {
-        self.shared.pages.wait_room().await?;
-        self.shared.log.wait_room().await
-    }
-
-    /// Applies the write set and publishes it to the log; gives the lsn at which it is durable.
-    /// Locks are released unless `keep_locks` or one of them excludes the writers of a table.
-    ///
-    /// # Errors
-    /// 40001 at SERIALIZABLE if what was read has changed. Nothing has been changed then.
-    pub fn install(&mut self, keep_locks: bool) -> Result<Lsn> {
-        let shared = self.shared.clone();
-        let (pages, log) = (&shared.pages, &shared.log);
-        if self.needs_prepare() {
-            return Err(internal("the runs of a transaction were not finished"));
-        }
-        // To be dropped when no latch is held: what was not kept goes back to the allocator.
-        let new_pages = self.has_large_writes().then(|| Extents::of_commit(&shared));
-        let runs = std::mem::take(&mut self.finished_runs);
-        let writes = std::mem::take(&mut self.writes);
-        let changes_trees = !self.created.is_empty() || !self.dropped.is_empty();
-
-        let committed = || {
-            writes
-                .iter()
-                .filter(|(tree, _)| !self.created.contains(tree))
-        };
-        let mut roots = Vec::with_capacity(writes.len());
-        for (&tree, writes) in committed() {
-            let root = self.root_of(tree)?;
-            shared.touch(root, writes.keys());
-            roots.push((tree, root));
-        }
-        let reads = self.reads.take().zip(self.fixed.clone());
-        if let Some((reads, _)) = &reads {
-            for tree in reads.trees() {
-                if !writes.contains_key(&tree) {
-                    roots.push((tree, self.root_of(tree)?));
-                }
-            }
-            roots.sort_unstable_by_key(|(tree, _)| *tree);
-        }
-        let directory = changes_trees.then(|| pages.latch(shared.trees.directory()).write());
-        let (mut latches, mut read_latches) = (Vec::with_capacity(roots.len()), Vec::new());
-        for &(tree, root) in &roots {
-            match writes.contains_key(&tree) {
-                true => latches.push(pages.latch(root).write()),
-                false => read_latches.push(pages.latch(root).read()),
-            }
-        }
-        if let Some((reads, snapshot)) = &reads {
-            let mut roots = roots.iter();
-            roots.try_for_each(|(tree, root)| reads.check(pages, *tree, *root, snapshot.lsn()))?;
-        }
-
-        let mut batch = Batch::new(pages);
-        if let Some(extents) = &new_pages {
-            batch.allocate_from(|| extents.allocate());
-        }
-        let Applied { made, kept } = self.apply(&mut batch, writes, &runs)?;
-        let annex = self.write_annex(log, &mut batch)?;
-        // The allocator's latch is taken here, if new pages have not come from it before.
-        let extents = || kept.iter().map(|run| &run.run.extents).chain(&new_pages);
-        extents().try_for_each(|extents| extents.keep(&mut batch))?;
-        let mut finished = batch.finish()?;
-        if finished.is_empty() {
-            return Ok(self.depends_on());
-        }
-        let refs = kept.iter().flat_map(|run| &run.refs);
-        let blob = make_blob(
-            self.id,
-            refs,
-            annex.as_ref(),
-            self.space_change,
-            &mut finished,
-        );
-
-        let reservation = log.reserve(blob.len());
-        let lsn = reservation.end();
-        finished.install(lsn);
-        shared.trees.installed(&made, lsn);
-        extents().for_each(|extents| extents.set_kept());
-        drop((latches, read_latches));
-        drop(directory);
-        // Everybody's next commit waits for this one, and for a million locks only who wants one.
-        reservation.publish(blob);
-        annex.into_iter().for_each(|annex| annex.keep(lsn));
-        pages.evict_surplus();
-        if !keep_locks && !self.holds_table_strongly() {
-            self.release_locks();
-        }
-        Ok(lsn.max(self.depends_on()))
-    }
-
-    /// Applies the write set to a batch, and frees it: what is large takes the memory for the
-    /// changed pages.
-    fn apply<'r>(
-        &self,
-        batch: &mut Batch<'_>,
-        mut writes: BTreeMap<TreeId, Arc<TreeWrites>>,
-        runs: &'r FxHashMap<TreeId, FinishedRun>,
-    ) -> Result<Applied<'r>> {
-        let trees = &self.shared.trees;
-        // First, since that may have to read many pages and needs no allocator.
-        for &tree in &self.dropped {
-            trees.destroy(batch, tree)?;
-        }
-        let mut made = Vec::with_capacity(self.created.len());
-        for &tree in &self.created {
-            let has_run = runs.contains_key(&tree);
-            let content = if has_run { None } else { writes.remove(&tree) };
-            made.push((tree, trees.build(batch, tree, content.as_ref())?));
-        }
-        let mut kept = Vec::new();
-        for (tree, writes) in writes {
-            let made = made.iter().find(|(made, _)| *made == tree);
-            let root = made.map_or_else(|| self.root_of(tree), |(_, root)| Ok(*root))?;
-            if let Some(run) = runs.get(&tree)
-                && run.apply(batch, root)?
-            {
-                kept.push(run);
-            }
-            writes.apply(batch, root)?;
-        }
-        Ok(Applied { made, kept })
-    }
-
-    /// Writes what was done to pages so far to an annex of the log, durably, if it is much: the
-    /// blobs of others would wait behind it.
-    fn write_annex<'l>(&self, log: &'l Log, batch: &mut Batch<'_>) -> Result<Option<Annex<'l>>> {
-        let least = ANNEX_BYTES.min(self.shared.bytes_max / 16);
-        if (batch.edits_bytes_max() as u64) < least {
-            return Ok(None);
-        }
-        let mut annex = log.begin_annex()?;
-        batch.take_edits(|page, base, edits| annex.page_write(page, base, edits))?;
-        annex.finish().map(Some)
-    }
-
-    /// Waits until the log is durable up to an lsn that [`Self::install`] gave.
-    pub async fn wait_durable(&self, lsn: Lsn) -> Result<()> {
-        let wait = self.shared.log.commit_at_least(lsn);
-        // A guess about how busy the server is.
-        let newest = TxnId(self.shared.ids.next() - 1);
-        match newest == self.id {
-            true => wait.await,
-            // Others have begun since: this thread goes on with them while the log is written.
-            false => wait.without_leading().await,
-        }
-    }
-
-    /// Has what [`Self::install`] published written at once, though nobody waits.
-    pub fn write_soon(&self) {
-        self.shared.log.write_soon();
-    }
-
     /// The highest lsn seen beyond the snapshot, or shown by functions of the session.
     pub fn depends_on(&self) -> Lsn {
         // Relaxed: the same session stores it.
@@ -1096,29 +735,6 @@ fn commit_under(log: &Log, batch: Batch<'_>, latch: impl Sized) -> Result<Lsn> {
     Ok(lsn)
 }
 
-fn make_blob<'r>(
-    txn: TxnId,
-    refs: impl IntoIterator<Item = &'r (PageId, Vec<u8>)>,
-    annex: Option<&Annex<'_>>,
-    space: Option<SpaceChange>,
-    finished: &mut Finished<'_>,
-) -> Blob {
-    let mut blob = Blob::begin(txn, finished.edits_bytes_max());
-    for (first, places) in refs {
-        blob.page_refs(*first, places);
-    }
-    // Behind the places: it may change pages that they bring.
-    annex.into_iter().for_each(|annex| blob.annex(annex));
-    finished.take_edits(|page, base, edits| blob.page_write(page, base, edits));
-    match space {
-        Some(SpaceChange::Clone { from, to }) => blob.space_clone(from, to),
-        Some(SpaceChange::Drop { space }) => blob.space_drop(space),
-        None => {}
-    }
-    blob.commit(unix_micros());
-    blob
-}
-
 #[cold]
 fn too_large(bytes_max: u64) -> Error {
     Error::new(SqlState::OUT_OF_MEMORY, "out of memory")
@@ -1135,9 +751,4 @@ fn lock_not_available() -> Error {
 
 fn internal(what: impl Into<String>) -> Error {
     Error::new(SqlState::INTERNAL_ERROR, what)
-}
-
-fn unix_micros() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX))
 }
