@@ -267,7 +267,12 @@ impl Step {
                 });
                 appends.map(|append| append.effect(false)).collect()
             }
-            Kind::Insert(appends) => appends.iter().map(|append| append.effect(true)).collect(),
+            Kind::Insert(appends) => {
+                // Else it would have failed, and not committed.
+                let is_certain = !self.sql.ends_with("DO NOTHING");
+                let effects = appends.iter().map(|append| append.effect(is_certain));
+                effects.collect()
+            }
             _ => Vec::new(),
         }
     }
