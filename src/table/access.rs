@@ -558,13 +558,14 @@ pub(super) fn check_free(
     key: &IndexKey,
     row: &[Datum],
 ) -> Result<()> {
-    if txn.base.get_newest(index.tree, &key.key)?.is_none() {
-        return Ok(());
-    }
-    // A SERIALIZABLE transaction learns only from its snapshot that a key is taken: it may have
-    // looked, and found it free.
-    if txn.base.is_serializable() && txn.base.get(index.tree, &key.key)?.is_none() {
+    let is_free = txn.base.get_newest(index.tree, &key.key)?.is_none();
+    // What a SERIALIZABLE transaction learns of a key is as its snapshot has it, and counts as
+    // read: its lock may go with a savepoint.
+    if txn.base.is_serializable() && is_free != txn.base.get(index.tree, &key.key)?.is_none() {
         return Err(read_write_conflict());
+    }
+    if is_free {
+        return Ok(());
     }
     Err(duplicate_key(table, index, row))
 }
