@@ -353,7 +353,7 @@ impl Shared {
         done
     }
 
-    /// What old snapshots may read cannot leave memory, however much it is.
+    /// What old snapshots may read stays in memory if its file cannot be written, however much it is.
     fn warn_of_old_versions(&self) {
         let pages = self.pages.stats();
         if pages.cached > pages.capacity.saturating_mul(2) && pages.dirty < pages.cached / 2 {

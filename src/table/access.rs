@@ -11,7 +11,8 @@ use crate::btree::Value;
 use crate::table::key::{IndexKey, KeyRange};
 use crate::table::{IndexDef, TableDef, Txn, newest_row};
 use crate::txn::{
-    Key, LockMode, LockTarget, LockWait, Reader, Scan, could_not_serialize, read_write_conflict,
+    Key, LockMode, LockTarget, LockWait, Reader, Scan, bound_bytes, could_not_serialize,
+    read_write_conflict,
 };
 use crate::types::{self, Datum, Format};
 
@@ -69,7 +70,7 @@ pub fn index_scan(
     range: KeyRange,
     backward: bool,
 ) -> Result<IndexScan> {
-    let (lower, upper) = (bytes(&range.lower), bytes(&range.upper));
+    let (lower, upper) = (bound_bytes(&range.lower), bound_bytes(&range.upper));
     let index = txn.base.scan(index.tree, lower, upper, backward)?;
     Ok(IndexScan {
         index,
@@ -108,7 +109,7 @@ impl TableReader {
         range: &KeyRange,
         backward: bool,
     ) -> Result<IndexScan> {
-        let (lower, upper) = (bytes(&range.lower), bytes(&range.upper));
+        let (lower, upper) = (bound_bytes(&range.lower), bound_bytes(&range.upper));
         Ok(IndexScan {
             index: self.index(index)?.scan(lower, upper, backward),
             rows: self.rows.clone(),
@@ -142,14 +143,6 @@ impl TableReader {
             let message = format!("index \"{}\" was not opened", index.name);
             Error::new(SqlState::INTERNAL_ERROR, message)
         })
-    }
-}
-
-pub(super) fn bytes(bound: &Bound<Key>) -> Bound<&[u8]> {
-    match bound {
-        Bound::Included(key) => Bound::Included(key),
-        Bound::Excluded(key) => Bound::Excluded(key),
-        Bound::Unbounded => Bound::Unbounded,
     }
 }
 

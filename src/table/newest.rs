@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::base::{Result, RowId};
 use crate::btree::Value;
-use crate::table::access::{bytes, hold_key, row_id, row_key, unique_key};
+use crate::table::access::{hold_key, row_id, row_key, unique_key};
 use crate::table::{IndexDef, KeyRange, RowLock, TableDef, Txn, get_unique};
-use crate::txn::could_not_serialize;
+use crate::txn::{bound_bytes, could_not_serialize};
 use crate::types::Datum;
 
 /// Locks the row of a whole unique key as [`crate::table::lock_unique`], without reading it. Whether there is
@@ -99,7 +99,10 @@ impl NewestRows {
         let mut rows = Vec::new();
         while rows.is_empty() && !self.is_done {
             let tree = self.index.as_ref().map_or(table.tree, |index| index.tree);
-            let (lower, upper) = (bytes(&self.range.lower), bytes(&self.range.upper));
+            let (lower, upper) = (
+                bound_bytes(&self.range.lower),
+                bound_bytes(&self.range.upper),
+            );
             let entries = txn.base.newest_entries(tree, lower, upper, max)?;
             match entries.last() {
                 Some((last, _)) if entries.len() == max => {

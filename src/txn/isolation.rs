@@ -18,7 +18,7 @@ use crate::base::sync::Mutex;
 use crate::base::{Error, Lsn, PageId, Result, SqlState, TreeId};
 use crate::btree;
 use crate::pages::Pages;
-use crate::txn::Key;
+use crate::txn::{Key, bound_bytes};
 
 /// PostgreSQL's levels; its READ UNCOMMITTED is READ COMMITTED.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -129,17 +129,9 @@ impl Reads {
             check(Bound::Included(key), Bound::Included(key))?;
         }
         for (lower, upper) in &reads.ranges {
-            check(bytes(lower), bytes(upper))?;
+            check(bound_bytes(lower), bound_bytes(upper))?;
         }
         Ok(())
-    }
-}
-
-pub(super) fn bytes(bound: &Bound<Key>) -> Bound<&[u8]> {
-    match bound {
-        Bound::Included(key) => Bound::Included(key),
-        Bound::Excluded(key) => Bound::Excluded(key),
-        Bound::Unbounded => Bound::Unbounded,
     }
 }
 

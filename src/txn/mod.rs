@@ -54,7 +54,7 @@ pub use lock_mode::LockMode;
 pub use locks::{Level, LockTarget, LockWait, Owner};
 pub use scan::{Reader, Scan};
 pub use session_locks::SessionLocks;
-pub use write_set::Key;
+pub use write_set::{Key, bound_bytes};
 
 use smallvec::SmallVec;
 

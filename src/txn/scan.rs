@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::base::{Lsn, PageId, Result};
 use crate::btree::{self, Cursor, Merge, Value};
 use crate::pages::{Pages, Snapshot};
-use crate::txn::isolation::{Noter, bytes};
-use crate::txn::write_set::{Key, TreeWrites};
+use crate::txn::isolation::Noter;
+use crate::txn::write_set::{Key, TreeWrites, bound_bytes};
 
 /// Walks a range in key order, or against it. It keeps its snapshot and the writes it started
 /// with, so it can outlive the statement that opened it.
@@ -166,7 +166,7 @@ impl Scan {
             let Some(own) = &mut self.own else {
                 return Ok(None);
             };
-            let (lower, upper) = (bytes(&own.lower), bytes(&own.upper));
+            let (lower, upper) = (bound_bytes(&own.lower), bound_bytes(&own.upper));
             let left = is_range(lower, upper);
             let change = left
                 .then(|| own.writes.first_in(lower, upper, self.backward))

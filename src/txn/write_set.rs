@@ -14,6 +14,15 @@ use crate::txn::runs::Run;
 /// A key; row ids and small index keys take no allocation.
 pub type Key = SmallVec<[u8; 24]>;
 
+/// A bound as trees take it.
+pub fn bound_bytes(bound: &Bound<Key>) -> Bound<&[u8]> {
+    match bound {
+        Bound::Included(key) => Bound::Included(key),
+        Bound::Excluded(key) => Bound::Excluded(key),
+        Bound::Unbounded => Bound::Unbounded,
+    }
+}
+
 /// Keys with their new values; `None` is a deletion.
 #[derive(Clone, Default)]
 pub(super) struct TreeWrites {

@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Config, NoTls, Row, SimpleQueryMessage};
 
-use crate::record::{Effect, Level, Look, Outcome, Statement, Transaction};
+use crate::record::{Effect, Level, Look, Outcome, Statement, Time, Transaction};
 use crate::steps::{Answer, Step};
 use crate::world::World;
 
@@ -153,14 +153,7 @@ impl Session {
                 Some(answer) => self.effects_of(&step, &answer),
                 None => step.without_answer(),
             };
-            let Step { sql, look, .. } = step;
-            self.at_hand.push(Statement {
-                sql,
-                begun,
-                ended,
-                look,
-                effects,
-            });
+            self.record(step, begun, ended, effects);
         }
         self.end(outcome, begun, ended);
         if is_broken {
@@ -279,6 +272,15 @@ impl Session {
             .as_ref()
             .ok()
             .and_then(|answer| step.missing_list(answer));
+        self.record(step, begun, ended, effects);
+        if matches!(answer, Err(Failure::Broken)) {
+            return Err(Failure::Broken);
+        }
+        self.missing_list = missing;
+        Ok(next)
+    }
+
+    fn record(&mut self, step: Step, begun: Time, ended: Option<Time>, effects: Vec<Effect>) {
         let Step { sql, look, .. } = step;
         self.at_hand.push(Statement {
             sql,
@@ -287,11 +289,6 @@ impl Session {
             look,
             effects,
         });
-        if matches!(answer, Err(Failure::Broken)) {
-            return Err(Failure::Broken);
-        }
-        self.missing_list = missing;
-        Ok(next)
     }
 
     fn effects_of(&mut self, step: &Step, answer: &Answer) -> Vec<Effect> {

@@ -198,13 +198,7 @@ impl Ddl<'_> {
         }
         let column = alter::existing(&table, column)?;
         self.refuse_identity(sequence)?;
-        let table = table.oid;
-        let changed = SequenceDef {
-            owner: Some(SequenceOwner { table, column }),
-            ..SequenceDef::clone(sequence)
-        };
-        replace_sequence(self.txn, changed)?;
-        Ok(())
+        self.give_to(sequence, &table, column)
     }
 
     fn cannot_own(&self, name: &Name) -> Error {
