@@ -153,12 +153,8 @@ impl TreeWrites {
 
     /// Applies the changes that are in memory.
     pub(super) fn apply(&self, batch: &mut Batch<'_>, root: PageId) -> Result<()> {
-        for (key, value) in &self.changes {
-            match value {
-                Some(value) => btree::put(batch, root, key, value)?,
-                None => drop(btree::delete(batch, root, key)?),
-            }
-        }
-        Ok(())
+        let changes = self.changes.iter();
+        let changes = changes.map(|(key, value)| (key.as_slice(), value.as_deref()));
+        btree::apply(batch, root, changes)
     }
 }
