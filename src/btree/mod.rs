@@ -1,7 +1,7 @@
 //! Ordered byte-string keys with byte-string values, on pages.
 //!
 //! A tree is known by its root page, which never moves: a root that splits moves its content down.
-//! Readers descend at a snapshot ([`get`], [`Cursor`]); writers edit a [`Batch`] under the
+//! Readers descend at a snapshot ([`get`], [`Near`], [`Cursor`]); writers edit a [`Batch`] under the
 //! exclusive latch of the root ([`put`], [`delete`], [`apply`] for many). [`bulk_build`] makes a tree from sorted
 //! entries, [`TreeBuilder`] does so step by step and in other places ([`Sink`]), [`Merge`] reads
 //! several trees as one, [`adopt`] makes one of two, [`unchanged`] compares a tree with what it was,
@@ -52,7 +52,7 @@ pub use delete::{delete, destroy};
 pub use merge::Merge;
 pub use node::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 pub use put::{create, put};
-pub use search::{Lookup, Source, View, get, get_from};
+pub use search::{Lookup, Near, Source, View, get, get_from};
 pub use sink::Sink;
 pub use unchanged::unchanged;
 pub use value::{Value, ValueRef};

@@ -1,6 +1,6 @@
 use super::node::CAPACITY;
 use super::{
-    Adopted, Cursor, Merge, Stats, adopt, apply, bulk_build, create, delete, destroy, get,
+    Adopted, Cursor, Merge, Near, Stats, adopt, apply, bulk_build, create, delete, destroy, get,
     get_from, put, unchanged, verify,
 };
 use crate::base::sync::{AtomicBool, Ordering};
@@ -216,6 +216,12 @@ fn random_operations_agree_with_a_model_in_batches_and_at_snapshots() {
             }
             let model = then;
             check_model(&store, root, snapshot.lsn(), model);
+            let mut near = Near::default();
+            let some = model.keys().skip(rng.random_range(0..100)).take(60);
+            for key in some.chain([&random_key(&mut rng, pool)]) {
+                let found = near.get(&store.pages, root, snapshot.lsn(), key).unwrap();
+                assert!(found.as_deref() == model.get(key).map(Vec::as_slice));
+            }
             let key = random_key(&mut rng, pool);
             let found = get(&store.pages, root, snapshot.lsn(), &key).unwrap();
             assert!(found.value.as_deref() == model.get(&key).map(Vec::as_slice));
