@@ -12,7 +12,8 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ fn strace() -> Option<PathBuf> {
 }
 
 /// Walnut in a new directory, as a child of ours that strace watches from aside.
-fn prepare(strace: &std::path::Path, inject: &str) -> Server {
+fn prepare(strace: &Path, inject: &str) -> Server {
     let program = strace.to_str().unwrap();
     let trace = inject.split(':').next().unwrap();
     let trace = format!("trace={trace}");
@@ -187,7 +188,7 @@ async fn sweep(kind: &str, fault: &str) {
     }
 }
 
-async fn sweep_one(strace: &std::path::Path, kind: &str, fault: &str, is_new: bool) -> u32 {
+async fn sweep_one(strace: &Path, kind: &str, fault: &str, is_new: bool) -> u32 {
     let (mut place, mut effects, mut idle) = (1, 0, 0);
     while idle < IDLE_PLACES {
         let inject = format!("{kind}:{fault}:when={place}");
@@ -259,61 +260,127 @@ async fn a_write_that_fails_once_loses_nothing_that_was_acknowledged() {
 }
 
 /// strace beside a running server, until dropped.
-struct Injection(Child);
+struct Injection {
+    strace: Child,
+    trace: PathBuf,
+}
 
 impl Injection {
-    fn start(strace: &std::path::Path, server: &Server, inject: &str) -> Injection {
+    /// `options`: what is traced beyond the call that is named by `inject`.
+    fn start(strace: &Path, server: &Server, inject: &str, options: &[&str]) -> Injection {
         let pid = server.pid().to_string();
         let inject = format!("inject={inject}");
+        let [trace, said] = ["strace.trace", "strace.said"].map(|name| server.scratch().join(name));
         let mut command = Command::new(strace);
-        command.args(["-f", "-qqq", "-o", "/dev/null", "-e", &inject, "-p", &pid]);
-        let child = command.stderr(Stdio::null()).spawn().unwrap();
-        // It is at work when the kernel names it as the tracer.
-        let status = format!("/proc/{pid}/status");
-        while std::fs::read_to_string(&status)
-            .unwrap()
-            .contains("TracerPid:\t0\n")
+        command.args([
+            "-f",
+            "-o",
+            trace.to_str().unwrap(),
+            "-e",
+            &inject,
+            "-p",
+            &pid,
+        ]);
+        command.args(options).stderr(File::create(&said).unwrap());
+        let strace = command.spawn().unwrap();
+        let mut injection = Injection { strace, trace };
+        // Said when every thread is to stop before its next call.
+        injection.wait_for(&said, &format!("Process {pid} attached"));
+        injection
+    }
+
+    /// Waits until a call has begun.
+    fn wait_called(&mut self, call: &str) {
+        self.wait_for(&self.trace.clone(), &format!("{call}("));
+    }
+
+    fn wait_for(&mut self, file: &Path, what: &str) {
+        while !std::fs::read_to_string(file)
+            .unwrap_or_default()
+            .contains(what)
         {
+            let ended = self.strace.try_wait().unwrap();
+            assert!(ended.is_none(), "strace has ended: {ended:?}");
             std::thread::sleep(Duration::from_millis(5));
         }
-        std::thread::sleep(Duration::from_millis(100));
-        Injection(child)
     }
 }
 
 impl Drop for Injection {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.strace.kill();
+        let _ = self.strace.wait();
     }
 }
 
+/// A server with a table of one row, a session with this `synchronous_commit`, and a fault in the
+/// writes of the log that come now. The thread that fills the next segment is left alone.
+async fn with_faulty_log(strace: &Path, mode: &str, fault: &str) -> (Server, Client, Injection) {
+    let server = Server::start();
+    let client = server.connect().await;
+    let create = "CREATE TABLE t (n integer); INSERT INTO t VALUES (1)";
+    client.batch_execute(create).await.unwrap();
+    let set = format!("SET synchronous_commit = {mode}");
+    client.batch_execute(&set).await.unwrap();
+    let files = std::fs::read_dir(server.data().join("wal")).unwrap();
+    let paths = files.map(|file| file.unwrap().path());
+    let segments = paths.filter(|path| path.extension().is_some_and(|end| end == "wal"));
+    let written = segments.min().unwrap();
+    let only = ["-P", written.to_str().unwrap()];
+    let injection = Injection::start(strace, &server, &format!("pwrite64:{fault}"), &only);
+    (server, client, injection)
+}
+
+async fn count(client: &Client) -> Result<i64, tokio_postgres::Error> {
+    let row = client.query_one("SELECT count(*) FROM t", &[]).await?;
+    Ok(row.get(0))
+}
+
+const INSERT: &str = "INSERT INTO t VALUES (2)";
+
+/// The write does not end before the process does.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_synchronous_commit_a_commit_is_acknowledged_before_its_write_and_may_be_lost() {
     let Some(strace) = strace() else { return };
     for (mode, is_acknowledged) in [("off", true), ("on", false)] {
-        let mut server = Server::start();
-        let client = server.connect().await;
-        client
-            .batch_execute("CREATE TABLE t (n integer); INSERT INTO t VALUES (1)")
-            .await
-            .unwrap();
-        client
-            .batch_execute(&format!("SET synchronous_commit = {mode}"))
-            .await
-            .unwrap();
-        let injection = Injection::start(&strace, &server, "pwrite64:error=EIO");
-        let second = client.batch_execute("INSERT INTO t VALUES (2)").await;
-        assert_eq!(second.is_ok(), is_acknowledged, "{mode}: {second:?}");
-        // Not even its own session sees it before it is durable, which it never becomes.
-        let seen = client.query_one("SELECT count(*) FROM t", &[]).await;
-        assert!(seen.is_err(), "{mode}");
+        let held = "delay_enter=1000000000";
+        let (mut server, client, mut injection) = with_faulty_log(&strace, mode, held).await;
+        if is_acknowledged {
+            client.batch_execute(INSERT).await.unwrap();
+        }
+        let waiting = tokio::spawn(async move {
+            match is_acknowledged {
+                // Not even its own session sees it before it is durable.
+                true => count(&client).await.is_err(),
+                false => client.batch_execute(INSERT).await.is_err(),
+            }
+        });
+        injection.wait_called("pwrite64");
+        // Time for an answer that must not come.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        server.signal(Signal::KILL);
+        // It goes no further without strace, which has to let go of it first.
+        drop(injection);
+        assert_eq!(server.wait_exit(), None, "{mode}");
+        assert!(waiting.await.unwrap(), "{mode}");
+        server.restart();
+        assert_eq!(count(&server.connect().await).await.unwrap(), 1, "{mode}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_of_the_log_that_fails_ends_the_server_and_nobody_sees_what_it_held() {
+    let Some(strace) = strace() else { return };
+    for mode in ["off", "on"] {
+        let (mut server, client, injection) = with_faulty_log(&strace, mode, "error=EIO").await;
+        let insert = client.batch_execute(INSERT).await;
+        // Without, the answer may come before the end, or too late.
+        assert!(insert.is_err() || mode == "off", "{mode}");
+        assert!(count(&client).await.is_err(), "{mode}");
         assert_eq!(server.wait_exit(), Some(1), "{mode}");
         drop(injection);
         server.restart();
-        let row = server.connect().await;
-        let row = row.query_one("SELECT count(*) FROM t", &[]).await.unwrap();
-        assert_eq!(row.get::<_, i64>(0), 1, "{mode}");
+        assert_eq!(count(&server.connect().await).await.unwrap(), 1, "{mode}");
     }
 }
 
@@ -326,7 +393,7 @@ async fn slow_syncs_and_a_stopped_process_lose_no_commit_and_no_wake_up() {
         .batch_execute("CREATE TABLE t (n integer)")
         .await
         .unwrap();
-    let injection = Injection::start(&strace, &server, "fdatasync:delay_enter=200000");
+    let injection = Injection::start(&strace, &server, "fdatasync:delay_enter=200000", &[]);
     let mut clients = Vec::new();
     for n in 0..16 {
         let client = server.connect().await;
