@@ -134,7 +134,7 @@ fn check_unchanged(
     store: &Store,
     root: PageId,
     (snapshot, then): (Lsn, &Model),
-    now: &Model,
+    (current, now): (Lsn, &Model),
     rng: &mut StdRng,
 ) {
     let pool = 3000;
@@ -144,7 +144,14 @@ fn check_unchanged(
         false => (random_bound(rng, &key), random_bound(rng, &other)),
     };
     let same = model_range(then, &lower, &upper) == model_range(now, &lower, &upper);
-    let found = unchanged(&store.pages, root, snapshot, slices(&lower), slices(&upper));
+    let found = unchanged(
+        &store.pages,
+        root,
+        snapshot,
+        current,
+        slices(&lower),
+        slices(&upper),
+    );
     assert_eq!(found.unwrap(), same, "{lower:?} to {upper:?}");
 }
 
@@ -211,8 +218,12 @@ fn random_operations_agree_with_a_model_in_batches_and_at_snapshots() {
             kept.swap_remove(rng.random_range(0..kept.len()));
         }
         for (snapshot, then) in &kept {
+            let before = (snapshot.lsn(), then);
             for _ in 0..10 {
-                check_unchanged(&store, root, (snapshot.lsn(), then), &model, &mut rng);
+                check_unchanged(&store, root, before, (Lsn::NEWEST, &model), &mut rng);
+            }
+            for (current, now) in kept.iter().filter(|(s, _)| s.lsn() >= snapshot.lsn()) {
+                check_unchanged(&store, root, before, (current.lsn(), now), &mut rng);
             }
             let model = then;
             check_model(&store, root, snapshot.lsn(), model);
@@ -470,7 +481,8 @@ fn an_absent_key_depends_on_the_delete_that_emptied_its_leaf() {
     let mut cursor = Cursor::new(store.pages.clone(), root, Lsn::NEWEST, low, high);
     assert!(cursor.next().unwrap().is_none());
     assert_eq!(cursor.lsn(), lsn);
-    let is_same = |low, high| unchanged(&store.pages, root, durable, low, high).unwrap();
+    let is_same =
+        |low, high| unchanged(&store.pages, root, durable, Lsn::NEWEST, low, high).unwrap();
     assert!(!is_same(low, high));
     let first = row(gone.start);
     assert!(!is_same(Bound::Included(&first), Bound::Included(&first)));

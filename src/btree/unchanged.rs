@@ -11,8 +11,8 @@ use crate::pages::Pages;
 
 type Bytes<'k> = Bound<&'k [u8]>;
 
-/// Whether a range holds the same entries in the newest state, whose tree is latched, as at a
-/// snapshot, which is kept alive.
+/// Whether a range holds the same entries at `now` as at an older snapshot, which is kept alive:
+/// at another one that is, or in the newest state, whose tree is latched.
 ///
 /// Nodes that are not newer than the snapshot, below others that are not, need no closer look;
 /// what lies below a newer one is compared entry by entry.
@@ -20,6 +20,7 @@ pub fn unchanged(
     pages: &Arc<Pages>,
     root: PageId,
     snapshot: Lsn,
+    now: Lsn,
     lower: Bytes<'_>,
     upper: Bytes<'_>,
 ) -> Result<bool> {
@@ -27,6 +28,7 @@ pub fn unchanged(
         pages,
         root,
         snapshot,
+        now,
     };
     look.is_same(root, None, lower, upper)
 }
@@ -35,6 +37,7 @@ struct Look<'a> {
     pages: &'a Arc<Pages>,
     root: PageId,
     snapshot: Lsn,
+    now: Lsn,
 }
 
 impl Look<'_> {
@@ -46,7 +49,7 @@ impl Look<'_> {
         lower: Bytes<'_>,
         upper: Bytes<'_>,
     ) -> Result<bool> {
-        let page = self.pages.read(id, Lsn::NEWEST)?;
+        let page = self.pages.read(id, self.now)?;
         if page.lsn() > self.snapshot {
             return self.has_same_entries(lower, upper);
         }
@@ -80,7 +83,7 @@ impl Look<'_> {
 
     fn has_same_entries(&self, lower: Bytes<'_>, upper: Bytes<'_>) -> Result<bool> {
         let cursor = |lsn| Cursor::new(self.pages.clone(), self.root, lsn, lower, upper);
-        let (mut then, mut now) = (cursor(self.snapshot), cursor(Lsn::NEWEST));
+        let (mut then, mut now) = (cursor(self.snapshot), cursor(self.now));
         loop {
             match (then.next()?, now.next()?) {
                 (None, None) => return Ok(true),

@@ -23,4 +23,10 @@ impl Latch {
         let soon = self.0.try_write_for(PATIENCE);
         soon.unwrap_or_else(|| blocking(true, || self.0.write()))
     }
+
+    /// Whether somebody waits for it, who wants it exclusively, or has it so.
+    #[cfg(test)]
+    pub(crate) fn is_wanted_exclusively(&self) -> bool {
+        self.0.try_read().is_none()
+    }
 }

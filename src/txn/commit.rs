@@ -107,19 +107,27 @@ impl Transaction {
                 .filter(|(tree, _)| !self.created.contains(tree))
         };
         let mut roots = Vec::with_capacity(writes.len());
-        for (&tree, writes) in committed() {
-            let root = self.root_of(tree)?;
-            shared.touch(root, writes.keys());
-            roots.push((tree, root));
+        for (&tree, _) in committed() {
+            roots.push((tree, self.root_of(tree)?));
         }
         let reads = self.reads.take().zip(self.fixed.clone());
-        if let Some((reads, _)) = &reads {
+        if let Some((reads, snapshot)) = &reads {
             for tree in reads.trees() {
                 if !writes.contains_key(&tree) {
                     roots.push((tree, self.root_of(tree)?));
                 }
             }
             roots.sort_unstable_by_key(|(tree, _)| *tree);
+            if pages.is_full() {
+                // Has the pages come into the cache, lest latches be held while they are read.
+                let durable = pages.snapshots().register(|| log.durable_lsn());
+                reads.check(pages, &roots, snapshot.lsn(), durable.lsn())?;
+            }
+        }
+        for (tree, root) in &roots {
+            if let Some(writes) = writes.get(tree) {
+                shared.touch(*root, writes.keys());
+            }
         }
         let directory = changes_trees.then(|| pages.latch(shared.trees.directory()).write());
         let (mut latches, mut read_latches) = (Vec::with_capacity(roots.len()), Vec::new());
@@ -130,8 +138,7 @@ impl Transaction {
             }
         }
         if let Some((reads, snapshot)) = &reads {
-            let mut roots = roots.iter();
-            roots.try_for_each(|(tree, root)| reads.check(pages, *tree, *root, snapshot.lsn()))?;
+            reads.check(pages, &roots, snapshot.lsn(), Lsn::NEWEST)?;
         }
 
         let mut batch = Batch::new(pages);
