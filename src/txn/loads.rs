@@ -23,8 +23,8 @@ impl Transaction {
     pub(super) fn spill_if_large(&mut self, tree: TreeId) -> Result<()> {
         let next_look_bytes = self.append_bytes() / 4;
         let writes = self.writes(tree);
-        writes.look_at_bytes = writes.bytes() + next_look_bytes;
-        let (bytes, first) = (writes.bytes(), writes.lowest_put().cloned());
+        writes.look_again_after(next_look_bytes);
+        let (bytes, first) = (writes.put_bytes(), writes.lowest_put().cloned());
         let Some(first) = first else {
             return Ok(());
         };

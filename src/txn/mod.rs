@@ -584,11 +584,11 @@ impl Transaction {
         let noted = self.notes(tree).then(|| key.clone());
         let writes = self.writes(tree);
         let before = writes.set(key, value);
-        let (tree_bytes, look_at_bytes) = (writes.bytes(), writes.look_at_bytes);
+        let (put_bytes, look_at_bytes) = (writes.put_bytes(), writes.look_at_bytes);
         if let Some(key) = noted {
             self.note_change(tree, key, before);
         }
-        if tree_bytes >= look_at_bytes.max(self.append_bytes()) {
+        if put_bytes >= look_at_bytes.max(self.append_bytes()) {
             self.spill_if_large(tree)?;
         }
         let writes: u64 = self.writes.values().map(|writes| writes.bytes()).sum();

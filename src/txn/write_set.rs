@@ -28,11 +28,12 @@ pub fn bound_bytes(bound: &Bound<Key>) -> Bound<&[u8]> {
 pub(super) struct TreeWrites {
     /// Newer than all runs.
     changes: BTreeMap<Key, Option<Vec<u8>>>,
-    /// What the changes take in memory, about.
+    /// What the changes take in memory, about, and those among them that are no deletions.
     bytes: u64,
+    put_bytes: u64,
     /// No key that was put and is in memory is lower.
     lowest_put: Option<Key>,
-    /// When to look again whether a part should move to a run.
+    /// At how many bytes of puts to look again whether they should move to a run.
     pub(super) look_at_bytes: u64,
     /// Oldest first. No deletions are in them.
     runs: Vec<Arc<Run>>,
@@ -43,7 +44,11 @@ const CHANGE_BYTES: usize = 80;
 
 /// What a change takes in memory, about.
 pub(super) fn change_bytes(key: &[u8], value: Option<&[u8]>) -> u64 {
-    (key.len() + CHANGE_BYTES + value.map_or(0, <[u8]>::len)) as u64
+    bytes_of(key.len(), value.map(<[u8]>::len))
+}
+
+fn bytes_of(key: usize, value: Option<usize>) -> u64 {
+    (key + CHANGE_BYTES + value.unwrap_or(0)) as u64
 }
 
 impl TreeWrites {
@@ -62,16 +67,26 @@ impl TreeWrites {
 
     /// Gives what was set for the key before and is in memory.
     pub(super) fn set(&mut self, key: Key, value: Option<Vec<u8>>) -> Option<Option<Vec<u8>>> {
-        self.bytes += change_bytes(&key, value.as_deref());
-        if value.is_some() && self.lowest_put.as_ref().is_none_or(|lowest| key < *lowest) {
-            self.lowest_put = Some(key.clone());
+        let (key_len, value_len) = (key.len(), value.as_ref().map(Vec::len));
+        let bytes = bytes_of(key_len, value_len);
+        self.bytes += bytes;
+        if value.is_some() {
+            self.put_bytes += bytes;
+            if self.lowest_put.as_ref().is_none_or(|lowest| key < *lowest) {
+                self.lowest_put = Some(key.clone());
+            }
         }
-        let key_len = key.len();
         let old = self.changes.insert(key, value);
         if let Some(old) = &old {
-            self.bytes -= (key_len + CHANGE_BYTES + old.as_ref().map_or(0, Vec::len)) as u64;
+            self.count_gone(key_len, old.as_ref());
         }
         old
+    }
+
+    fn count_gone(&mut self, key_len: usize, value: Option<&Vec<u8>>) {
+        let bytes = bytes_of(key_len, value.map(Vec::len));
+        self.bytes -= bytes;
+        self.put_bytes -= value.map_or(0, |_| bytes);
     }
 
     /// Goes back to what [`Self::set`] gave.
@@ -80,7 +95,7 @@ impl TreeWrites {
             Some(value) => drop(self.set(key, value)),
             None => {
                 if let Some(old) = self.changes.remove(&key) {
-                    self.bytes -= change_bytes(&key, old.as_deref());
+                    self.count_gone(key.len(), old.as_ref());
                 }
             }
         }
@@ -92,6 +107,17 @@ impl TreeWrites {
 
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Bytes of the changes that could move to a run.
+    pub(super) fn put_bytes(&self) -> u64 {
+        self.put_bytes
+    }
+
+    /// Has the next look at those wait until there are so many more; a part of all changes at
+    /// least, since a look and a move may go through all of them.
+    pub(super) fn look_again_after(&mut self, bytes: u64) {
+        self.look_at_bytes = self.put_bytes + bytes.max(self.bytes / 8);
     }
 
     pub(super) fn runs(&self) -> &[Arc<Run>] {
@@ -111,10 +137,10 @@ impl TreeWrites {
                 None => drop(self.changes.insert(key, None)),
             }
         }
-        let left = self.changes.keys();
         self.lowest_put = None;
-        self.look_at_bytes = 0;
-        self.bytes = left.map(|key| change_bytes(key, None)).sum();
+        self.bytes -= self.put_bytes;
+        self.put_bytes = 0;
+        self.look_again_after(0);
         puts
     }
 
