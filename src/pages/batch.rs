@@ -16,9 +16,8 @@ pub(super) type AllocatorLatches<'a> = SmallVec<[(u32, RwLockWriteGuard<'a, ()>)
 /// error the batch is half done and must be dropped, which undoes it.
 pub struct Batch<'a> {
     pub(super) pages: &'a Pages,
-    /// In the order of first touch.
     touched: Vec<Touched>,
-    /// Page → its place in `touched`. A page freed again has none.
+    /// Page → its place in `touched`.
     index: FxHashMap<PageId, usize>,
     pub(super) allocators: AllocatorLatches<'a>,
     /// Where new pages come from, if not from their space's allocator.
@@ -110,15 +109,18 @@ impl<'a> Batch<'a> {
         copy: PageRef,
         edits: Edits,
     ) -> usize {
-        let at = self.touched.len();
-        self.touched.push(Touched {
+        let touched = Touched {
             page,
             base,
             before,
             copy,
             edits,
-        });
-        self.index.insert(page, at);
+        };
+        let at = *self.index.entry(page).or_insert(self.touched.len());
+        match self.touched.get_mut(at) {
+            Some(again) => *again = touched,
+            None => self.touched.push(touched),
+        }
         at
     }
 
@@ -127,9 +129,16 @@ impl<'a> Batch<'a> {
         self.index.contains_key(&page)
     }
 
-    /// Forgets what was done to a page, because it is free now.
+    /// Forgets what was done to a page, because it is free now. Its memory goes at once: of many
+    /// pages that takes long, which nobody should wait for at the end.
     pub(super) fn forget(&mut self, page: PageId) {
-        self.index.remove(&page);
+        let Some(at) = self.index.remove(&page) else {
+            return;
+        };
+        self.touched.swap_remove(at);
+        if let Some(moved) = self.touched.get(at) {
+            self.index.insert(moved.page, at);
+        }
     }
 
     /// At least the bytes of edits so far.
@@ -143,9 +152,8 @@ impl<'a> Batch<'a> {
         &mut self,
         mut log: impl FnMut(PageId, Lsn, &[u8]) -> Result<()>,
     ) -> Result<()> {
-        for (at, touched) in self.touched.iter_mut().enumerate() {
-            if self.index.get(&touched.page) == Some(&at)
-                && !touched.edits.is_empty()
+        for touched in &mut self.touched {
+            if !touched.edits.is_empty()
                 && let Some(edits) = touched.edits.take(&touched.copy)
             {
                 log(touched.page, touched.base, &edits)?;
@@ -158,9 +166,7 @@ impl<'a> Batch<'a> {
     pub fn finish(mut self) -> Result<Finished<'a>> {
         self.list_freed()?;
         let index = self.index;
-        let touched = self.touched.into_iter().enumerate();
-        let live = touched.filter(|(at, t)| index.get(&t.page) == Some(at));
-        let writes = live.map(|(_, t)| PageWrite {
+        let writes = self.touched.into_iter().map(|t| PageWrite {
             page: t.page,
             base: t.base,
             _before: t.before,
