@@ -7,8 +7,10 @@ mod power;
 mod savepoints;
 
 use std::fs;
+use std::future::poll_fn;
 use std::path::Path;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use super::{CONTROL, Database, Options};
@@ -18,7 +20,7 @@ use crate::table::{
     ColumnDef, IndexColumn, IndexScan, KeyRange, Locked, RowLock, TableDef, Txn, delete,
     get_unique, index_scan, insert, key_range, lock_row, lock_table, lock_unique, scan, update,
 };
-use crate::txn::{LockMode, LockWait};
+use crate::txn::{ListedLock, LockMode, LockWait};
 use crate::types::{Datum, Type};
 
 impl Database {
@@ -153,6 +155,17 @@ async fn begin(database: &Arc<Database>) -> Txn {
     let mut txn = database.begin();
     txn.begin_statement().await.unwrap();
     txn
+}
+
+/// Returns when so many wait for locks.
+async fn until_waiting(database: &Database, count: usize) {
+    let postgres = database.databases.find("postgres").unwrap();
+    let tables = database.tables_of(&postgres).unwrap();
+    let locks = tables.session_locks(postgres.oid, 1, Arc::new(CANCEL()));
+    let wait = |lock: &ListedLock| lock.waiting_since.is_some();
+    while locks.list().iter().filter(|lock| wait(lock)).count() < count {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 fn ints(row: &[i32]) -> Vec<Datum> {
@@ -338,7 +351,7 @@ async fn a_duplicate_key_waits_for_the_other_inserters_outcome() {
             let outcome = insert(&mut second, &other, &ints(&[id, 2]), &cancel).await;
             (outcome, second)
         });
-        tokio::time::sleep(Duration::from_millis(30)).await;
+        until_waiting(&database, 1).await;
         assert!(!waiting.is_finished());
         if commits {
             first.commit().await.unwrap();
@@ -415,7 +428,7 @@ async fn a_row_lock_waits_and_then_shows_the_newest_version() {
         second.wait_shown().await.unwrap();
         (locked.changed, locked.bytes.to_vec())
     });
-    tokio::time::sleep(Duration::from_millis(30)).await;
+    until_waiting(&database, 1).await;
     assert!(!waiting.is_finished());
     first.commit().await.unwrap();
     let (changed, bytes) = waiting.await.unwrap();
@@ -448,20 +461,24 @@ async fn a_deadlock_is_found_at_once_by_the_one_who_closes_the_cycle() {
     let mut last = txns.pop().unwrap();
     let mut waiting = Vec::new();
     for (id, mut txn) in txns.into_iter().enumerate() {
-        let table = table.clone();
-        waiting.push(tokio::spawn(async move {
-            set(&mut txn, &table, i32::try_from(id).unwrap() + 1, 2)
-                .await
-                .unwrap();
+        let table = &table;
+        let mut rest = Box::pin(async move {
+            let next = i32::try_from(id).unwrap() + 1;
+            set(&mut txn, table, next, 2).await.unwrap();
             txn.commit().await.unwrap();
-        }));
+        });
+        // Asked once it has come to wait.
+        let is_pending = poll_fn(|context| Poll::Ready(rest.as_mut().poll(context).is_pending()));
+        assert!(is_pending.await);
+        waiting.push(rest);
     }
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    until_waiting(&database, 2).await;
     let error = set(&mut last, &table, 0, 2).await.unwrap_err();
     assert_eq!(error.sqlstate(), SqlState::DEADLOCK_DETECTED);
     drop(last);
-    for task in waiting {
-        task.await.unwrap();
+    // Each waits for the next one.
+    for rest in waiting.into_iter().rev() {
+        rest.await;
     }
 }
 
@@ -491,7 +508,7 @@ async fn a_cancelled_wait_leaves_the_queue() {
         .await
         .map(drop)
     });
-    tokio::time::sleep(Duration::from_millis(30)).await;
+    until_waiting(&database, 1).await;
     cancel.cancel();
     assert_eq!(
         waiting.await.unwrap().unwrap_err().sqlstate(),

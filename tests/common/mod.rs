@@ -246,7 +246,7 @@ impl Server {
         let mut child = command.spawn().unwrap();
         let start = Instant::now();
         loop {
-            if raw::Raw::connect(self.port).is_some_and(|mut raw| raw.start_session().is_ok()) {
+            if self.answers() {
                 self.child = Some(child);
                 return Ok(());
             }
@@ -263,6 +263,21 @@ impl Server {
             }
             thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Whether a session can be had, and it is one of this server: another one may have been
+    /// faster to take the port.
+    fn answers(&self) -> bool {
+        let Some(mut raw) = raw::Raw::connect(self.port) else {
+            return false;
+        };
+        let started = raw.start_session();
+        let shown = started.and_then(|_| raw.query("SHOW data_directory"));
+        let data = self.data();
+        shown.is_ok_and(|messages| {
+            let mut rows = messages.iter().filter(|(kind, _)| *kind == b'D');
+            rows.any(|(_, row)| row.ends_with(data.as_os_str().as_encoded_bytes()))
+        })
     }
 
     /// SIGKILL, as `kill -9`.

@@ -77,6 +77,10 @@ impl Model {
                 }
                 self.roll_back(&mut txn);
             }
+            if self.rng.random_ratio(1, 15) {
+                // What was undone may be used again after it.
+                database.checkpoint().unwrap();
+            }
             let table = txn.catalog().table("public", "t").unwrap().clone();
             let mut found = rows(&txn, &table);
             found.sort_unstable();
