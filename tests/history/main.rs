@@ -143,9 +143,11 @@ async fn postgres_keeps_the_promises_of_each_level() {
 
 /// A level judged by the next one.
 async fn assert_found_out(start: fn() -> Option<Server>) {
-    for (level, expected, anomaly) in [
-        (Level::ReadCommitted, Level::RepeatableRead, "G-single"),
-        (Level::RepeatableRead, Level::Serializable, "G2"),
+    // A later statement that sees more: by an edge back to what it had read, or by time alone.
+    let unrepeatable: &[&str] = &["G-single", "G1c"];
+    for (level, expected, anomalies) in [
+        (Level::ReadCommitted, Level::RepeatableRead, unrepeatable),
+        (Level::RepeatableRead, Level::Serializable, &["G2"]),
     ] {
         let Some(mut server) = start() else {
             return skip("PostgreSQL 15 is not installed");
@@ -153,7 +155,7 @@ async fn assert_found_out(start: fn() -> Option<Server>) {
         let report = run(Target::Own(&mut server), level, expected, CATCH_SECONDS).await;
         let text = report.violations.join("\n");
         assert!(
-            text.contains(anomaly),
+            anomalies.iter().any(|anomaly| text.contains(anomaly)),
             "{} as {}: {text}",
             level.name(),
             expected.name()
