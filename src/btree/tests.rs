@@ -151,6 +151,7 @@ fn check_unchanged(
         current,
         slices(&lower),
         slices(&upper),
+        &mut Vec::new(),
     );
     assert_eq!(found.unwrap(), same, "{lower:?} to {upper:?}");
 }
@@ -481,8 +482,18 @@ fn an_absent_key_depends_on_the_delete_that_emptied_its_leaf() {
     let mut cursor = Cursor::new(store.pages.clone(), root, Lsn::NEWEST, low, high);
     assert!(cursor.next().unwrap().is_none());
     assert_eq!(cursor.lsn(), lsn);
-    let is_same =
-        |low, high| unchanged(&store.pages, root, durable, Lsn::NEWEST, low, high).unwrap();
+    let is_same = |low, high| {
+        unchanged(
+            &store.pages,
+            root,
+            durable,
+            Lsn::NEWEST,
+            low,
+            high,
+            &mut Vec::new(),
+        )
+        .unwrap()
+    };
     assert!(!is_same(low, high));
     let first = row(gone.start);
     assert!(!is_same(Bound::Included(&first), Bound::Included(&first)));

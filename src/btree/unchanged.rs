@@ -7,7 +7,7 @@ use super::Cursor;
 use super::node::Node;
 use super::search::open_child;
 use crate::base::{Lsn, PageId, Result};
-use crate::pages::Pages;
+use crate::pages::{PageRef, Pages};
 
 type Bytes<'k> = Bound<&'k [u8]>;
 
@@ -15,7 +15,8 @@ type Bytes<'k> = Bound<&'k [u8]>;
 /// at another one that is, or in the newest state, whose tree is latched.
 ///
 /// Nodes that are not newer than the snapshot, below others that are not, need no closer look;
-/// what lies below a newer one is compared entry by entry.
+/// what lies below a newer one is compared entry by entry. `kept` takes the nodes, as many as it has
+/// room for: they stay in the cache as long.
 pub fn unchanged(
     pages: &Arc<Pages>,
     root: PageId,
@@ -23,12 +24,14 @@ pub fn unchanged(
     now: Lsn,
     lower: Bytes<'_>,
     upper: Bytes<'_>,
+    kept: &mut Vec<PageRef>,
 ) -> Result<bool> {
-    let look = Look {
+    let mut look = Look {
         pages,
         root,
         snapshot,
         now,
+        kept,
     };
     look.is_same(root, None, lower, upper)
 }
@@ -38,18 +41,22 @@ struct Look<'a> {
     root: PageId,
     snapshot: Lsn,
     now: Lsn,
+    kept: &'a mut Vec<PageRef>,
 }
 
 impl Look<'_> {
     /// `above`: the level of the node's parent.
     fn is_same(
-        &self,
+        &mut self,
         id: PageId,
         above: Option<u8>,
         lower: Bytes<'_>,
         upper: Bytes<'_>,
     ) -> Result<bool> {
         let page = self.pages.read(id, self.now)?;
+        if self.kept.len() < self.kept.capacity() {
+            self.kept.push(page.clone());
+        }
         if page.lsn() > self.snapshot {
             return self.has_same_entries(lower, upper);
         }

@@ -10,7 +10,7 @@ use crate::pages::{Batch, Finished, SpaceChange};
 use crate::txn::runs::{Extents, FinishedRun};
 use crate::txn::savepoints::Savepoints;
 use crate::txn::write_set::TreeWrites;
-use crate::txn::{Transaction, internal};
+use crate::txn::{TOUCHES_MAX, Transaction, internal};
 use crate::wal::{Annex, Blob, Log};
 
 /// What a transaction needs to be large: changes in memory, of smaller limits for a whole
@@ -111,6 +111,7 @@ impl Transaction {
             roots.push((tree, self.root_of(tree)?));
         }
         let reads = self.reads.take().zip(self.fixed.clone());
+        let mut kept = Vec::new();
         if let Some((reads, snapshot)) = &reads {
             for tree in reads.trees() {
                 if !writes.contains_key(&tree) {
@@ -121,7 +122,8 @@ impl Transaction {
             if pages.is_full() {
                 // Has the pages come into the cache, lest latches be held while they are read.
                 let durable = pages.snapshots().register(|| log.durable_lsn());
-                reads.check(pages, &roots, snapshot.lsn(), durable.lsn())?;
+                kept.reserve(TOUCHES_MAX.min(pages.stats().capacity / 4));
+                reads.check(pages, &roots, snapshot.lsn(), durable.lsn(), &mut kept)?;
             }
         }
         for (tree, root) in &roots {
@@ -138,8 +140,9 @@ impl Transaction {
             }
         }
         if let Some((reads, snapshot)) = &reads {
-            reads.check(pages, &roots, snapshot.lsn(), Lsn::NEWEST)?;
+            reads.check(pages, &roots, snapshot.lsn(), Lsn::NEWEST, &mut Vec::new())?;
         }
+        drop(kept);
 
         let mut batch = Batch::new(pages);
         if let Some(extents) = &new_pages {
