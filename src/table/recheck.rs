@@ -59,8 +59,14 @@ pub(super) async fn claim(
 /// Checks that no other row has the key of a row, if that is still there.
 ///
 /// # Errors
-/// 23505; at SERIALIZABLE 40001 if the snapshot says otherwise than the newest state.
-pub async fn check_claim(claim: &KeyClaim, txn: &mut Txn, cancel: &CancelFlag) -> Result<()> {
+/// 23505; before the end of a SERIALIZABLE transaction 40001 if the snapshot says otherwise than
+/// the newest state.
+pub async fn check_claim(
+    claim: &KeyClaim,
+    txn: &mut Txn,
+    at_end: bool,
+    cancel: &CancelFlag,
+) -> Result<()> {
     let catalog = txn.catalog();
     let Some(table) = catalog.tables.get(&claim.table) else {
         return Ok(());
@@ -80,8 +86,9 @@ pub async fn check_claim(claim: &KeyClaim, txn: &mut Txn, cancel: &CancelFlag) -
     }
     lock_key(txn, table, index.tree, &key.key, LockWait::Wait, cancel).await?;
     let is_shared = is_shared(txn, table, index, &key.key, claim.row, cancel).await?;
-    // As in the check of a key that is never shared.
-    if txn.base.is_serializable() {
+    // As in the check of a key that is never shared. At the end nothing can be done any more with
+    // what is learned, and it holds in the moment of the commit.
+    if txn.base.is_serializable() && !at_end {
         txn.begin_statement().await?;
         if is_shared != is_shared_at_snapshot(txn, index, &key.key, claim.row)? {
             return Err(read_write_conflict());

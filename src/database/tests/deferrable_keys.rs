@@ -85,7 +85,7 @@ async fn a_check_sees_what_was_committed_since_the_key_was_given() {
         .unwrap();
     first.commit().await.unwrap();
     let claims = second.take_claims();
-    let checked = check_claim(&claims[0], &mut second, &cancel).await;
+    let checked = check_claim(&claims[0], &mut second, true, &cancel).await;
     assert_eq!(checked.unwrap_err().sqlstate(), SqlState::UNIQUE_VIOLATION);
     second.rollback();
     assert_eq!(database.verify().await.unwrap(), 1);

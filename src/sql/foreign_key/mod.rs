@@ -83,6 +83,8 @@ impl ForeignKeys {
 /// The checks of one statement.
 pub(crate) struct KeyChecks {
     cx: StatementContext,
+    /// Of the transaction.
+    at_end: bool,
     queue: VecDeque<KeyCheck>,
     opened: Vec<Arc<Opened>>,
     /// By foreign key: what was found referred to last, so that its row is held.
@@ -93,6 +95,7 @@ impl KeyChecks {
     pub(crate) fn new(cx: &StatementContext) -> KeyChecks {
         KeyChecks {
             cx: cx.clone(),
+            at_end: false,
             queue: VecDeque::new(),
             opened: Vec::new(),
             held: Vec::new(),
@@ -177,7 +180,9 @@ impl KeyChecks {
         self.cx.cancel.check()?;
         let event = match &check {
             KeyCheck::Foreign(event) => event,
-            KeyCheck::Unique(claim) => return check_claim(claim, txn, &self.cx.cancel).await,
+            KeyCheck::Unique(claim) => {
+                return check_claim(claim, txn, self.at_end, &self.cx.cancel).await;
+            }
         };
         match &event.change {
             KeyChange::Reference(row) => self.check_reference(event, *row, txn).await,
@@ -247,7 +252,10 @@ fn looks_same(table: &TableDef, columns: &[usize], a: &[Datum], b: &[Datum]) -> 
 /// whose constraints are not deferred any more.
 pub async fn check_deferred(txn: &mut Txn, cx: &StatementContext, at_end: bool) -> Result<()> {
     let due = txn.take_due(at_end);
-    let mut checks = KeyChecks::new(cx);
+    let mut checks = KeyChecks {
+        at_end,
+        ..KeyChecks::new(cx)
+    };
     for check in due {
         if let Err(error) = checks.look_at(check, txn).await {
             // The error tells of rows that may not be durable yet.
