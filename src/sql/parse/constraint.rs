@@ -201,11 +201,13 @@ impl Cursor<'_, '_> {
                 deferred.set(false, of_column, position)?;
             } else if !of_column && self.accept_all(&["not", "valid"]) {
                 not_valid = true;
-            } else if !self.accept_all(&["no", "inherit"]) {
+            } else if self.accept_all(&["no", "inherit"]) {
+                continue;
+            } else {
                 break;
             }
             let is_check = matches!(kind, ConstraintKind::Check(..));
-            if of_column && is_check && self.position() != position {
+            if of_column && is_check {
                 let clause = self.pg.text(position, self.last_end()).to_uppercase();
                 let clause = clause.split_whitespace().collect::<Vec<_>>().join(" ");
                 let message = format!("misplaced {clause} clause");
