@@ -221,6 +221,8 @@ pub enum Transaction {
         session: bool,
         modes: TransactionModes,
     },
+    /// SET TRANSACTION SNAPSHOT.
+    Snapshot(String),
     Savepoint(String),
     Release(String),
     RollbackTo(String),

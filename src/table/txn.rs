@@ -10,7 +10,8 @@ use crate::table::def::Object;
 use crate::table::deferred::Deferred;
 use crate::table::{Catalog, Deferral, KeyCheck, KeyClaim, SequenceDef, TableDef, codec, sequence};
 use crate::txn::{
-    Isolation, Key, LockMode, LockTarget, LockWait, Owner, SessionLocks, Transaction, Transactions,
+    Exported, Isolation, Key, LockMode, LockTarget, LockWait, Owner, SessionLocks, Transaction,
+    Transactions,
 };
 
 /// PostgreSQL's first OID for user objects.
@@ -156,6 +157,20 @@ impl Txn {
     /// Gives a change of a definition, at any level, a snapshot that shows all there is to it.
     pub async fn begin_definition(&mut self) -> Result<()> {
         self.base.take_snapshot().await
+    }
+
+    /// The statement's snapshot, for others to read at; `None` if it has none.
+    pub fn exportable(&self, database: Oid, read_only: bool) -> Option<Exported> {
+        self.base.exportable(database, read_only)
+    }
+
+    /// Has all statements read at another transaction's snapshot: see [`Transaction::import`].
+    pub fn import(&mut self, exported: &Exported) {
+        self.base.import(exported);
+    }
+
+    pub fn has_savepoints(&self) -> bool {
+        !self.savepoints.is_empty()
     }
 
     /// Whether [`Self::begin_again`] may be called after the next statement has failed.

@@ -105,7 +105,7 @@ pub(crate) fn plan_insert(
     let returning = planner.returning(insert.returning)?;
     let planned = planner.rel(insert.source, Vec::new(), &want)?;
     let mut plan = planner.take_plan(planned.node, source_width);
-    let reads_tables = !plan.tables.is_empty();
+    let reads_tables = !plan.tables.is_empty() || plan.exports;
     plan.add_table(&insert.table);
     let mut insert = InsertPlan {
         foreign_keys: ForeignKeys::of_insert(&insert.table),
@@ -278,7 +278,9 @@ impl Planner<'_> {
         let returning = self.returning(change.returning)?;
         let filter = self.finish_condition(conditions.clone())?;
         let unique = match change.from {
-            None if self.subplans.is_empty() => self.whole_key(&table, &conditions)?,
+            None if self.subplans.is_empty() && !self.exports => {
+                self.whole_key(&table, &conditions)?
+            }
             _ => None,
         };
         let (target, plan) = match unique {
