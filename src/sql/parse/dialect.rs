@@ -313,9 +313,15 @@ impl Dialect for Postgres {
         label
     }
 
-    fn is_table_factor_alias(&self, _: bool, _: &Keyword, parser: &mut Parser) -> bool {
-        let category = words::category(asked_word(parser));
-        let name = !matches!(category, Some(Category::Reserved | Category::TypeFunction));
+    fn is_table_factor_alias(&self, explicit: bool, _: &Keyword, parser: &mut Parser) -> bool {
+        let word = asked_word(parser);
+        let category = words::category(word);
+        // `UPDATE t SET a = 1`, in a WITH; nothing else goes on so behind an alias.
+        let is_assignment = !explicit
+            && word.eq_ignore_ascii_case("set")
+            && matches!(parser.peek_tokens(), [Token::Word(_), Token::Eq]);
+        let name = !matches!(category, Some(Category::Reserved | Category::TypeFunction))
+            && !is_assignment;
         self.reached(parser.index() - usize::from(!name));
         name
     }
