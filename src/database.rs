@@ -21,7 +21,7 @@ use crate::base::{Error, Lsn, Result, SqlState};
 use crate::disk::{Disk, Lock, RealDisk};
 use crate::pages::{CacheStats, FileReport, Pages, SpaceChange, SpaceReads, Start};
 use crate::table;
-use crate::txn::TxnIds;
+use crate::txn::{Exports, TxnIds};
 use crate::wal::{self, Log, LogReader, Record, Replayed};
 use checkpointer::{Checkpointer, Limits};
 
@@ -37,6 +37,7 @@ pub struct Database {
     pages: Arc<Pages>,
     log: Arc<Log>,
     ids: Arc<TxnIds>,
+    exports: Arc<Exports>,
     /// What a transaction may hold in memory.
     bytes_max: u64,
     checkpointer: Checkpointer,
@@ -125,6 +126,11 @@ impl fmt::Debug for Database {
 }
 
 impl Database {
+    /// The snapshots that transactions have exported.
+    pub fn exports(&self) -> &Arc<Exports> {
+        &self.exports
+    }
+
     /// Opens the database in a directory of the real file system, or makes a new one where there
     /// is none.
     ///
@@ -234,6 +240,7 @@ impl Database {
             databases: Databases::open(list)?,
             pages,
             ids,
+            exports: Arc::default(),
             bytes_max,
             log: opened,
             checkpointer,

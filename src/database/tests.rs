@@ -1,6 +1,7 @@
 //! The parts together: tables, transactions and the log over a restart.
 
 mod clones;
+mod deferrable_keys;
 mod foreign_keys;
 mod lives;
 mod power;
@@ -17,7 +18,7 @@ use super::{CONTROL, Database, Options};
 use crate::base::{CancelFlag, Result, SqlState};
 use crate::table::ddl::{self, NewIndex, NewTable};
 use crate::table::{
-    ColumnDef, IndexColumn, IndexScan, KeyRange, Locked, RowLock, TableDef, Txn, delete,
+    ColumnDef, Deferral, IndexColumn, IndexScan, KeyRange, Locked, RowLock, TableDef, Txn, delete,
     get_unique, index_scan, insert, key_range, lock_row, lock_table, lock_unique, scan, update,
 };
 use crate::txn::{ListedLock, LockMode, LockWait};
@@ -127,6 +128,7 @@ async fn two_columns(database: &Arc<Database>) -> Arc<TableDef> {
         name: "t_pkey".into(),
         columns: vec![key_column(0, false, false)],
         unique: true,
+        deferral: Deferral::default(),
         primary: true,
         constraint: true,
     };
@@ -137,6 +139,7 @@ async fn two_columns(database: &Arc<Database>) -> Arc<TableDef> {
         name: "t_v".into(),
         columns: vec![key_column(1, false, false)],
         unique: false,
+        deferral: Deferral::default(),
         primary: false,
         constraint: false,
     };
@@ -648,6 +651,7 @@ async fn an_index_built_beside_writers_has_all_their_rows() {
             name: format!("t_{round}"),
             columns: vec![key_column(1, true, false)],
             unique: false,
+            deferral: Deferral::default(),
             primary: false,
             constraint: false,
         };

@@ -68,6 +68,10 @@ impl Session {
                 self.set_transaction(*session, modes, client)?;
                 Ok("SET".into())
             }
+            T::Snapshot(name) => {
+                self.import_snapshot(name, client)?;
+                Ok("SET".into())
+            }
             T::Savepoint(name) => self.savepoint(name).map(|()| "SAVEPOINT".into()),
             T::Release(name) => self.release_savepoint(name).map(|()| "RELEASE".into()),
             T::RollbackTo(name) => self.roll_back_to(name).map(|()| "ROLLBACK".into()),
@@ -161,6 +165,7 @@ impl Session {
             self.portals.clear();
         }
         self.savepoints.clear();
+        self.backend.end_exports();
         self.has_queried = false;
         self.ended += 1;
         self.block = Block::Idle;
@@ -190,6 +195,50 @@ impl Session {
         }
         self.enter();
         self.set_modes(modes)
+    }
+
+    /// SET TRANSACTION SNAPSHOT.
+    fn import_snapshot<C: Client>(&mut self, name: &str, client: &mut C) -> Result<()> {
+        if self.block != Block::InBlock {
+            self.notice(&only_in_blocks_warning("SET TRANSACTION"), client);
+        }
+        self.enter();
+        if self.has_queried || !self.savepoints.is_empty() {
+            let message = "SET TRANSACTION SNAPSHOT must be called before any query";
+            return Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, message));
+        }
+        let isolation = engine_isolation(self.quick.isolation);
+        let refuse = |message| Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        if isolation == txn::Isolation::ReadCommitted {
+            return refuse(
+                "a snapshot-importing transaction must have isolation level SERIALIZABLE or \
+                 REPEATABLE READ",
+            );
+        }
+        let Some(exported) = self.connected.database().exports().find(name) else {
+            let message = format!("invalid snapshot identifier: \"{name}\"");
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        };
+        if isolation == txn::Isolation::Serializable {
+            if exported.isolation != isolation {
+                return refuse(
+                    "a serializable transaction cannot import a snapshot from a non-serializable \
+                     transaction",
+                );
+            }
+            if exported.read_only && !self.quick.read_only {
+                return refuse(
+                    "a non-read-only serializable transaction cannot import a snapshot from a \
+                     read-only transaction",
+                );
+            }
+        }
+        if exported.database != self.connected.oid() {
+            return refuse("cannot import a snapshot from a different database");
+        }
+        self.txn().import(&exported);
+        self.has_queried = true;
+        Ok(())
     }
 
     fn set_session_modes(&mut self, modes: &TransactionModes) -> Result<()> {

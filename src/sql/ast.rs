@@ -1,7 +1,7 @@
 //! Statements as written: what `parse` makes and `bind` reads. Names are folded to lower case
 //! unless quoted; nothing is resolved. Positions are byte offsets in the text given to `parse`.
 
-use crate::table::KeyAction;
+use crate::table::{Deferral, KeyAction};
 use crate::txn::LockMode;
 
 /// A byte offset in the statement text.
@@ -221,6 +221,8 @@ pub enum Transaction {
         session: bool,
         modes: TransactionModes,
     },
+    /// SET TRANSACTION SNAPSHOT.
+    Snapshot(String),
     Savepoint(String),
     Release(String),
     RollbackTo(String),
@@ -584,8 +586,8 @@ pub struct TableConstraint {
 
 #[derive(Clone, Debug)]
 pub enum ConstraintKind {
-    PrimaryKey(Vec<Ident>),
-    Unique(Vec<Ident>),
+    PrimaryKey(Vec<Ident>, Deferral),
+    Unique(Vec<Ident>, Deferral),
     Check(Expr, String),
     ForeignKey(Box<ForeignKey>),
 }
@@ -623,13 +625,6 @@ impl ForeignKey {
             refused: None,
         }
     }
-}
-
-/// DEFERRABLE INITIALLY DEFERRED and the like.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Deferral {
-    pub deferrable: bool,
-    pub initially_deferred: bool,
 }
 
 #[derive(Clone, Debug)]

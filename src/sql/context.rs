@@ -6,11 +6,12 @@ use std::sync::Arc;
 use crate::base::error::Severity;
 use crate::base::sync::{AtomicBool, Mutex, Ordering};
 use crate::base::{
-    Activity, BackendFacts, CancelFlag, Current, Observed, Oid, Report, Result, Sessions, SqlState,
+    Activity, BackendFacts, CancelFlag, Current, Error, Observed, Oid, Report, Result, Sessions,
+    SqlState,
 };
 use crate::database::Database;
-use crate::table::Sequences;
-use crate::txn::SessionLocks;
+use crate::table::{Sequences, Txn};
+use crate::txn::{Export, Exported, Exports, SessionLocks};
 use crate::types::Format;
 
 /// Facts about the session, for functions such as `current_user` and for resolving names.
@@ -43,6 +44,16 @@ pub struct Backend {
     read_only: AtomicBool,
     warnings: Mutex<Vec<Report>>,
     has_warnings: AtomicBool,
+    exporting: Mutex<Exporting>,
+}
+
+/// What the session's transaction can export, and what it has.
+#[derive(Default)]
+struct Exporting {
+    /// The snapshot of the statement under way, if that asks for it.
+    statement: Option<Exported>,
+    in_savepoint: bool,
+    made: Vec<Export>,
 }
 
 impl Backend {
@@ -61,6 +72,7 @@ impl Backend {
             read_only: AtomicBool::new(false),
             warnings: Mutex::default(),
             has_warnings: AtomicBool::new(false),
+            exporting: Mutex::default(),
         }
     }
 
@@ -72,6 +84,37 @@ impl Backend {
 
     pub fn set_read_only(&self, read_only: bool) {
         self.read_only.store(read_only, Ordering::Relaxed);
+    }
+
+    /// A statement that may export its snapshot has got it.
+    pub fn offer_snapshot(&self, txn: &Txn, database: Oid) {
+        let mut exporting = self.exporting.lock();
+        exporting.statement = txn.exportable(database, self.is_read_only());
+        exporting.in_savepoint = txn.has_savepoints();
+    }
+
+    /// Exports the statement's snapshot until the end of the transaction; gives its name.
+    ///
+    /// # Errors
+    /// 25001 in a savepoint.
+    pub fn export_snapshot(&self, pid: i32, exports: &Arc<Exports>) -> Result<String> {
+        let mut exporting = self.exporting.lock();
+        let Some(exported) = exporting.statement.clone() else {
+            return Err(Error::unsupported("pg_export_snapshot in this place is"));
+        };
+        if exporting.in_savepoint {
+            let message = "cannot export a snapshot from a subtransaction";
+            return Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, message));
+        }
+        let (txn, number) = (self.locks.transaction(), exporting.made.len() + 1);
+        let name = format!("{pid:08X}-{:08X}-{number}", txn.0);
+        exporting.made.push(exports.add(&name, exported));
+        Ok(name)
+    }
+
+    /// At the end of the transaction.
+    pub fn end_exports(&self) {
+        *self.exporting.lock() = Exporting::default();
     }
 
     /// Warns the client, before it gets the row that is being computed.

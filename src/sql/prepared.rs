@@ -378,9 +378,14 @@ pub(super) async fn start(
     cx: &StatementContext,
 ) -> Result<Run> {
     let mut run = Run::new(plan, params, cx, catalog);
-    if !plan.tables.is_empty() {
+    if !plan.tables.is_empty() || plan.exports {
         txn.begin_statement().await?;
         run.open_tables(txn)?;
+        if plan.exports
+            && let Some(backend) = &cx.session.backend
+        {
+            backend.offer_snapshot(txn, cx.session.database_oid);
+        }
     } else {
         txn.begin_point_statement().await?;
     }

@@ -9,6 +9,7 @@ use crate::base::sync::Ordering;
 use crate::base::{CancelFlag, Error, Oid, Result, RowId, SqlState, TreeId};
 use crate::btree::{Near, Value};
 use crate::table::key::{IndexKey, KeyRange};
+use crate::table::recheck::claim;
 use crate::table::{IndexDef, TableDef, Txn, newest_row};
 use crate::txn::{
     Key, LockMode, LockTarget, LockWait, Reader, Scan, bound_bytes, could_not_serialize,
@@ -274,7 +275,7 @@ pub async fn lock_row(
     }
 }
 
-async fn lock_row_id(
+pub(super) async fn lock_row_id(
     txn: &mut Txn,
     table: &TableDef,
     row: RowId,
@@ -389,7 +390,7 @@ pub async fn insert(
             check_unique(txn, table, index, key, row, cancel).await?;
         }
     }
-    put_row(txn, table, row, &keys)
+    put_row(txn, table, row, &keys, cancel).await
 }
 
 /// The keys of a row, one for each index.
@@ -400,20 +401,19 @@ pub(super) fn keys_of(table: &TableDef, row: &[Datum]) -> Result<SmallVec<[Index
         .collect()
 }
 
-/// Adds a row whose keys no other row has.
-pub(super) fn put_row(
+/// Adds a row whose keys no other row has, those of deferrable constraints aside.
+pub(super) async fn put_row(
     txn: &mut Txn,
     table: &TableDef,
     row: &[Datum],
     keys: &[IndexKey],
+    cancel: &CancelFlag,
 ) -> Result<RowId> {
     let id = next_row(txn, table)?;
     let mut bytes = Vec::with_capacity(64);
     table.layout.encode(txn.writer(), row, &mut bytes)?;
     for (index, key) in table.indexes.iter().zip(keys) {
-        let entry = key.entry(index, id);
-        txn.base
-            .put(index.tree, entry, id.0.to_be_bytes().to_vec())?;
+        put_entry(txn, table, index, key, id, cancel).await?;
     }
     txn.base.put(table.tree, row_key(id), bytes)?;
     Ok(id)
@@ -455,11 +455,7 @@ pub async fn update(
         if index.unique && !after.has_null {
             check_unique(txn, table, index, &after, new, cancel).await?;
         }
-        txn.base.put(
-            index.tree,
-            after.entry(index, id),
-            id.0.to_be_bytes().to_vec(),
-        )?;
+        put_entry(txn, table, index, &after, id, cancel).await?;
     }
     txn.base.put(table.tree, row_key(id), bytes)?;
     Ok(())
@@ -490,7 +486,7 @@ fn same(table: &TableDef, column: usize, a: &Datum, b: &Datum) -> bool {
     }
 }
 
-fn decode_key_columns(
+pub(super) fn decode_key_columns(
     table: &TableDef,
     index: &IndexDef,
     bytes: &[u8],
@@ -516,6 +512,21 @@ async fn delete_entry(
     }
     txn.base.delete(index.tree, key.entry(index, row))?;
     Ok(())
+}
+
+async fn put_entry(
+    txn: &mut Txn,
+    table: &TableDef,
+    index: &Arc<IndexDef>,
+    key: &IndexKey,
+    row: RowId,
+    cancel: &CancelFlag,
+) -> Result<()> {
+    if index.deferral.deferrable && !key.has_null {
+        claim(txn, table, index, key, row, cancel).await?;
+    }
+    let (entry, value) = (key.entry(index, row), row.0.to_be_bytes().to_vec());
+    txn.base.put(index.tree, entry, value)
 }
 
 pub(super) async fn lock_key(
@@ -567,7 +578,7 @@ pub(super) fn check_free(
     Err(duplicate_key(table, index, row))
 }
 
-fn duplicate_key(table: &TableDef, index: &IndexDef, row: &[Datum]) -> Error {
+pub(super) fn duplicate_key(table: &TableDef, index: &IndexDef, row: &[Datum]) -> Error {
     let message = format!(
         "duplicate key value violates unique constraint \"{}\"",
         index.name

@@ -10,8 +10,8 @@ use crate::base::bytes::{Reader, put_bytes};
 use crate::base::{Error, Oid, Result, SqlState, TreeId};
 use crate::table::def::{IndexColumn, Object};
 use crate::table::{
-    CheckDef, ColumnDef, ForeignKeyDef, Identity, IndexDef, KeyAction, Layout, SequenceDef,
-    SequenceOwner, SequenceParams, SequenceState, TableDef, TableState,
+    CheckDef, ColumnDef, Deferral, ForeignKeyDef, Identity, IndexDef, KeyAction, Layout,
+    SequenceDef, SequenceOwner, SequenceParams, SequenceState, TableDef, TableState,
 };
 use crate::types::Type;
 
@@ -44,7 +44,13 @@ pub(super) fn encode(table: &TableDef) -> Result<Vec<u8>> {
         out.u32(index.oid.0);
         out.str(&index.name);
         out.u32(index.tree.0);
-        let flags = [index.unique, index.primary, index.constraint];
+        let flags = [
+            index.unique,
+            index.primary,
+            index.constraint,
+            index.deferral.deferrable,
+            index.deferral.initially_deferred,
+        ];
         out.flags(&flags);
         out.list(&index.columns, |out, c| {
             out.place(c.column)?;
@@ -67,8 +73,8 @@ pub(super) fn encode(table: &TableDef) -> Result<Vec<u8>> {
         out.u32(key.index.0);
         let flags = [
             key.match_full,
-            key.deferrable,
-            key.initially_deferred,
+            key.deferral.deferrable,
+            key.deferral.initially_deferred,
             key.validated,
         ];
         out.flags(&flags);
@@ -207,15 +213,15 @@ fn table(r: &mut Reader<'_>) -> Option<TableDef> {
                 nulls_first,
             })
         })?;
-        let (unique, primary, constraint) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
         Some(Arc::new(IndexDef {
             oid,
             name,
             tree,
             columns,
-            unique,
-            primary,
-            constraint,
+            unique: flags & 1 != 0,
+            primary: flags & 2 != 0,
+            constraint: flags & 4 != 0,
+            deferral: deferral(flags >> 3),
         }))
     })?;
     let checks = list(r, |r| {
@@ -242,8 +248,7 @@ fn table(r: &mut Reader<'_>) -> Option<TableDef> {
             references,
             index,
             match_full: flags & 1 != 0,
-            deferrable: flags & 2 != 0,
-            initially_deferred: flags & 4 != 0,
+            deferral: deferral(flags >> 1),
             validated: flags & 8 != 0,
             on_delete: KeyAction::of_letter(r.u8()?)?,
             on_update: KeyAction::of_letter(r.u8()?)?,
@@ -265,6 +270,14 @@ fn table(r: &mut Reader<'_>) -> Option<TableDef> {
         layout: Layout::of(&[]).ok()?,
         state: Arc::new(TableState::default()),
     })
+}
+
+/// Its two flags in the lowest bits.
+fn deferral(flags: u8) -> Deferral {
+    Deferral {
+        deferrable: flags & 1 != 0,
+        initially_deferred: flags & 2 != 0,
+    }
 }
 
 fn list<T>(

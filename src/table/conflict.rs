@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use crate::base::{CancelFlag, Result, RowId, TreeId};
+use crate::base::{CancelFlag, Error, Result, RowId, SqlState, TreeId};
 use crate::table::access::{
     LockedRow, RowLock, check_free, check_not_null, keys_of, lock_key, lock_key_row, put_row,
     row_key,
@@ -46,7 +46,10 @@ pub async fn insert_or_lock(
     check_not_null(table, row)?;
     let keys = keys_of(table, row)?;
     loop {
-        for (index, key) in whole(table, &keys, arbiters) {
+        for place in arbiters {
+            let Some((index, key)) = arbiter(table, &keys, *place)? else {
+                continue;
+            };
             let held = txn.base.locks_held();
             if let Some((id, locked)) = lock_key_row(txn, table, index, &key.key, lock).await? {
                 check_seen(txn, table.tree, &row_key(id), &locked.bytes)?;
@@ -75,8 +78,10 @@ pub async fn insert_unless_exists(
     check_not_null(table, row)?;
     let keys = keys_of(table, row)?;
     loop {
-        for (index, key) in whole(table, &keys, arbiters) {
-            if exists(txn, table, index, &key.key, cancel).await? {
+        for place in arbiters {
+            if let Some((index, key)) = arbiter(table, &keys, *place)?
+                && exists(txn, table, index, &key.key, cancel).await?
+            {
                 return Ok(None);
             }
         }
@@ -87,15 +92,26 @@ pub async fn insert_unless_exists(
     }
 }
 
-/// The arbiters in which the row has a key without nulls.
-fn whole<'a>(
+/// An arbiter and the row's key in it, unless that has nulls.
+///
+/// # Errors
+/// 55000 if it is deferrable, as PostgreSQL says when it comes to it.
+fn arbiter<'a>(
     table: &'a TableDef,
     keys: &'a [IndexKey],
-    arbiters: &'a [usize],
-) -> impl Iterator<Item = (&'a Arc<IndexDef>, &'a IndexKey)> {
-    let places = arbiters.iter();
-    let pairs = places.map(|&place| (&table.indexes[place], &keys[place]));
-    pairs.filter(|(_, key)| !key.has_null)
+    place: usize,
+) -> Result<Option<(&'a Arc<IndexDef>, &'a IndexKey)>> {
+    let (index, key) = (&table.indexes[place], &keys[place]);
+    if index.deferral.deferrable {
+        let message = "ON CONFLICT does not support deferrable unique constraints/exclusion \
+                       constraints as arbiters";
+        return Err(
+            Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+                .with_table(&table.schema, &table.name)
+                .with_constraint(&index.name),
+        );
+    }
+    Ok((!key.has_null).then_some((index, key)))
 }
 
 /// Whether a key is there and stays: its deletion by another is waited for.
@@ -159,8 +175,10 @@ async fn try_insert(
             return Ok(None);
         }
     }
-    for (index, key) in whole(table, keys, arbiters) {
-        if txn.base.get_newest(index.tree, &key.key)?.is_some() {
+    for place in arbiters {
+        if let Some((index, key)) = arbiter(table, keys, *place)?
+            && txn.base.get_newest(index.tree, &key.key)?.is_some()
+        {
             txn.base.release_since(held);
             return Ok(None);
         }
@@ -168,5 +186,5 @@ async fn try_insert(
     for (index, key) in unique() {
         check_free(txn, table, index, key, row)?;
     }
-    put_row(txn, table, row, keys).map(Some)
+    put_row(txn, table, row, keys, cancel).await.map(Some)
 }

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use crate::base::{CancelFlag, Error, Oid, Result, SqlState};
-use crate::table::access::{describe_key, scan};
+use crate::table::access::{describe_key, row_key, scan};
 use crate::table::def::IndexColumn;
 use crate::table::key::{IndexKey, is_indexable};
+use crate::table::recheck::find_shared;
 use crate::table::{
-    CheckDef, ColumnDef, IndexDef, Layout, Position, SequenceDef, SequenceParams, SequenceState,
-    TableDef, TableState, Txn, lock_table,
+    CheckDef, ColumnDef, Deferral, IndexDef, Layout, Position, SequenceDef, SequenceParams,
+    SequenceState, TableDef, TableState, Txn, lock_table,
 };
 use crate::txn::{Key, LockMode, LockTarget, LockWait, Transaction};
 use crate::types::Datum;
@@ -32,6 +33,8 @@ pub struct NewIndex {
     pub name: String,
     pub columns: Vec<IndexColumn>,
     pub unique: bool,
+    /// As in [`IndexDef`].
+    pub deferral: Deferral,
     pub primary: bool,
     pub constraint: bool,
 }
@@ -135,10 +138,16 @@ pub async fn create_index(
         tree: txn.base.create_tree(),
         columns: new.columns,
         unique: new.unique,
+        deferral: new.deferral,
         primary: new.primary,
         constraint: new.constraint,
     };
     build(txn, table, &index, cancel)?;
+    if index.deferral.deferrable
+        && let Some(row) = find_shared(txn, table, &index, cancel)?
+    {
+        return Err(duplicated(&txn.base, table, &index, &row_key(row)));
+    }
     let mut table = TableDef::clone(table);
     table.indexes.push(Arc::new(index));
     replace(txn, table)

@@ -82,7 +82,10 @@ pub struct IndexDef {
     pub tree: TreeId,
     /// Places of the key columns in the table.
     pub columns: Vec<IndexColumn>,
+    /// No two rows ever share a whole, non-null key.
     pub unique: bool,
+    /// None do when its constraint has been checked, which comes later: the index is not `unique`.
+    pub deferral: Deferral,
     pub primary: bool,
     /// It backs a constraint of the same name.
     pub constraint: bool,
@@ -103,6 +106,13 @@ pub struct CheckDef {
     pub expr: String,
 }
 
+/// DEFERRABLE INITIALLY DEFERRED and the like.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Deferral {
+    pub deferrable: bool,
+    pub initially_deferred: bool,
+}
+
 /// A foreign key.
 #[derive(Clone, Debug)]
 pub struct ForeignKeyDef {
@@ -120,8 +130,7 @@ pub struct ForeignKeyDef {
     pub on_update: KeyAction,
     /// What SET NULL and SET DEFAULT change on a deletion; nothing means all of `columns`.
     pub delete_sets: Vec<usize>,
-    pub deferrable: bool,
-    pub initially_deferred: bool,
+    pub deferral: Deferral,
     /// The rows from before it was added are known to meet it.
     pub validated: bool,
 }
@@ -331,6 +340,13 @@ fn next_version() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     // Relaxed: versions need only differ.
     NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+impl IndexDef {
+    /// Unique in the sense of SQL, at once or when checked.
+    pub fn is_unique(&self) -> bool {
+        self.unique || self.deferral.deferrable
+    }
 }
 
 impl TableDef {

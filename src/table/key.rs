@@ -282,7 +282,7 @@ impl KeyRange {
 }
 
 /// All keys that start with a prefix.
-fn all_of(prefix: Key) -> KeyRange {
+pub(super) fn all_of(prefix: Key) -> KeyRange {
     KeyRange {
         upper: end_of(prefix.clone()),
         lower: Bound::Included(prefix),

@@ -13,8 +13,9 @@
 //!
 //! # Invariants
 //! - **D1** Every row has exactly one entry in each index of its table, and every entry a row.
-//! - **D2** Two rows never share a whole, non-null key of a unique index: the key's lock is held
-//!   from the check to the end of the transaction.
+//! - **D2** No two committed rows share a whole, non-null key of a unique index: the key's lock is
+//!   held from the check to the end of the transaction. If the index is deferrable, rows of one
+//!   transaction may share a key until then ([`recheck`]).
 //! - **D3** A row id is never given to a second row while the process lives.
 //! - **D4** The shared catalog holds durable definitions only. A transaction that changes it keeps
 //!   its locks until the change is durable and known.
@@ -30,6 +31,7 @@ mod def;
 mod deferred;
 mod key;
 mod newest;
+mod recheck;
 pub mod row;
 mod sequence;
 #[cfg(test)]
@@ -43,12 +45,13 @@ pub use access::{
 };
 pub use conflict::{Inserted, insert_or_lock, insert_unless_exists};
 pub use def::{
-    Catalog, CheckDef, ColumnDef, ForeignKeyDef, Identity, IndexColumn, IndexDef, KeyAction,
-    TableDef, TableState,
+    Catalog, CheckDef, ColumnDef, Deferral, ForeignKeyDef, Identity, IndexColumn, IndexDef,
+    KeyAction, TableDef, TableState,
 };
-pub use deferred::{KeyChange, KeyEvent};
+pub use deferred::{KeyChange, KeyCheck, KeyEvent};
 pub use key::{KeyRange, as_key_type, is_indexable, key_range};
 pub use newest::{NewestRows, changeable, has_fixed, has_unique, hold_unique, newest_row};
+pub use recheck::{KeyClaim, check_claim};
 pub use row::Layout;
 pub use sequence::{
     Position, SequenceDef, SequenceOwner, SequenceParams, SequenceState, Sequences,

@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::base::{Oid, TreeId};
 use crate::table::key::IndexKey;
-use crate::table::{ColumnDef, IndexColumn, IndexDef, Layout, TableDef};
+use crate::table::{ColumnDef, Deferral, IndexColumn, IndexDef, Layout, TableDef};
 use crate::types::{self, Datum, Format, Type};
 
 fn column(name: &str, ty: Type) -> ColumnDef {
@@ -162,6 +162,7 @@ fn index(columns: Vec<IndexColumn>, unique: bool) -> IndexDef {
         tree: TreeId(101),
         columns,
         unique,
+        deferral: Deferral::default(),
         primary: false,
         constraint: false,
     }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use crate::base::sync::{AtomicU32, Mutex, Ordering, RwLock};
 use crate::base::{CancelFlag, Error, Lsn, Oid, Result, SqlState, TreeId, blocking};
 use crate::table::def::Object;
-use crate::table::deferred::{Deferred, KeyEvent};
-use crate::table::{Catalog, ForeignKeyDef, SequenceDef, TableDef, codec, sequence};
+use crate::table::deferred::Deferred;
+use crate::table::{Catalog, Deferral, KeyCheck, KeyClaim, SequenceDef, TableDef, codec, sequence};
 use crate::txn::{
-    Isolation, Key, LockMode, LockTarget, LockWait, Owner, SessionLocks, Transaction, Transactions,
+    Exported, Isolation, Key, LockMode, LockTarget, LockWait, Owner, SessionLocks, Transaction,
+    Transactions,
 };
 
 /// PostgreSQL's first OID for user objects.
@@ -67,6 +68,7 @@ impl Tables {
             own: None,
             savepoints: Vec::new(),
             deferred: Deferred::default(),
+            claims: Vec::new(),
         }
     }
 
@@ -130,6 +132,8 @@ pub struct Txn {
     /// `changes` and `own` as they were at each open savepoint.
     savepoints: Vec<(usize, Option<Arc<Catalog>>)>,
     deferred: Deferred,
+    /// What the statement under way is to check of deferrable unique constraints.
+    pub(super) claims: Vec<KeyClaim>,
 }
 
 impl Txn {
@@ -155,6 +159,20 @@ impl Txn {
         self.base.take_snapshot().await
     }
 
+    /// The statement's snapshot, for others to read at; `None` if it has none.
+    pub fn exportable(&self, database: Oid, read_only: bool) -> Option<Exported> {
+        self.base.exportable(database, read_only)
+    }
+
+    /// Has all statements read at another transaction's snapshot: see [`Transaction::import`].
+    pub fn import(&mut self, exported: &Exported) {
+        self.base.import(exported);
+    }
+
+    pub fn has_savepoints(&self) -> bool {
+        !self.savepoints.is_empty()
+    }
+
     /// Whether [`Self::begin_again`] may be called after the next statement has failed.
     pub fn is_untouched(&self) -> bool {
         self.base.is_untouched() && self.changes.is_empty() && self.savepoints.is_empty()
@@ -165,6 +183,7 @@ impl Txn {
     pub fn begin_again(&mut self) {
         self.base.begin_again();
         self.deferred.forget();
+        self.claims.clear();
     }
 
     /// Waits until everything this transaction has seen is durable: before rows or errors that
@@ -275,6 +294,7 @@ impl Txn {
     pub fn roll_back_to_savepoint(&mut self, number: usize) {
         self.base.roll_back_to_savepoint(number);
         self.deferred.roll_back_to_savepoint(number);
+        self.claims.clear();
         self.savepoints.truncate(number + 1);
         if let Some((changes, own)) = self.savepoints.last() {
             self.changes.truncate(*changes);
@@ -282,14 +302,20 @@ impl Txn {
         }
     }
 
-    /// Whether a foreign key is checked at the end of the transaction now.
-    pub fn is_deferred(&self, key: &ForeignKeyDef) -> bool {
-        self.deferred.is_deferred(key)
+    /// Whether a constraint is checked at the end of the transaction now.
+    pub fn is_deferred(&self, constraint: Oid, deferral: Deferral) -> bool {
+        self.deferred.is_deferred(constraint, deferral)
     }
 
-    /// Leaves a check to the end of the transaction.
-    pub fn defer(&mut self, event: KeyEvent) {
-        self.deferred.push(event);
+    /// Leaves a check to the end of the transaction, or gives it back: it is to be made now.
+    pub fn defer(&mut self, check: KeyCheck) -> Option<KeyCheck> {
+        self.deferred.push(check)
+    }
+
+    /// The keys that rows were given since this was asked last, and that others may have as well:
+    /// at the end of its statement, each is to be checked or deferred.
+    pub fn take_claims(&mut self) -> Vec<KeyClaim> {
+        std::mem::take(&mut self.claims)
     }
 
     /// SET CONSTRAINTS; without names it means all. [`Self::take_due`] is to follow.
@@ -298,7 +324,7 @@ impl Txn {
     }
 
     /// Checks that were left and wait no longer; `at_end` of the transaction none does.
-    pub fn take_due(&mut self, at_end: bool) -> Vec<KeyEvent> {
+    pub fn take_due(&mut self, at_end: bool) -> Vec<KeyCheck> {
         self.deferred.take_due(at_end)
     }
 

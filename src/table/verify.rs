@@ -1,9 +1,10 @@
-//! Checks D1, the foreign keys, and the trees below.
+//! Checks D1, D2, the foreign keys, and the trees below.
 
 use std::sync::Arc;
 
-use crate::base::{Error, Result, SqlState};
+use crate::base::{CancelFlag, Error, Result, SqlState};
 use crate::table::key::IndexKey;
+use crate::table::recheck::find_shared;
 use crate::table::{
     ForeignKeyDef, KeyRange, TableDef, Tables, Txn, as_key_type, get_unique, index_scan, scan,
     sequence,
@@ -52,6 +53,15 @@ fn verify_table(txn: &Txn, table: &Arc<TableDef>) -> Result<u64> {
         rows += 1;
     }
     for index in &table.indexes {
+        if index.deferral.deferrable
+            && let Some(row) = find_shared(txn, table, index, &CancelFlag::default())?
+        {
+            let what = format!(
+                "row {} of \"{}\" shares its key in \"{}\" with another",
+                row.0, table.name, index.name
+            );
+            return Err(Error::new(SqlState::DATA_CORRUPTED, what));
+        }
         let mut entries = 0;
         let mut scan = index_scan(txn, table, index, KeyRange::all(), false)?;
         while scan.next()?.is_some() {

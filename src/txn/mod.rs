@@ -32,6 +32,7 @@
 mod alone;
 mod commit;
 mod deadlock;
+mod export;
 mod isolation;
 mod loads;
 mod lock_list;
@@ -48,6 +49,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
+pub use export::{Export, Exported, Exports};
 pub use isolation::{Isolation, could_not_serialize, read_write_conflict};
 pub use lock_list::{ListedLock, LockSubject};
 pub use lock_mode::LockMode;

@@ -70,8 +70,14 @@ impl SessionLocks {
     fn who(&self) -> Who {
         Who {
             owner: self.owner,
-            txn: TxnId(self.txn.load(Ordering::Relaxed)),
+            txn: self.transaction(),
         }
+    }
+
+    /// The transaction the session is in; 0 if there is none.
+    pub fn transaction(&self) -> TxnId {
+        // Relaxed: the same session stores it.
+        TxnId(self.txn.load(Ordering::Relaxed))
     }
 
     /// Takes a lock, waiting for it. The thread waits: expressions are computed without `async`.

@@ -18,7 +18,8 @@
 //! ```
 //!
 //! `s1 (ends s2): …` is a step that is over only when s2's statement is, or s2's session: for what
-//! a time-out or a signal ends. `{s2}` in a statement is the process number of s2.
+//! a time-out or a signal ends. `{s2}` in a statement is the process number of s2, `{snapshot}` the
+//! snapshot exported last.
 //!
 //! A session waits if it says so itself (`pg_blocking_pids`) and those it waits for do, in the end,
 //! nothing: no time is ever measured.

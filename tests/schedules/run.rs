@@ -85,6 +85,7 @@ pub fn run(
         sender,
         events,
         early: Vec::new(),
+        snapshot: String::new(),
     };
     let mut failures = Vec::new();
     let mut lines = head.iter_mut().chain(&mut schedule.lines);
@@ -127,6 +128,8 @@ struct Running<'a> {
     events: Receiver<Event>,
     /// What has come too early: it belongs to a later step.
     early: Vec<Event>,
+    /// The name of the snapshot that was exported last.
+    snapshot: String,
 }
 
 /// What is known of a step so far: who has ended in it and with what lines.
@@ -223,7 +226,7 @@ impl Running<'_> {
             if session.busy || session.closed {
                 return Err(format!("{} is not ready for {}", step.session, step.sql));
             }
-            let sql = self.with_pids(&step.sql);
+            let sql = self.with_names(&step.sql);
             self.send(&step.session, &sql);
         }
         let (mut ended, waits) = self.settle(&step.ends)?;
@@ -234,9 +237,16 @@ impl Running<'_> {
         for (session, outcome) in ended {
             lines.extend(outcome.into_iter().map(|line| format!("{session}: {line}")));
         }
+        if let Some(name) = lines.iter().find(|line| is_snapshot(line)) {
+            self.snapshot.clone_from(name);
+        }
         let pids_asked = step.sql.contains('{');
         Ok(lines
             .into_iter()
+            .map(|line| match self.snapshot.is_empty() {
+                true => line,
+                false => line.replace(&self.snapshot, "{snapshot}"),
+            })
             .map(|line| self.normalized(line, pids_asked))
             .collect())
     }
@@ -245,9 +255,10 @@ impl Running<'_> {
         self.sessions.get_mut(session).expect("opened").send(sql);
     }
 
-    /// `{s1}` stands for the process number of session s1.
-    fn with_pids(&self, sql: &str) -> String {
-        let mut sql = sql.to_owned();
+    /// `{s1}` stands for the process number of session s1, `{snapshot}` for the snapshot exported
+    /// last.
+    fn with_names(&self, sql: &str) -> String {
+        let mut sql = sql.replace("{snapshot}", &self.snapshot);
         for session in self.sessions.values() {
             sql = sql.replace(&format!("{{{}}}", session.name), &session.pid.to_string());
         }
@@ -396,4 +407,12 @@ fn differs(step: &Step, expected: &[String], found: &[String]) -> Failure {
         number: step.number,
         what,
     }
+}
+
+/// Whether a row is the name of an exported snapshot, such as 00000003-0000001B-1.
+fn is_snapshot(line: &str) -> bool {
+    let parts: Vec<&str> = line.split('-').collect();
+    let is_hex = |part: &&str| part.bytes().all(|b| b.is_ascii_hexdigit());
+    let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+    matches!(lengths[..], [8, 8, n] if n > 0) && parts.iter().all(is_hex)
 }

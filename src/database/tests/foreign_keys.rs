@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{CANCEL, begin, ints, open, two_columns};
-use crate::table::{ForeignKeyDef, KeyAction, TableDef, ddl, insert, lock_table};
+use crate::table::{Deferral, ForeignKeyDef, KeyAction, TableDef, ddl, insert, lock_table};
 use crate::txn::{LockMode, LockWait};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,8 +28,7 @@ async fn a_row_that_refers_to_nothing_is_found() {
         on_delete: KeyAction::NoAction,
         on_update: KeyAction::NoAction,
         delete_sets: Vec::new(),
-        deferrable: false,
-        initially_deferred: false,
+        deferral: Deferral::default(),
         validated: true,
     }));
     let table = ddl::replace(&mut txn, changed).unwrap();

@@ -111,7 +111,7 @@ impl Binder<'_> {
                 let index = &table.indexes[place];
                 let has = |column: usize| index.columns.iter().any(|c| c.column == column);
                 let is_wanted = |column: usize| wanted.contains(&Some(column));
-                index.unique
+                index.is_unique()
                     && wanted.iter().all(|column| column.is_some_and(has))
                     && index.columns.iter().all(|c| is_wanted(c.column))
             })

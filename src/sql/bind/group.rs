@@ -97,7 +97,7 @@ impl<'s> Grouping<'s> {
             let Some(table) = &item.table else {
                 return false;
             };
-            let Some(primary) = table.primary_key() else {
+            let Some(primary) = table.primary_key().filter(|key| key.unique) else {
                 return false;
             };
             let number = |attnum: usize| {

@@ -45,7 +45,7 @@ impl Ddl<'_> {
             let of = (table.schema.as_str(), table.name.as_str());
             sequence = Some(self.make_wanted(wanted, of, &mut def).await?);
         }
-        let is_key = |kind: &ConstraintKind| matches!(kind, ConstraintKind::PrimaryKey(_));
+        let is_key = |kind: &ConstraintKind| matches!(kind, ConstraintKind::PrimaryKey(..));
         let required = def.not_null || column.constraints.iter().any(|c| is_key(&c.kind));
         let default = self.default_of(&def)?;
         let is_volatile = default.as_ref().is_some_and(uses_volatile);

@@ -9,7 +9,7 @@ use crate::sql::expr::{ExprContext, truth};
 use crate::sql::plan::columns_of;
 use crate::sql::prepared::{bind_context, checks, eval_context};
 use crate::table::ddl::{NewIndex, create_index, new_oid, replace};
-use crate::table::{CheckDef, IndexColumn, TableDef, row, scan};
+use crate::table::{CheckDef, Deferral, IndexColumn, TableDef, row, scan};
 
 pub(super) fn multiple_primary_keys(table: &str) -> Error {
     Error::new(
@@ -29,7 +29,7 @@ impl Ddl<'_> {
         // The index of a key is found before the constraint of that name.
         let is_key = matches!(
             constraint.kind,
-            ConstraintKind::PrimaryKey(_) | ConstraintKind::Unique(_)
+            ConstraintKind::PrimaryKey(..) | ConstraintKind::Unique(..)
         );
         let catalog = self.txn.catalog();
         if let Some(name) = name
@@ -43,13 +43,15 @@ impl Ddl<'_> {
             return Err(Error::new(SqlState::DUPLICATE_OBJECT, message));
         }
         match &constraint.kind {
-            ConstraintKind::PrimaryKey(columns) => {
+            ConstraintKind::PrimaryKey(columns, deferral) => {
                 if table.primary_key().is_some() {
                     return Err(multiple_primary_keys(&table.name));
                 }
-                self.add_key(table, name, columns, true).await
+                self.add_key(table, name, columns, *deferral, true).await
             }
-            ConstraintKind::Unique(columns) => self.add_key(table, name, columns, false).await,
+            ConstraintKind::Unique(columns, deferral) => {
+                self.add_key(table, name, columns, *deferral, false).await
+            }
             ConstraintKind::Check(_, text) => self.add_check(&table, name, text),
             ConstraintKind::ForeignKey(key) => self.add_foreign_key(&table, name, key).await,
         }
@@ -60,6 +62,7 @@ impl Ddl<'_> {
         table: Arc<TableDef>,
         name: Option<&str>,
         columns: &[Ident],
+        deferral: Deferral,
         primary: bool,
     ) -> Result<Arc<TableDef>> {
         let what = if primary { "primary key" } else { "unique" };
@@ -79,7 +82,8 @@ impl Ddl<'_> {
         let new = NewIndex {
             name,
             columns: places.iter().map(key).collect(),
-            unique: true,
+            unique: !deferral.deferrable,
+            deferral,
             primary,
             constraint: true,
         };

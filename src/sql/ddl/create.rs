@@ -330,7 +330,7 @@ fn primary_key_is_not_null(
 ) -> Result<()> {
     let mut seen = false;
     for constraint in constraints {
-        let ConstraintKind::PrimaryKey(key) = &constraint.kind else {
+        let ConstraintKind::PrimaryKey(key, _) = &constraint.kind else {
             continue;
         };
         if std::mem::replace(&mut seen, true) {

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use crate::base::error::Severity;
 use crate::base::{Error, Oid, Report, Result, SqlState, blocking};
-use crate::sql::ast::{self, Deferral, Ident, Name};
+use crate::sql::ast::{self, Ident, Name};
 use crate::sql::ddl::constraint::joined;
 use crate::sql::ddl::{Ddl, names};
 use crate::sql::foreign_key::{check_deferred, comparable, validate};
 use crate::sql::prepared::{bind_context, eval_context};
 use crate::sql::system::names::{Relation, shown};
 use crate::table::ddl::{new_oid, replace};
-use crate::table::{Catalog, ForeignKeyDef, TableDef};
+use crate::table::{Catalog, Deferral, ForeignKeyDef, IndexDef, TableDef};
 use crate::txn::LockMode;
 
 /// PostgreSQL's INDEX_MAX_KEYS.
@@ -78,8 +78,7 @@ impl Ddl<'_> {
             on_delete: key.on_delete,
             on_update: key.on_update,
             delete_sets,
-            deferrable: key.deferral.deferrable,
-            initially_deferred: key.deferral.initially_deferred,
+            deferral: key.deferral,
             validated: !key.not_valid,
         };
         self.check_types(&table, &target, &new)?;
@@ -156,8 +155,7 @@ impl Ddl<'_> {
         let key = find(&table, name, "foreign key constraint")?;
         self.lock_oid(key.table, LockMode::AccessExclusive).await?;
         self.change_key(&table, &key, |key| {
-            key.deferrable = deferral.deferrable;
-            key.initially_deferred = deferral.initially_deferred;
+            key.deferral = deferral;
         })
     }
 
@@ -307,17 +305,21 @@ impl Ddl<'_> {
             .values()
             .filter(|table| table.schema == *schema);
         let tables = tables.filter(|table| names::is_constraint(table, constraint));
-        let mut found = Vec::new();
+        let mut constraints = Vec::new();
         for table in tables {
-            let mut keys = table.foreign_keys.iter();
-            let key = keys.find(|key| key.name == constraint && key.deferrable);
-            if key.is_none() && deferred {
+            let keys = table.foreign_keys.iter();
+            let keys = keys.map(|key| (&key.name, key.oid, key.deferral));
+            let indexes = table.indexes.iter().filter(|index| index.constraint);
+            let indexes = indexes.map(|index| (&index.name, index.oid, index.deferral));
+            let mut all = keys.chain(indexes);
+            let found = all.find(|(name, _, deferral)| *name == constraint && deferral.deferrable);
+            if found.is_none() && deferred {
                 let message = format!("constraint \"{constraint}\" is not deferrable");
                 return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
             }
-            found.extend(key.map(|key| key.oid));
+            constraints.extend(found.map(|(_, oid, _)| oid));
         }
-        Ok(found)
+        Ok(constraints)
     }
 
     /// # Errors
@@ -382,6 +384,9 @@ fn referenced_columns(target: &TableDef, references: &[Ident]) -> Result<(Vec<us
             );
             return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
         };
+        if !key.unique {
+            return Err(not_immediate("primary key", target));
+        }
         let columns = key.columns.iter().map(|column| column.column);
         return Ok((columns.collect(), key.oid));
     }
@@ -392,13 +397,17 @@ fn referenced_columns(target: &TableDef, references: &[Ident]) -> Result<(Vec<us
             "foreign key referenced-columns list must not contain duplicates",
         ));
     }
-    let mut unique = target.indexes.iter().filter(|index| index.unique);
-    let index = unique.find(|index| {
+    let of_places = |index: &&Arc<IndexDef>| {
         let mut columns = index.columns.iter();
-        index.columns.len() == places.len() && columns.all(|c| places.contains(&c.column))
-    });
-    match index {
+        index.is_unique()
+            && index.columns.len() == places.len()
+            && columns.all(|c| places.contains(&c.column))
+    };
+    let mut matching = target.indexes.iter().filter(of_places).peekable();
+    let is_any = matching.peek().is_some();
+    match matching.find(|index| index.unique) {
         Some(index) => Ok((places, index.oid)),
+        None if is_any => Err(not_immediate("unique constraint", target)),
         None => Err(Error::new(
             SqlState::INVALID_FOREIGN_KEY,
             format!(
@@ -407,4 +416,12 @@ fn referenced_columns(target: &TableDef, references: &[Ident]) -> Result<(Vec<us
             ),
         )),
     }
+}
+
+fn not_immediate(what: &str, target: &TableDef) -> Error {
+    let message = format!(
+        "cannot use a deferrable {what} for referenced table \"{}\"",
+        target.name
+    );
+    Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
 }

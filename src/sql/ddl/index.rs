@@ -4,7 +4,7 @@ use crate::base::{Error, Result, SqlState};
 use crate::sql::ast::{CreateIndex, ExprKind};
 use crate::sql::ddl::{Ddl, names};
 use crate::table::ddl::{NewIndex, create_index};
-use crate::table::{IndexColumn, TableDef};
+use crate::table::{Deferral, IndexColumn, TableDef};
 use crate::txn::LockMode;
 
 /// PostgreSQL's INDEX_MAX_KEYS.
@@ -58,6 +58,7 @@ impl Ddl<'_> {
             name,
             columns,
             unique: create.unique,
+            deferral: Deferral::default(),
             primary: false,
             constraint: false,
         };

@@ -256,7 +256,7 @@ impl KeyChecks {
             });
         }
         let is_set = |column: usize| sets.iter().any(|(set, _)| *set == column);
-        let mut unique = table.indexes.iter().filter(|index| index.unique);
+        let mut unique = table.indexes.iter().filter(|index| index.is_unique());
         let lock = match unique.any(|index| index.columns.iter().any(|c| is_set(c.column))) {
             true => LockMode::ROW_UPDATE,
             false => LockMode::ROW_NO_KEY_UPDATE,

@@ -36,7 +36,7 @@ impl KeyChecks {
         };
         if let Some(values) = values
             && at_once
-            && !txn.is_deferred(key)
+            && !txn.is_deferred(key.oid, key.deferral)
             && self.is_held(key, table, &values, txn).await?
         {
             return Ok(());

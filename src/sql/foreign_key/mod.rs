@@ -5,7 +5,8 @@
 //! queues the rest. [`KeyChecks::finish`], at the end of the statement, works the queue off in
 //! order: it checks, refuses, or changes referring rows, which queues more (so cascades go breadth
 //! first, as PostgreSQL's do), or leaves a check to the end of the transaction
-//! ([`check_deferred`]).
+//! ([`check_deferred`]). Deferrable unique constraints are checked along with that: the table layer
+//! knows how ([`check_claim`]), and says what ([`Txn::take_claims`]).
 //!
 //! - **F1** Who refers to a key holds the key's row FOR KEY SHARE from the check until it commits.
 //! - **F2** Who takes a key away holds its row FOR UPDATE, and looks for referring rows when it has
@@ -25,7 +26,9 @@ use std::sync::Arc;
 use crate::base::{Oid, Result, RowId};
 use crate::sql::context::StatementContext;
 use crate::sql::foreign_key::open::Opened;
-use crate::table::{Catalog, ForeignKeyDef, KeyAction, KeyChange, KeyEvent, TableDef, Txn};
+use crate::table::{
+    Catalog, ForeignKeyDef, KeyAction, KeyChange, KeyCheck, KeyEvent, TableDef, Txn, check_claim,
+};
 use crate::types::{self, Datum, Format};
 
 pub(crate) use check::validate;
@@ -80,7 +83,9 @@ impl ForeignKeys {
 /// The checks of one statement.
 pub(crate) struct KeyChecks {
     cx: StatementContext,
-    queue: VecDeque<KeyEvent>,
+    /// Of the transaction.
+    at_end: bool,
+    queue: VecDeque<KeyCheck>,
     opened: Vec<Arc<Opened>>,
     /// By foreign key: what was found referred to last, so that its row is held.
     held: Vec<(Oid, Box<[Datum]>)>,
@@ -90,6 +95,7 @@ impl KeyChecks {
     pub(crate) fn new(cx: &StatementContext) -> KeyChecks {
         KeyChecks {
             cx: cx.clone(),
+            at_end: false,
             queue: VecDeque::new(),
             opened: Vec::new(),
             held: Vec::new(),
@@ -154,41 +160,57 @@ impl KeyChecks {
 
     /// At the end of the statement.
     pub(crate) async fn finish(&mut self, txn: &mut Txn) -> Result<()> {
-        while let Some(event) = self.queue.pop_front() {
-            match waits(&event) && txn.is_deferred(&event.key) {
-                true => txn.defer(event),
-                false => self.look_at(event, txn).await?,
+        loop {
+            let claims = txn.take_claims().into_iter();
+            self.queue.extend(claims.map(KeyCheck::Unique));
+            let Some(check) = self.queue.pop_front() else {
+                return Ok(());
+            };
+            let now = match waits(&check) {
+                true => txn.defer(check),
+                false => Some(check),
+            };
+            if let Some(check) = now {
+                self.look_at(check, txn).await?;
             }
         }
-        Ok(())
     }
 
-    async fn look_at(&mut self, event: KeyEvent, txn: &mut Txn) -> Result<()> {
+    async fn look_at(&mut self, check: KeyCheck, txn: &mut Txn) -> Result<()> {
         self.cx.cancel.check()?;
+        let event = match &check {
+            KeyCheck::Foreign(event) => event,
+            KeyCheck::Unique(claim) => {
+                return check_claim(claim, txn, self.at_end, &self.cx.cancel).await;
+            }
+        };
         match &event.change {
-            KeyChange::Reference(row) => self.check_reference(&event, *row, txn).await,
+            KeyChange::Reference(row) => self.check_reference(event, *row, txn).await,
             KeyChange::Referenced { old, new } => {
-                self.key_is_gone(&event, old, new.as_deref(), txn).await
+                self.key_is_gone(event, old, new.as_deref(), txn).await
             }
         }
     }
 
     fn queue(&mut self, key: &Arc<ForeignKeyDef>, table: Oid, change: KeyChange) {
-        self.queue.push_back(KeyEvent {
+        self.queue.push_back(KeyCheck::Foreign(KeyEvent {
             key: Arc::clone(key),
             table,
             change,
-        });
+        }));
     }
 }
 
 /// Only checks can be deferred; what changes rows is done at the end of the statement.
-fn waits(event: &KeyEvent) -> bool {
-    match &event.change {
-        KeyChange::Reference(_) => true,
-        KeyChange::Referenced { new, .. } => {
-            action(&event.key, new.as_deref()) == KeyAction::NoAction
-        }
+fn waits(check: &KeyCheck) -> bool {
+    match check {
+        KeyCheck::Foreign(event) => match &event.change {
+            KeyChange::Reference(_) => true,
+            KeyChange::Referenced { new, .. } => {
+                action(&event.key, new.as_deref()) == KeyAction::NoAction
+            }
+        },
+        KeyCheck::Unique(_) => true,
     }
 }
 
@@ -230,9 +252,12 @@ fn looks_same(table: &TableDef, columns: &[usize], a: &[Datum], b: &[Datum]) -> 
 /// whose constraints are not deferred any more.
 pub async fn check_deferred(txn: &mut Txn, cx: &StatementContext, at_end: bool) -> Result<()> {
     let due = txn.take_due(at_end);
-    let mut checks = KeyChecks::new(cx);
-    for event in due {
-        if let Err(error) = checks.look_at(event, txn).await {
+    let mut checks = KeyChecks {
+        at_end,
+        ..KeyChecks::new(cx)
+    };
+    for check in due {
+        if let Err(error) = checks.look_at(check, txn).await {
             // The error tells of rows that may not be durable yet.
             txn.wait_shown().await?;
             return Err(error);

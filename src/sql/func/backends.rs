@@ -7,11 +7,25 @@ use crate::base::{Error, Result, SqlState};
 use crate::sql::context::Backend;
 use crate::sql::func::array::array;
 use crate::sql::func::define::{eval, function};
-use crate::sql::func::{EvalContext, Function};
+use crate::sql::func::{EXPORT_SNAPSHOT, Eval, EvalContext, Function};
 use crate::types::Datum;
-use crate::types::Type::{Bool, Int4, Int4Array, Int8};
+use crate::types::Type::{Bool, Int4, Int4Array, Int8, Text};
 
 pub(super) static FUNCTIONS: &[&[Function]] = &[&[
+    function(
+        EXPORT_SNAPSHOT,
+        &[],
+        Text,
+        Eval::F0(|cx| {
+            let server = cx.session.server.as_ref().ok_or_else(|| {
+                Error::new(SqlState::INTERNAL_ERROR, "no database to export from")
+            })?;
+            let pid = cx.session.backend_pid;
+            let name = backend(cx)?.export_snapshot(pid, server.exports())?;
+            Ok(Datum::text(&name))
+        }),
+    )
+    .volatile(),
     function(
         "pg_blocking_pids",
         &[Int4],

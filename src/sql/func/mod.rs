@@ -41,6 +41,9 @@ use crate::sql::context::SessionInfo;
 use crate::table::Catalog;
 use crate::types::{Datum, Format, Type};
 
+/// The function that gives away the snapshot of its statement, which must have one then.
+pub(crate) const EXPORT_SNAPSHOT: &str = "pg_export_snapshot";
+
 /// What an evaluation may ask of its surroundings.
 pub struct EvalContext<'a> {
     /// How values are read and written, and the transaction's time.

@@ -2,11 +2,11 @@
 
 use crate::base::{Error, Result, SqlState};
 use crate::sql::ast::{
-    AlterAction, ConstraintKind, Deferral, ForeignKey, Ident, Name, Position, TableConstraint,
+    AlterAction, ConstraintKind, ForeignKey, Ident, Name, Position, TableConstraint,
 };
 use crate::sql::parse::cursor::Cursor;
 use crate::sql::parse::dialect::unsupported;
-use crate::table::KeyAction;
+use crate::table::{Deferral, KeyAction};
 use sqlparser::tokenizer::Token;
 
 const UPDATE_SETS_NULL: &str =
@@ -39,6 +39,12 @@ impl Clause {
     }
 }
 
+/// What PostgreSQL refuses for good.
+fn never_marked(kind: &str, mark: &str) -> Error {
+    let message = format!("{kind} constraints cannot be marked {mark}");
+    Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+}
+
 impl Cursor<'_, '_> {
     pub(super) fn constraint_name(&mut self) -> Result<Option<Ident>> {
         match self.accept("constraint") {
@@ -51,9 +57,9 @@ impl Cursor<'_, '_> {
         let name = self.constraint_name()?;
         let mut kind = if self.accept("primary") {
             self.expect("key")?;
-            ConstraintKind::PrimaryKey(self.key_columns()?)
+            ConstraintKind::PrimaryKey(self.key_columns()?, Deferral::default())
         } else if self.accept("unique") {
-            ConstraintKind::Unique(self.key_columns()?)
+            ConstraintKind::Unique(self.key_columns()?, Deferral::default())
         } else if self.accept("check") {
             self.check()?
         } else if self.accept("foreign") {
@@ -173,8 +179,8 @@ impl Cursor<'_, '_> {
         Ok((action, columns))
     }
 
-    /// Attributes after a constraint: those that change nothing pass, those of a foreign key are
-    /// written into it.
+    /// Attributes after a constraint: those that change nothing pass, those of a foreign key or a
+    /// unique one are written into it.
     pub(super) fn constraint_attributes(
         &mut self,
         kind: &mut ConstraintKind,
@@ -195,8 +201,17 @@ impl Cursor<'_, '_> {
                 deferred.set(false, of_column, position)?;
             } else if !of_column && self.accept_all(&["not", "valid"]) {
                 not_valid = true;
-            } else if !self.accept_all(&["no", "inherit"]) {
+            } else if self.accept_all(&["no", "inherit"]) {
+                continue;
+            } else {
                 break;
+            }
+            let is_check = matches!(kind, ConstraintKind::Check(..));
+            if of_column && is_check {
+                let clause = self.pg.text(position, self.last_end()).to_uppercase();
+                let clause = clause.split_whitespace().collect::<Vec<_>>().join(" ");
+                let message = format!("misplaced {clause} clause");
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(position));
             }
             if deferrable.value == Some(false) && deferred.value == Some(true) {
                 let message = "constraint declared INITIALLY DEFERRED must be DEFERRABLE";
@@ -217,9 +232,21 @@ impl Cursor<'_, '_> {
                 key.not_valid = not_valid;
                 Ok(())
             }
-            _ if deferral.deferrable => Err(unsupported("DEFERRABLE for other than foreign keys")),
-            _ if not_valid => Err(unsupported("NOT VALID for other than foreign keys")),
-            _ => Ok(()),
+            ConstraintKind::Check(..) if not_valid => {
+                Err(unsupported("NOT VALID for other than foreign keys"))
+            }
+            ConstraintKind::Check(..) if deferral.deferrable => {
+                Err(never_marked("CHECK", "DEFERRABLE"))
+            }
+            ConstraintKind::Check(..) => Ok(()),
+            ConstraintKind::PrimaryKey(..) if not_valid => {
+                Err(never_marked("PRIMARY KEY", "NOT VALID"))
+            }
+            ConstraintKind::Unique(..) if not_valid => Err(never_marked("UNIQUE", "NOT VALID")),
+            ConstraintKind::PrimaryKey(_, own) | ConstraintKind::Unique(_, own) => {
+                *own = deferral;
+                Ok(())
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use crate::sql::ast::{
 };
 use crate::sql::parse::cursor::{Cursor, NameKind, allowed};
 use crate::sql::parse::dialect::unsupported;
+use crate::table::Deferral;
 use sqlparser::tokenizer::Token;
 
 /// Kinds of objects PostgreSQL can CREATE, ALTER or DROP and this server knows nothing of. The
@@ -321,11 +322,11 @@ impl Cursor<'_, '_> {
         } else if self.accept("primary") {
             self.expect("key")?;
             self.index_parameters()?;
-            ConstraintKind::PrimaryKey(own())
+            ConstraintKind::PrimaryKey(own(), Deferral::default())
         } else if self.accept("unique") {
             self.nulls_distinct()?;
             self.index_parameters()?;
-            ConstraintKind::Unique(own())
+            ConstraintKind::Unique(own(), Deferral::default())
         } else if self.accept("check") {
             self.check()?
         } else if self.accept("references") {

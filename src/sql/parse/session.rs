@@ -1,6 +1,6 @@
 //! Statements about the session: transactions, settings, prepared statements, cursors, locks.
 
-use crate::base::Result;
+use crate::base::{Error, Result, SqlState};
 use crate::sql::ast::{
     FetchDirection, Isolation, SetValue, Statement, Transaction, TransactionModes,
 };
@@ -139,7 +139,12 @@ impl Cursor<'_, '_> {
         }
         if self.accept("transaction") {
             if self.accept("snapshot") {
-                return Err(unsupported("SET TRANSACTION SNAPSHOT"));
+                let name = self.string()?;
+                if local {
+                    let message = "SET LOCAL TRANSACTION SNAPSHOT is not implemented";
+                    return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+                }
+                return Ok(Statement::Transaction(Transaction::Snapshot(name)));
             }
             let modes = self.modes(true)?;
             let session = false;

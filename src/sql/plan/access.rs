@@ -39,6 +39,8 @@ pub(crate) struct Sight<'a> {
 
 pub(crate) struct Choice {
     pub access: Access,
+    /// Of a unique index: few rows, if it is deferrable, and else one for each.
+    pub whole_key: bool,
     /// Places of the conditions that the index answers in full.
     pub used: Vec<usize>,
     pub backward: bool,
@@ -225,7 +227,7 @@ fn with_index(
     });
     used.extend(lower.iter().chain(&upper).map(|(place, _)| *place));
 
-    let unique = index.unique && equal.len() == index.columns.len();
+    let whole_key = index.is_unique() && equal.len() == index.columns.len();
     let direction = if several {
         None
     } else {
@@ -235,7 +237,7 @@ fn with_index(
         return None;
     }
     let mut rows = TABLE_ROWS;
-    if unique {
+    if whole_key {
         rows = 1.0;
     } else {
         for _ in &equal {
@@ -259,8 +261,9 @@ fn with_index(
             equal,
             lower: lower.map(|(_, bound)| bound),
             upper: upper.map(|(_, bound)| bound),
-            unique,
+            unique: whole_key && index.unique,
         },
+        whole_key,
         used,
         backward: direction == Some(true),
         ordered: direction.is_some() && !order.is_empty(),

@@ -105,7 +105,7 @@ pub(crate) fn plan_insert(
     let returning = planner.returning(insert.returning)?;
     let planned = planner.rel(insert.source, Vec::new(), &want)?;
     let mut plan = planner.take_plan(planned.node, source_width);
-    let reads_tables = !plan.tables.is_empty();
+    let reads_tables = !plan.tables.is_empty() || plan.exports;
     plan.add_table(&insert.table);
     let mut insert = InsertPlan {
         foreign_keys: ForeignKeys::of_insert(&insert.table),
@@ -124,7 +124,11 @@ pub(crate) fn plan_insert(
 impl InsertPlan {
     fn on_conflict(&self, conflict: Conflict, catalog: &Catalog) -> ConflictPlan {
         let indexes = self.table.indexes.iter().enumerate();
-        let all = || indexes.filter(|(_, index)| index.unique).map(|(i, _)| i);
+        let all = || {
+            indexes
+                .filter(|(_, index)| index.is_unique())
+                .map(|(i, _)| i)
+        };
         ConflictPlan {
             is_targeted: conflict.arbiters.is_some(),
             arbiters: conflict.arbiters.unwrap_or_else(|| all().collect()),
@@ -144,7 +148,7 @@ impl InsertPlan {
 /// The columns of unique indexes among those assigned to, unless it is their own value.
 fn unique_columns(table: &TableDef, assignments: &[(usize, Expr)]) -> Vec<usize> {
     let in_unique = |place: usize| {
-        let mut unique = table.indexes.iter().filter(|index| index.unique);
+        let mut unique = table.indexes.iter().filter(|index| index.is_unique());
         unique.any(|index| index.columns.iter().any(|key| key.column == place))
     };
     let is_itself = |column: usize, value: &Expr| match value.kind {
@@ -274,7 +278,9 @@ impl Planner<'_> {
         let returning = self.returning(change.returning)?;
         let filter = self.finish_condition(conditions.clone())?;
         let unique = match change.from {
-            None if self.subplans.is_empty() => self.whole_key(&table, &conditions)?,
+            None if self.subplans.is_empty() && !self.exports => {
+                self.whole_key(&table, &conditions)?
+            }
             _ => None,
         };
         let (target, plan) = match unique {

@@ -214,7 +214,7 @@ impl Planner<'_> {
         let choice = choose(table, &all, &sight, &[], false)?;
         let uses_left = choice.used.iter().any(|place| *place < conditions.len());
         let found_alone = self.guess(item) < FEW_ROWS;
-        (uses_left && (!found_alone || choice.access.unique)).then_some(choice)
+        (uses_left && (!found_alone || choice.whole_key)).then_some(choice)
     }
 
     fn join_item(

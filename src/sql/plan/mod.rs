@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use crate::base::{Oid, Result};
 use crate::sql::expr::{ExprContext, eval, hashable};
-use crate::sql::func::{EvalContext, Volatility};
+use crate::sql::func::{EXPORT_SNAPSHOT, EvalContext, Volatility};
 use crate::sql::ir::{Expr, ExprKind, Rel, Subquery, SubqueryKind};
 use crate::table::TableDef;
 use crate::types::{Datum, Type};
@@ -96,6 +96,7 @@ struct Planner<'a> {
     locks: Vec<Arc<Lock>>,
     row_sources: usize,
     heavy: bool,
+    exports: bool,
     /// The limit right above the lock that is planned next.
     lock_limit: Option<(Option<Expr>, Option<Expr>)>,
 }
@@ -135,6 +136,7 @@ impl<'a> Planner<'a> {
             locks: Vec::new(),
             row_sources: 0,
             heavy: false,
+            exports: false,
             lock_limit: None,
         }
     }
@@ -154,6 +156,7 @@ impl<'a> Planner<'a> {
             locks: std::mem::take(&mut self.locks),
             row_sources: self.row_sources,
             heavy: self.heavy,
+            exports: self.exports,
         }
     }
 
@@ -166,6 +169,9 @@ impl<'a> Planner<'a> {
             }
         });
         failed?;
+        if let ExprKind::Call { function, .. } = &expr.kind {
+            self.exports |= function.name == EXPORT_SNAPSHOT;
+        }
         if let ExprKind::Subquery(subquery) = &mut expr.kind {
             let subquery = std::mem::replace(
                 &mut **subquery,

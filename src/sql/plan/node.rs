@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     pub row_sources: usize,
     /// Reads or computes enough that it should not hold up a worker thread.
     pub heavy: bool,
+    /// It may export its snapshot, so it needs one.
+    pub exports: bool,
 }
 
 pub(crate) struct SubPlan {

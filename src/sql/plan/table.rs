@@ -37,7 +37,7 @@ impl Planner<'_> {
         // Under a LIMIT it gives about as many rows as it reads.
         let in_order = want.order.is_empty() || choice.ordered;
         let is_short = want.limited && in_order && rows.filter.is_none();
-        if !choice.access.unique && !is_short {
+        if !choice.whole_key && !is_short {
             self.heavy = true;
         }
         let access = self.finish_access(choice.access)?;

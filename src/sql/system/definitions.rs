@@ -2,7 +2,7 @@
 
 use crate::sql::func::EvalContext;
 use crate::sql::func::text::quote_ident;
-use crate::table::{ForeignKeyDef, IndexColumn, IndexDef, KeyAction, TableDef};
+use crate::table::{Deferral, ForeignKeyDef, IndexColumn, IndexDef, KeyAction, TableDef};
 use crate::types::Datum;
 
 use super::names::{self, Relation};
@@ -27,7 +27,7 @@ pub(super) fn create_index(
     index: &IndexDef,
     pretty: bool,
 ) -> String {
-    let unique = if index.unique { "UNIQUE " } else { "" };
+    let unique = if index.is_unique() { "UNIQUE " } else { "" };
     // The pretty form names the schema only where it is needed.
     let on = if pretty {
         names::shown(cx, &Relation::Table(table))
@@ -116,7 +116,8 @@ fn of_table(cx: &EvalContext<'_>, table: &TableDef, oid: u32, pretty: bool) -> O
             "UNIQUE"
         };
         let columns = column_list(table, index.columns.iter().map(|c| c.column));
-        return Some(format!("{kind} ({columns})"));
+        let deferral = deferral(index.deferral);
+        return Some(format!("{kind} ({columns}){deferral}"));
     }
     if let Some(check) = table.checks.iter().find(|c| c.oid.0 == oid) {
         let expr = &check.expr;
@@ -152,14 +153,19 @@ fn foreign_key(cx: &EvalContext<'_>, table: &TableDef, key: &ForeignKeyDef) -> S
         let columns = column_list(table, key.delete_sets.iter().copied());
         text.push_str(&format!(" ({columns})"));
     }
-    let attributes = [
-        (key.deferrable, " DEFERRABLE"),
-        (key.initially_deferred, " INITIALLY DEFERRED"),
-        (!key.validated, " NOT VALID"),
-    ];
-    let given = attributes.iter().filter(|(given, _)| *given);
-    given.for_each(|(_, words)| text.push_str(words));
+    text.push_str(deferral(key.deferral));
+    if !key.validated {
+        text.push_str(" NOT VALID");
+    }
     text
+}
+
+fn deferral(deferral: Deferral) -> &'static str {
+    match (deferral.deferrable, deferral.initially_deferred) {
+        (false, _) => "",
+        (true, false) => " DEFERRABLE",
+        (true, true) => " DEFERRABLE INITIALLY DEFERRED",
+    }
 }
 
 pub(super) fn action_words(action: KeyAction) -> &'static str {

@@ -4,7 +4,7 @@ use crate::sql::func::EvalContext;
 use crate::sql::ir::{BindContext, SystemRelation};
 use crate::sql::plan::columns_of;
 use crate::sql::prepared::checks;
-use crate::table::{ColumnDef, ForeignKeyDef, IndexDef, TableDef};
+use crate::table::{ColumnDef, Deferral, ForeignKeyDef, IndexDef, TableDef};
 use crate::types::{Datum, Type, format_type};
 
 use super::definitions::{action_words, default_text};
@@ -228,7 +228,7 @@ fn datetime_precision(ty: Type, typmod: i32) -> Datum {
 pub(super) fn table_constraints(cx: &EvalContext<'_>) -> Rows {
     let mut rows = Vec::new();
     for table in cx.catalog.tables.values() {
-        let mut add = |name: &str, kind: &str, (deferrable, deferred)| {
+        let mut add = |name: &str, kind: &str, deferral: Deferral| {
             rows.push(vec![
                 text(&cx.session.database),
                 text(&table.schema),
@@ -237,8 +237,8 @@ pub(super) fn table_constraints(cx: &EvalContext<'_>) -> Rows {
                 text(&table.schema),
                 text(&table.name),
                 text(kind),
-                yes_or_no(deferrable),
-                yes_or_no(deferred),
+                yes_or_no(deferral.deferrable),
+                yes_or_no(deferral.initially_deferred),
                 yes_or_no(true), // enforced
                 if kind == "UNIQUE" {
                     yes_or_no(true)
@@ -247,20 +247,19 @@ pub(super) fn table_constraints(cx: &EvalContext<'_>) -> Rows {
                 },
             ]);
         };
-        let never = (false, false);
+        let never = Deferral::default();
         for index in table.indexes.iter().filter(|index| index.constraint) {
             let kind = match index.primary {
                 true => "PRIMARY KEY",
                 false => "UNIQUE",
             };
-            add(&index.name, kind, never);
+            add(&index.name, kind, index.deferral);
         }
         for check in &table.checks {
             add(&check.name, "CHECK", never);
         }
         for key in &table.foreign_keys {
-            let deferral = (key.deferrable, key.initially_deferred);
-            add(&key.name, "FOREIGN KEY", deferral);
+            add(&key.name, "FOREIGN KEY", key.deferral);
         }
         let schema = names::schema_oid(cx.catalog, &table.schema).unwrap_or(0);
         for (column, number) in table.columns.iter().zip(1..) {

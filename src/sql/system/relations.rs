@@ -2,7 +2,7 @@
 
 use crate::sql::func::{EvalContext, sequence};
 use crate::sql::ir::SystemRelation;
-use crate::table::{Catalog, ColumnDef, ForeignKeyDef, IndexDef, TableDef};
+use crate::table::{Catalog, ColumnDef, Deferral, ForeignKeyDef, IndexDef, TableDef};
 use crate::types::{Datum, Type};
 
 use super::builtins::{BTREE_OID, HEAP_OID, zeros};
@@ -30,7 +30,7 @@ struct Class {
     columns: usize,
     checks: usize,
     indexed: bool,
-    /// PostgreSQL enforces foreign keys by triggers, and clients look at this before they ask for
+    /// PostgreSQL enforces foreign keys and deferrable ones by triggers, and clients look at this before they ask for
     /// foreign keys.
     triggers: bool,
     unlogged: bool,
@@ -45,7 +45,7 @@ fn class(catalog: &Catalog, relation: &Relation<'_>) -> Class {
             columns: table.columns.len(),
             checks: table.checks.len(),
             indexed: !table.indexes.is_empty(),
-            triggers: has_foreign_keys(catalog, table),
+            triggers: has_triggers(catalog, table),
             unlogged: table.unlogged,
             options: match table.options.as_slice() {
                 [] => NULL,
@@ -94,8 +94,10 @@ fn system_kind(relation: &SystemRelation) -> u8 {
 }
 
 /// Referencing or referenced.
-fn has_foreign_keys(catalog: &Catalog, table: &TableDef) -> bool {
-    !table.foreign_keys.is_empty() || !catalog.references_to(table.oid).is_empty()
+fn has_triggers(catalog: &Catalog, table: &TableDef) -> bool {
+    !table.foreign_keys.is_empty()
+        || !catalog.references_to(table.oid).is_empty()
+        || table.indexes.iter().any(|i| i.deferral.deferrable)
 }
 
 fn class_row(catalog: &Catalog, relation: &Relation<'_>) -> Vec<Datum> {
@@ -322,11 +324,11 @@ fn index_row(table: &TableDef, index: &IndexDef) -> Vec<Datum> {
         oid(table.oid.0),
         count2(columns.len()),
         count2(columns.len()),
-        boolean(index.unique),
+        boolean(index.is_unique()),
         boolean(false), // indnullsnotdistinct
         boolean(index.primary),
         boolean(false), // indisexclusion
-        boolean(true),  // indimmediate
+        boolean(!index.deferral.deferrable),
         boolean(false), // indisclustered
         boolean(true),  // indisvalid
         boolean(false), // indcheckxmin
@@ -355,6 +357,7 @@ pub(super) fn pg_constraint(cx: &EvalContext<'_>) -> Rows {
             table: table.oid.0,
             index: 0,
             columns: Vec::new(),
+            deferral: Deferral::default(),
             references: None,
             expr: None,
         };
@@ -365,6 +368,7 @@ pub(super) fn pg_constraint(cx: &EvalContext<'_>) -> Rows {
                 kind: if index.primary { b'p' } else { b'u' },
                 index: index.oid.0,
                 columns: index.columns.iter().map(|key| key.column).collect(),
+                deferral: index.deferral,
                 ..base
             })
         }));
@@ -384,6 +388,7 @@ pub(super) fn pg_constraint(cx: &EvalContext<'_>) -> Rows {
                 kind: b'f',
                 index: key.index.0,
                 columns: key.columns.clone(),
+                deferral: key.deferral,
                 references: Some(key),
                 ..base
             })
@@ -400,6 +405,7 @@ struct Constraint<'a> {
     table: u32,
     index: u32,
     columns: Vec<usize>,
+    deferral: Deferral,
     references: Option<&'a ForeignKeyDef>,
     expr: Option<&'a str>,
 }
@@ -408,15 +414,14 @@ fn constraint_row(constraint: Constraint<'_>) -> Vec<Datum> {
     let places = |places: &[usize]| array(places.iter().map(|place| int2(attnum(*place))));
     let key = constraint.references;
     let foreign = |code: fn(&ForeignKeyDef) -> u8| letter(key.map_or(b' ', code));
-    let is = |flag: fn(&ForeignKeyDef) -> bool| boolean(key.is_some_and(flag));
     let delete_sets = key.map(|key| &key.delete_sets);
     vec![
         oid(constraint.oid),
         text(constraint.name),
         oid(constraint.schema),
         letter(constraint.kind),
-        is(|key| key.deferrable),
-        is(|key| key.initially_deferred),
+        boolean(constraint.deferral.deferrable),
+        boolean(constraint.deferral.initially_deferred),
         boolean(key.is_none_or(|key| key.validated)),
         oid(constraint.table),
         oid(0), // contypid

@@ -7,7 +7,8 @@ use crate::base::{Oid, TreeId};
 use crate::sql::context::SessionInfo;
 use crate::sql::func::EvalContext;
 use crate::table::{
-    Catalog, CheckDef, ColumnDef, ForeignKeyDef, IndexColumn, IndexDef, KeyAction, TableDef,
+    Catalog, CheckDef, ColumnDef, Deferral, ForeignKeyDef, IndexColumn, IndexDef, KeyAction,
+    TableDef,
 };
 use crate::types::{Format, Type};
 
@@ -38,6 +39,7 @@ fn index(oid: u32, name: &str, columns: &[(usize, bool)], primary: bool) -> Arc<
             })
             .collect(),
         unique: primary,
+        deferral: Deferral::default(),
         primary,
         constraint: primary,
     })
@@ -100,8 +102,7 @@ fn catalog() -> Catalog {
         on_delete: KeyAction::NoAction,
         on_update: KeyAction::NoAction,
         delete_sets: Vec::new(),
-        deferrable: false,
-        initially_deferred: false,
+        deferral: Deferral::default(),
         validated: true,
     }));
     let mut catalog = Catalog {

@@ -11,7 +11,7 @@ use crate::sql::bind::{bind, bind_default, bind_expr};
 use crate::sql::context::SessionInfo;
 use crate::sql::ir::{BindContext, Bound, BoundStatement, Expr, ExprKind, Field, Rel};
 use crate::sql::parse::{parse, parse_expr};
-use crate::table::{Catalog, ColumnDef, IndexColumn, IndexDef, Layout, TableDef};
+use crate::table::{Catalog, ColumnDef, Deferral, IndexColumn, IndexDef, Layout, TableDef};
 use crate::types::{Datum, Format, Type, format_type};
 
 /// `create table t(a int primary key, b text, c numeric(10,2), d varchar(5))`,
@@ -111,6 +111,7 @@ fn index(oid: u32, name: &str, column: usize, primary: bool) -> Arc<IndexDef> {
             nulls_first: false,
         }],
         unique: primary,
+        deferral: Deferral::default(),
         primary,
         constraint: primary,
     })
