@@ -13,7 +13,7 @@ mod sessions;
 pub mod sync;
 
 pub use activity::{Activity, BackendFacts, Current, Doing, Observed};
-pub use blocking::blocking;
+pub use blocking::{blocking, blocking_polls};
 pub use cancel::{CancelFlag, terminate_all, terminated};
 pub use error::{Error, Report, Result, SqlState};
 pub use ids::{Lsn, Oid, PageId, RowId, TreeId, TxnId};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::base::blocking;
+use crate::base::blocking_polls;
 use crate::base::{Error, Oid, Result, SqlState};
 use crate::sql::ast::{self, ConstraintKind, CreateTable, Ident, Name};
 use crate::sql::bind::{bind_default, resolve_type};
@@ -212,15 +212,19 @@ impl Ddl<'_> {
             return Ok(tag);
         }
         let heavy = rows.is_heavy();
-        let mut count = 0u64;
-        while let Some(row) = blocking(heavy, || rows.next())? {
-            insert(self.txn, &table, row, &self.cx.cancel).await?;
-            count += 1;
-            if count.is_multiple_of(256) {
-                self.cx.cancel.check()?;
-                tokio::task::yield_now().await;
+        let fill = async {
+            let mut count = 0u64;
+            while let Some(row) = rows.next()? {
+                insert(self.txn, &table, row, &self.cx.cancel).await?;
+                count += 1;
+                if count.is_multiple_of(256) {
+                    self.cx.cancel.check()?;
+                    tokio::task::yield_now().await;
+                }
             }
-        }
+            Ok(count)
+        };
+        let count = blocking_polls(heavy, fill).await?;
         Ok(format!("SELECT {count}"))
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
-use crate::base::{Result, RowId, blocking};
+use crate::base::{Result, RowId, blocking_polls};
 use crate::sql::exec::insert::{Changed, breathe, returned};
 use crate::sql::exec::lookup::unique_key;
 use crate::sql::exec::{Run, check_row, nulls, open};
@@ -31,7 +31,9 @@ pub(crate) async fn change(plan: &ChangePlan, run: &Run, txn: &mut Txn) -> Resul
         Target::Unique { index, key } => {
             change_unique(plan, index, key, run, txn, &mut work).await?;
         }
-        Target::Scan => change_found(plan, run, txn, &mut work).await?,
+        Target::Scan => {
+            blocking_polls(plan.plan.heavy, change_found(plan, run, txn, &mut work)).await?;
+        }
     }
     work.keys.finish(txn).await?;
     Ok(work.changed)
@@ -111,7 +113,7 @@ fn keeps_keys(plan: &RowChange, index: &IndexDef, key: &[Datum], run: &Run) -> R
 }
 
 async fn change_found(plan: &ChangePlan, run: &Run, txn: &mut Txn, work: &mut Work) -> Result<()> {
-    let found = blocking(plan.plan.heavy, || find(plan, run))?;
+    let found = find(plan, run)?;
     let columns = plan.change.table.columns.len();
     let mut old = nulls(columns);
     for mut target in found {

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashSet;
 
-use crate::base::{Error, Result, RowId, SqlState, blocking};
+use crate::base::{Error, Result, RowId, SqlState, blocking_polls};
 use crate::sql::exec::change::{Work, change_row, decode, passes, row_lock};
 use crate::sql::exec::{Run, check_row, nulls, open};
 use crate::sql::expr::{assign, eval};
@@ -23,14 +23,17 @@ pub(crate) struct Changed {
 
 /// Runs an INSERT: each row of the source becomes a row of the table.
 pub(crate) async fn insert(plan: &InsertPlan, run: &Run, txn: &mut Txn) -> Result<Changed> {
+    blocking_polls(plan.plan.heavy, insert_rows(plan, run, txn)).await
+}
+
+async fn insert_rows(plan: &InsertPlan, run: &Run, txn: &mut Txn) -> Result<Changed> {
     let mut source = open(&plan.plan.root);
     let mut source_row = nulls(plan.plan.width);
     let mut row = nulls(plan.table.columns.len());
     let mut work = Work::new(run);
     let mut affected = FxHashSet::default();
     let mut sourced = 0;
-    let heavy = plan.plan.heavy;
-    while blocking(heavy, || source.next(&run.context(), &mut source_row))? {
+    while source.next(&run.context(), &mut source_row)? {
         {
             let cx = run.context();
             for (slot, value) in row.iter_mut().zip(&plan.values) {

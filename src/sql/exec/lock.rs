@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::base::{Error, Result, RowId, SqlState, blocking};
+use crate::base::{Error, Result, RowId, SqlState, blocking_polls};
 use crate::sql::ast::{LockStrength, LockWait};
+use crate::sql::exec::insert::breathe;
 use crate::sql::exec::limit::{count, offset};
 use crate::sql::exec::run::StandIn;
 use crate::sql::exec::{Operator, Run, nulls, open};
@@ -49,7 +50,7 @@ impl Operator for Locked {
 pub(crate) async fn gather_locked(run: &mut Run, txn: &mut Txn) -> Result<()> {
     let plan = Arc::clone(&run.plan);
     for lock in &plan.locks {
-        let rows = gather(lock, run, txn).await?;
+        let rows = blocking_polls(plan.heavy, gather(lock, run, txn)).await?;
         run.locked.push(Arc::new(rows));
     }
     Ok(())
@@ -60,8 +61,10 @@ async fn gather(lock: &Arc<node::Lock>, run: &mut Run, txn: &mut Txn) -> Result<
     let mut gathered = Vec::new();
     let mut row = nulls(lock.input_width);
     let mut input = open(&lock.input);
-    let heavy = run.plan.heavy;
-    while gathered.len() < wanted && blocking(heavy, || input.next(&run.context(), &mut row))? {
+    let mut looked_at = 0;
+    while gathered.len() < wanted && input.next(&run.context(), &mut row)? {
+        looked_at += 1;
+        breathe(looked_at, run).await?;
         let Some(newest) = lock_row(lock, run, txn, &row).await? else {
             continue;
         };
@@ -71,7 +74,6 @@ async fn gather(lock: &Arc<node::Lock>, run: &mut Run, txn: &mut Txn) -> Result<
         }
         let output = lock.output.iter();
         gathered.push(output.map(|column| row[*column].clone()).collect());
-        tokio::task::consume_budget().await;
     }
     Ok(gathered)
 }
