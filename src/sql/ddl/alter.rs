@@ -252,7 +252,7 @@ impl Ddl<'_> {
                 let catalog = self.txn.catalog();
                 let cx = bind_context(self.cx, &catalog);
                 let bound = bind_default(expr, &def.name, def.ty, def.typmod, &cx)?;
-                Some(default_text(&bound, text))
+                default_text(&bound, text, def.typmod)
             }
             None => None,
         };

@@ -136,7 +136,7 @@ impl Ddl<'_> {
             let catalog = self.txn.catalog();
             let cx = bind_context(self.cx, &catalog);
             let bound = bind_default(expr, name, ty, typmod, &cx)?;
-            default = Some(default_text(&bound, text));
+            default = default_text(&bound, text, typmod);
         }
         let def = ColumnDef {
             name: name.clone(),
@@ -284,12 +284,16 @@ fn check_one_default(column: &ast::ColumnDef, is_serial: bool, table: &str) -> R
     Ok(())
 }
 
-/// A default as the catalog keeps it: a sequence whose next value it is goes by its OID.
-pub(super) fn default_text(bound: &Expr, text: &str) -> String {
-    match next_of(bound) {
+/// A default as the catalog keeps it: a sequence whose next value it is goes by its OID. NULL is
+/// none, unless it is made to fit a type's modifier.
+pub(super) fn default_text(bound: &Expr, text: &str, typmod: i32) -> Option<String> {
+    if matches!(bound.kind, ExprKind::Const(Datum::Null)) && typmod < 0 {
+        return None;
+    }
+    Some(match next_of(bound) {
         Some(sequence) => format!("nextval({})", SequenceDef::reference(sequence)),
         None => text.to_owned(),
-    }
+    })
 }
 
 /// The sequence whose next value an expression is, casts aside.
