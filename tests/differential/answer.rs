@@ -39,14 +39,18 @@ pub struct Terms {
     pub loose: bool,
 }
 
-/// What an answer may fail with when chance decides which row comes first.
-const OF_A_ROW: [&str; 3] = ["21", "22", "23"];
+/// What an answer may fail with when chance decides which row comes first. (An infinity that no
+/// integer holds is 0A000.)
+const OF_A_ROW: [&str; 4] = ["21", "22", "23", "0A"];
 
 impl Answer {
     pub fn take(&mut self, messages: &[Message]) {
         for (kind, body) in messages {
             match kind {
-                b'T' => self.said.push(columns(body)),
+                b'T' => {
+                    let of_statement = messages.iter().any(|m| m.0 == b't');
+                    self.said.push(columns(body, of_statement));
+                }
                 b'D' => self.row(body),
                 b'C' => self.said.push(zero_ended(body)),
                 b't' => self.parameters = oids(body),
@@ -69,10 +73,12 @@ impl Answer {
         }
     }
 
-    pub fn is_unsupported(&self) -> bool {
-        self.error
-            .as_ref()
-            .is_some_and(|error| error.code == "0A000")
+    /// What is not supported, if that is the answer. (Where PostgreSQL says 0A000 itself, it means
+    /// something else, and so does Walnut.)
+    pub fn unsupported(&self) -> Option<String> {
+        let error = self.error.as_ref().filter(|e| e.code == "0A000")?;
+        let is_ours = error.message.contains("not supported yet");
+        is_ours.then(|| error.message.clone())
     }
 
     /// How many rows came back.
@@ -88,7 +94,11 @@ impl Answer {
             for range in answer.rows.drain(..).rev() {
                 answer.said.drain(range);
             }
-            answer.said.retain(|line| !line.starts_with("columns:"));
+            // Which errors come before a statement is described is not the same either.
+            answer
+                .said
+                .retain(|line| !line.starts_with("columns:") && line != "no data");
+            answer.parameters.clear();
         }
         if !terms.ordered {
             for range in &answer.rows {
@@ -104,7 +114,12 @@ impl Answer {
             writeln!(text, "    {line}").unwrap();
         }
         if let Some(error) = &self.error {
-            writeln!(text, "    {}: {} {:?}", error.code, error.message, error.rest).unwrap();
+            writeln!(
+                text,
+                "    {}: {} {:?}",
+                error.code, error.message, error.rest
+            )
+            .unwrap();
         }
         writeln!(text, "    status {}", self.status as char).unwrap();
         text
@@ -169,7 +184,10 @@ fn zero_ended(body: &[u8]) -> String {
 }
 
 /// Each column's name, whether it is one of a table, its number there, type, modifier and format.
-fn columns(body: &[u8]) -> String {
+///
+/// Modifiers of what is no column are those of the statement as it was written, which Describe
+/// tells of a statement; a plan's depend on what PostgreSQL's planner has simplified.
+fn columns(body: &[u8], of_statement: bool) -> String {
     let mut text = String::from("columns:");
     let mut rest = &body[2..];
     while !rest.is_empty() {
@@ -181,15 +199,14 @@ fn columns(body: &[u8]) -> String {
                 .iter()
                 .fold(0_i64, |n, &b| n << 8 | i64::from(b))
         };
-        let of_table = if number(0, 4) == 0 { "" } else { "*" };
-        write!(
-            text,
-            " {name}{of_table}{}:{}({})",
-            number(4, 6),
-            number(6, 10),
-            number(12, 16)
-        )
-        .unwrap();
+        let (of_table, ty, typmod) = (number(0, 4) != 0, number(6, 10), number(12, 16));
+        write!(text, " {name}:{ty}").unwrap();
+        if of_table {
+            write!(text, " of a table's {}", number(4, 6)).unwrap();
+        }
+        if of_table || of_statement {
+            write!(text, "({})", typmod as i32).unwrap();
+        }
         rest = &rest[end + 19..];
     }
     text

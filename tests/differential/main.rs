@@ -61,7 +61,10 @@ fn walnut_answers_random_programs_as_postgres_does() {
     while start.elapsed().as_secs_f64() < seconds && failures < failures_max {
         let seed = seed.wrapping_add(programs);
         if let Err((program, difference)) = random_program(&mut pair, seed) {
-            eprintln!("\nprogram {programs} (WALNUT_DIFFERENTIAL_SEED={seed}), found after {:.1} s", start.elapsed().as_secs_f64());
+            eprintln!(
+                "\nprogram {programs} (WALNUT_DIFFERENTIAL_SEED={seed}), found after {:.1} s",
+                start.elapsed().as_secs_f64()
+            );
             report(&mut pair, program, difference);
             failures += 1;
         }
@@ -80,6 +83,9 @@ fn walnut_answers_random_programs_as_postgres_does() {
         counts.restarts,
         start.elapsed().as_secs_f64()
     );
+    for (message, count) in &counts.missing {
+        eprintln!("{count:6} {message}");
+    }
     assert_eq!(failures, 0, "programs with different answers");
 }
 

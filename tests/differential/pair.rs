@@ -1,5 +1,7 @@
 //! Walnut and PostgreSQL beside each other, each with one session.
 
+use std::collections::BTreeMap;
+
 use crate::answer::{Answer, Terms, Verdict, compare};
 use crate::common::Server;
 use crate::link::Link;
@@ -34,6 +36,8 @@ pub struct Counts {
     pub statements: u64,
     pub failed: u64,
     pub unsupported: u64,
+    /// What was not supported, how often.
+    pub missing: BTreeMap<String, u64>,
     pub by_chance: u64,
     pub rows: u64,
     pub kills: u64,
@@ -125,8 +129,9 @@ impl Pair {
             }
         };
         self.counts.statements += 1;
-        if ours.is_unsupported() {
+        if let Some(missing) = ours.unsupported() {
             self.counts.unsupported += 1;
+            *self.counts.missing.entry(missing).or_default() += 1;
             if ours.status == b'E' && self.status == b'T' {
                 // What Walnut refuses is not asked of PostgreSQL: its transaction fails by this.
                 self.theirs.query("SELECT nowhere").unwrap();

@@ -109,6 +109,9 @@ impl Binder<'_> {
                 }
             }
             let values = row.iter().zip(columns).map(|(expr, &i)| match &expr.kind {
+                Ast::Default if is_overridden(table, i, insert.overriding) => {
+                    self.null_of(table, i)
+                }
                 Ast::Default => self.default_of(table, i),
                 _ => {
                     // What is not taken must be right all the same, and may name parameters.

@@ -75,13 +75,13 @@ impl Ddl<'_> {
         for constraint in constraints.iter().filter(is_check) {
             table = self.add_constraint(table, constraint).await?;
         }
+        for constraint in &distinct_keys(&constraints) {
+            table = self.add_constraint(table, constraint).await?;
+        }
         // Foreign keys last: they may refer to keys of the table itself.
         let is_foreign =
             |c: &&&ast::TableConstraint| matches!(c.kind, ConstraintKind::ForeignKey(_));
-        let keys = constraints
-            .iter()
-            .filter(|c| !is_check(c) && !is_foreign(c));
-        for constraint in keys.chain(constraints.iter().filter(is_foreign)) {
+        for constraint in constraints.iter().filter(is_foreign) {
             table = self.add_constraint(table, constraint).await?;
         }
         Ok(tag)
@@ -282,6 +282,35 @@ fn check_one_default(column: &ast::ColumnDef, is_serial: bool, table: &str) -> R
         return wrong("conflicting NULL/NOT NULL declarations for".into(), at);
     }
     Ok(())
+}
+
+/// The keys that PostgreSQL makes: the primary key first, and none that repeats another's columns,
+/// though it may give that one its name.
+fn distinct_keys(constraints: &[&ast::TableConstraint]) -> Vec<ast::TableConstraint> {
+    let columns = |constraint: &ast::TableConstraint| match &constraint.kind {
+        ConstraintKind::PrimaryKey(columns) | ConstraintKind::Unique(columns) => {
+            Some(columns.iter().map(|c| c.name.clone()).collect::<Vec<_>>())
+        }
+        _ => None,
+    };
+    let is_primary = |c: &&&ast::TableConstraint| matches!(c.kind, ConstraintKind::PrimaryKey(_));
+    let primary = constraints.iter().filter(is_primary);
+    let others = constraints.iter().filter(|c| !is_primary(c));
+    let mut keys: Vec<ast::TableConstraint> = Vec::new();
+    for &constraint in primary.chain(others) {
+        let Some(own) = columns(constraint) else {
+            continue;
+        };
+        match keys
+            .iter_mut()
+            .find(|key| columns(key).as_ref() == Some(&own))
+        {
+            Some(prior) if prior.name.is_none() => prior.name.clone_from(&constraint.name),
+            Some(_) => {}
+            None => keys.push(constraint.clone()),
+        }
+    }
+    keys
 }
 
 /// A default as the catalog keeps it: a sequence whose next value it is goes by its OID. NULL is

@@ -46,9 +46,13 @@ impl Generator {
     /// One that may fail on a row. A constant that fails does so in PostgreSQL's planner, in Walnut
     /// only when a row asks for it: it stands alone (see [`Generator::calculation`]).
     pub fn risky_of_row(&mut self, letter: char, scope: &Scope) -> Option<String> {
+        let count = self.value_count();
         let text = self.risky(letter, scope, 1);
-        let is_of_row = scope.iter().any(|(name, _)| text.contains(&name[..]));
-        is_of_row.then_some(text)
+        if scope.iter().any(|(name, _)| text.contains(&name[..])) {
+            return Some(text);
+        }
+        self.forget_values(count);
+        None
     }
 
     fn leaf(&mut self, letter: char, scope: &Scope) -> String {
@@ -94,13 +98,21 @@ impl Generator {
     /// Expressions alone.
     pub fn calculation(&mut self) -> Sql {
         let scope = Scope::new();
-        let items: Vec<String> = (0..self.number(1, 4))
+        let count = *self.pick(&[1, 1, 2, 3]);
+        let depth = *self.pick(&[1, 1, 2, 3]);
+        // A parameter that is NULL is a constant for PostgreSQL's planner.
+        let values = if depth > 1 { self.values.take() } else { None };
+        let items: Vec<String> = (0..count)
             .map(|_| {
                 let letter = self.some_type();
-                let depth = *self.pick(&[1, 1, 2, 3]);
                 self.risky(letter, &scope, depth)
             })
             .collect();
-        Sql::exact(format!("SELECT {}", items.join(", ")))
+        self.values = self.values.take().or(values);
+        Sql {
+            // Of several that fail PostgreSQL reports constants first: its planner computes them.
+            loose: count > 1 || depth > 1,
+            ..Sql::exact(format!("SELECT {}", items.join(", ")))
+        }
     }
 }

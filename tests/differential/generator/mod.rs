@@ -30,6 +30,13 @@ pub struct Generator {
     values: Option<Vec<Value>>,
     /// Values from the ends of their types, for expressions that are not asked of rows.
     is_extreme: bool,
+    /// A constant that may fail is among what was written: PostgreSQL's planner finds that before
+    /// any row is looked at.
+    has_risk: bool,
+    /// The rows being written take values from sequences: a failure must come at the same row.
+    is_counting: bool,
+    /// Values of the statement named p.
+    named_values: Vec<Value>,
     /// For aliases and names of constraints.
     names: u32,
     /// After a crash, sequences go on from different values until they are set.
@@ -72,6 +79,9 @@ impl Generator {
             status: b'I',
             values: None,
             is_extreme: false,
+            has_risk: false,
+            is_counting: false,
+            named_values: Vec::new(),
             names: 0,
             to_be_set: Vec::new(),
         }
@@ -131,8 +141,11 @@ impl Generator {
         let values = self.values.take().unwrap();
         let name = *self.pick(&["", "", "p"]);
         let binary = self.chance(50);
-        if name == "p" && self.chance(25) {
-            return prepared(name, None, values, binary, &sql);
+        if name == "p" {
+            if self.chance(25) {
+                return prepared(name, None, self.named_values.clone(), binary, &sql);
+            }
+            self.named_values.clone_from(&values);
         }
         prepared(name, Some(sql.text.clone()), values, binary, &sql)
     }

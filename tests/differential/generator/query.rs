@@ -105,7 +105,9 @@ impl Generator {
         let (from, scope) = self.from(depth);
         let letters = match letters {
             Some(letters) => letters.to_vec(),
-            None => (0..self.number(1, 5)).map(|_| self.sortable(&scope)).collect(),
+            None => (0..self.number(1, 5))
+                .map(|_| self.sortable(&scope))
+                .collect(),
         };
         let items: Vec<String> = letters.iter().map(|&l| self.key(l, &scope)).collect();
         let distinct = self.maybe(15, &["DISTINCT"]);
@@ -151,11 +153,16 @@ impl Generator {
         let items: Vec<String> = letters.iter().map(|&l| self.key(l, &scope)).collect();
         let filter = self.filter(&scope, 40);
         let name = self.alias();
+        // What ORDER BY must repeat must be seen to be the same: no subquery is.
+        let first = if items[0].contains("SELECT") {
+            "1"
+        } else {
+            &items[0]
+        };
         (
             format!(
-                "SELECT * FROM (SELECT DISTINCT ON ({}) {} FROM {from}{filter} ORDER BY 1, 2 DESC, \
-                 3) AS {name}(c1, c2, c3)",
-                items[0],
+                "SELECT * FROM (SELECT DISTINCT ON ({first}) {} FROM {from}{filter} ORDER BY 1, \
+                 2 DESC, 3) AS {name}(c1, c2, c3)",
                 items.join(", ")
             ),
             letters,
@@ -165,7 +172,14 @@ impl Generator {
     fn combined(&mut self, depth: u32) -> (String, Vec<char>) {
         let (left, letters) = self.plain(depth.saturating_sub(1), None);
         let (right, _) = self.plain(depth.saturating_sub(1), Some(&letters));
-        let how = *self.pick(&["UNION", "UNION ALL", "INTERSECT", "INTERSECT ALL", "EXCEPT", "EXCEPT ALL"]);
+        let how = *self.pick(&[
+            "UNION",
+            "UNION ALL",
+            "INTERSECT",
+            "INTERSECT ALL",
+            "EXCEPT",
+            "EXCEPT ALL",
+        ]);
         let mut text = format!("{left} {how} {right}");
         if self.chance(20) {
             let (third, _) = self.plain(0, Some(&letters));
@@ -207,7 +221,10 @@ impl Generator {
             String::new()
         };
         (
-            format!("SELECT {} FROM {from}{filter}{group}{having}", items.join(", ")),
+            format!(
+                "SELECT {} FROM {from}{filter}{group}{having}",
+                items.join(", ")
+            ),
             letters,
         )
     }
@@ -245,7 +262,10 @@ impl Generator {
             10 => (format!("sum({distinct} {})", of(self, 'n')), 'n'),
             _ => {
                 let name = *self.pick(&["stddev", "var_pop", "variance"]);
-                (format!("round({name}({distinct} {}), 4)", of(self, 'i')), 'n')
+                (
+                    format!("round({name}({distinct} {}), 4)", of(self, 'i')),
+                    'n',
+                )
             }
         };
         if self.chance(20) && text.ends_with(')') && !text.starts_with("round") {
@@ -260,7 +280,15 @@ impl Generator {
         let (mut text, mut scope) = self.source(depth);
         for _ in 0..*self.pick(&[0, 0, 0, 1, 1, 2]) {
             let (other, right) = self.source(depth.saturating_sub(1));
-            let how = *self.pick(&["JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "CROSS JOIN"]);
+            let how = *self.pick(&[
+                "JOIN",
+                "JOIN",
+                "LEFT JOIN",
+                "LEFT JOIN",
+                "RIGHT JOIN",
+                "FULL JOIN",
+                "CROSS JOIN",
+            ]);
             if how == "CROSS JOIN" {
                 text = format!("{text} {how} {other}");
             } else {
@@ -308,13 +336,14 @@ impl Generator {
                     String::new()
                 };
                 let columns = column_names(letters.len());
-                (format!("({inner}{limit}) AS {name}({columns})"), named_scope(&name, &letters))
+                (
+                    format!("({inner}{limit}) AS {name}({columns})"),
+                    named_scope(&name, &letters),
+                )
             }
             12..16 => {
                 let rows: Vec<String> = (0..self.number(1, 4))
-                    .map(|_| {
-                        format!("({}, {})", self.literal('i'), self.literal('t'))
-                    })
+                    .map(|_| format!("({}, {})", self.literal('i'), self.literal('t')))
                     .collect();
                 (
                     format!("(VALUES {}) AS {name}(c1, c2)", rows.join(", ")),
@@ -333,7 +362,10 @@ impl Generator {
                     let scope = scope_of(&table, &name);
                     (format!("{} AS {name}", table.name), scope)
                 }
-                None => (format!("(SELECT 1) AS {name}(c1)"), named_scope(&name, &['i'])),
+                None => (
+                    format!("(SELECT 1) AS {name}(c1)"),
+                    named_scope(&name, &['i']),
+                ),
             },
         }
     }
@@ -359,7 +391,10 @@ impl Generator {
             let item = self.key(letter, &inner);
             format!("max({item})::{}", sql_name(letter))
         };
-        format!("(SELECT {text} FROM {} AS {name} WHERE {condition})", table.name)
+        format!(
+            "(SELECT {text} FROM {} AS {name} WHERE {condition})",
+            table.name
+        )
     }
 
     pub fn subquery_condition(&mut self, outer: &Scope) -> String {
@@ -383,11 +418,20 @@ impl Generator {
         match self.number(0, 6) {
             0 | 1 => format!("EXISTS (SELECT 1 {from})"),
             2 => format!("NOT EXISTS (SELECT {column} {from})"),
-            3 => format!("({} IN (SELECT {column} {from}))", self.leaf_or_literal(letter, outer)),
-            4 => format!("({} NOT IN (SELECT {column} {from}))", self.leaf_or_literal(letter, outer)),
+            3 => format!(
+                "({} IN (SELECT {column} {from}))",
+                self.leaf_or_literal(letter, outer)
+            ),
+            4 => format!(
+                "({} NOT IN (SELECT {column} {from}))",
+                self.leaf_or_literal(letter, outer)
+            ),
             _ => {
                 let how = *self.pick(&["= ANY", "< ALL", ">= ANY", "<> ALL"]);
-                format!("({} {how} (SELECT {column} {from}))", self.leaf_or_literal(letter, outer))
+                format!(
+                    "({} {how} (SELECT {column} {from}))",
+                    self.leaf_or_literal(letter, outer)
+                )
             }
         }
     }

@@ -19,11 +19,16 @@ impl Generator {
             58..66 => format!("SELECT setval('{name}', {value})"),
             66..72 => format!("SELECT setval('{name}', {value}, false), nextval('{name}')"),
             72..77 => format!("SELECT last_value, is_called FROM {name}"),
-            77..80 => format!("SELECT nextval('{name}'), nextval('{name}') FROM generate_series(1, 3)"),
+            77..80 => {
+                format!("SELECT nextval('{name}'), nextval('{name}') FROM generate_series(1, 3)")
+            }
             80..83 => match self.table() {
                 Some(table) => {
                     let column = self.pick(&table.columns).name.clone();
-                    format!("SELECT pg_get_serial_sequence('{}', '{column}')", table.name)
+                    format!(
+                        "SELECT pg_get_serial_sequence('{}', '{column}')",
+                        table.name
+                    )
                 }
                 None => "SELECT lastval()".to_owned(),
             },
@@ -57,9 +62,23 @@ impl Generator {
     fn sequence_options(&mut self) -> String {
         let mut text = String::new();
         text += &self.maybe(15, &["AS smallint", "AS integer", "AS bigint"]);
-        text += &self.maybe(25, &["INCREMENT 2", "INCREMENT BY -1", "INCREMENT 5", "INCREMENT 0"]);
-        text += &self.maybe(15, &["MINVALUE 1", "MINVALUE -10", "NO MINVALUE", "MINVALUE 5"]);
-        text += &self.maybe(20, &["MAXVALUE 12", "MAXVALUE 5", "NO MAXVALUE", "MAXVALUE 40000"]);
+        text += &self.maybe(
+            25,
+            &[
+                "INCREMENT 2",
+                "INCREMENT BY -1",
+                "INCREMENT 5",
+                "INCREMENT 0",
+            ],
+        );
+        text += &self.maybe(
+            15,
+            &["MINVALUE 1", "MINVALUE -10", "NO MINVALUE", "MINVALUE 5"],
+        );
+        text += &self.maybe(
+            20,
+            &["MAXVALUE 12", "MAXVALUE 5", "NO MAXVALUE", "MAXVALUE 40000"],
+        );
         text += &self.maybe(15, &["START 3", "START WITH 10", "START -1"]);
         text += &self.maybe(20, &["CYCLE", "NO CYCLE"]);
         text

@@ -310,7 +310,6 @@ pub const RISKY: &[(char, &str)] = &[
     ('Z', "to_timestamp({d})"),
     ('Z', "{S} AT TIME ZONE 'America/New_York'"),
     ('I', "{t}::int[]"),
-    ('I', "({I})[{i}:{i}]"),
     ('I', "array_replace({I}, {i}, {i})"),
     ('I', "array_positions({I}, {i})"),
     ('I', "{L}::int[]"),

@@ -85,8 +85,12 @@ impl Generator {
             }
             'd' | 'r' => {
                 let whole = self.number(-3, 12);
-                (*self.pick(&[format!("{whole}"), format!("{whole}.5"), format!("{whole}.25")]))
-                    .clone()
+                (*self.pick(&[
+                    format!("{whole}"),
+                    format!("{whole}.5"),
+                    format!("{whole}.25"),
+                ]))
+                .clone()
             }
             'b' => (*self.pick(&["true", "false"])).to_owned(),
             'D' => (*self.pick(&[
@@ -155,11 +159,34 @@ impl Generator {
             ],
             'r' => &["NaN", "Infinity", "3e38", "1e-45", "0.1", "-0", "16777217"],
             't' => &[
-                "  1 ", "-5", "1e2", "true", "2024-02-30", "{1,2}", "äöü€😀", "%", "\\", "NaN",
-                "0x1F", "aAbB", "a,b,,c", "2147483648",
+                "  1 ",
+                "-5",
+                "1e2",
+                "true",
+                "2024-02-30",
+                "{1,2}",
+                "äöü€😀",
+                "%",
+                "\\",
+                "NaN",
+                "0x1F",
+                "aAbB",
+                "a,b,,c",
+                "2147483648",
             ],
-            'D' => &["infinity", "-infinity", "0044-03-15 BC", "5874897-12-31", "4713-01-01 BC"],
-            'S' => &["infinity", "-infinity", "294276-12-31 23:59:59.999999", "0001-01-01 00:00:00"],
+            'D' => &[
+                "infinity",
+                "-infinity",
+                "0044-03-15 BC",
+                "5874897-12-31",
+                "4713-01-01 BC",
+            ],
+            'S' => &[
+                "infinity",
+                "-infinity",
+                "294276-12-31 23:59:59.999999",
+                "0001-01-01 00:00:00",
+            ],
             'Z' => &["infinity", "-infinity", "294276-12-31 23:59:59+00"],
             'I' => &["{2147483647}", "[3:4]={1,2}", "{NULL,NULL}"],
             _ => return None,
@@ -172,11 +199,7 @@ impl Generator {
         let value = self.value(letter);
         let name = sql_name(letter);
         if let Some(parameter) = self.parameter(value.as_ref()) {
-            return if self.chance(80) {
-                format!("{parameter}::{name}")
-            } else {
-                parameter
-            };
+            return format!("{parameter}::{name}");
         }
         let Some(text) = value else {
             return format!("NULL::{name}");
@@ -189,6 +212,17 @@ impl Generator {
             'n' if !text.contains(['N', 'I', '-', 'e']) && text.contains('.') => text,
             _ => format!("{}::{name}", quoted(&text)),
         }
+    }
+
+    /// Forgets parameters that are not used after all.
+    pub fn forget_values(&mut self, count: usize) {
+        if let Some(values) = &mut self.values {
+            values.truncate(count);
+        }
+    }
+
+    pub fn value_count(&self) -> usize {
+        self.values.as_ref().map_or(0, Vec::len)
     }
 
     /// As a value of a column: what it is follows from there.

@@ -22,6 +22,8 @@ impl Generator {
             String::new()
         };
         let mut loose = false;
+        self.has_risk = false;
+        self.is_counting = table.columns.iter().any(|c| c.is_counted);
         let rows = if self.chance(10) {
             loose = true;
             self.rows_of_query(&columns)
@@ -30,7 +32,11 @@ impl Generator {
         } else {
             self.rows(&columns)
         };
-        let list = if rows == "DEFAULT VALUES" { String::new() } else { list };
+        let list = if rows == "DEFAULT VALUES" {
+            String::new()
+        } else {
+            list
+        };
         let conflict = if self.chance(40) {
             self.on_conflict(&table)
         } else {
@@ -40,7 +46,7 @@ impl Generator {
         Sql {
             text: format!("INSERT INTO {name}{list}{overriding} {rows}{conflict}{returning}"),
             ordered: true,
-            loose,
+            loose: loose || self.has_risk,
         }
     }
 
@@ -72,8 +78,10 @@ impl Generator {
         let count = *self.pick(&[1, 1, 1, 2, 3, 4]);
         let rows: Vec<String> = (0..count)
             .map(|_| {
-                let values: Vec<String> =
-                    columns.iter().map(|column| self.column_value(column)).collect();
+                let values: Vec<String> = columns
+                    .iter()
+                    .map(|column| self.column_value(column))
+                    .collect();
                 format!("({})", values.join(", "))
             })
             .collect();
@@ -87,12 +95,21 @@ impl Generator {
         match self.number(0, 100) {
             0..7 => "DEFAULT".to_owned(),
             7..10 if column.is_counted => "DEFAULT".to_owned(),
-            10..14 => self.risky(letter, &Scope::new(), 1),
+            10..14 if !self.is_counting => {
+                self.has_risk = true;
+                self.risky(letter, &Scope::new(), 1)
+            }
             _ if column.is_required => loop {
+                let count = self.value_count();
                 let text = self.bare_literal(letter);
-                if text != "NULL" {
+                let is_null = match &self.values {
+                    Some(values) => values.len() > count && values[count].is_none(),
+                    None => false,
+                };
+                if text != "NULL" && !is_null {
                     break text;
                 }
+                self.forget_values(count);
             },
             _ => self.bare_literal(letter),
         }
@@ -135,14 +152,21 @@ impl Generator {
     }
 
     fn conflict_target(&mut self, table: &Table) -> String {
+        // That there is no such key PostgreSQL says when the statement is bound, Walnut when it is
+        // parsed: prepared statements have one.
+        let may_be_wrong = self.values.is_none();
         if table.uniques.is_empty() {
-            return if self.chance(10) { " (a)".to_owned() } else { String::new() };
+            return if may_be_wrong && self.chance(10) {
+                " (a)".to_owned()
+            } else {
+                String::new()
+            };
         }
         let unique = self.pick(&table.uniques).clone();
         match (&unique.constraint, self.number(0, 10)) {
             (_, 0) => String::new(),
             (Some(constraint), 1..3) => format!(" ON CONSTRAINT {constraint}"),
-            (_, 3) => format!(" ({})", self.pick(&table.columns).name),
+            (_, 3) if may_be_wrong => format!(" ({})", self.pick(&table.columns).name),
             _ => {
                 let mut columns = unique.columns;
                 if self.chance(30) {
@@ -243,7 +267,11 @@ impl Generator {
             .iter()
             .map(|column| {
                 let letter = letter_of(&table.column(column)?.ty)?;
-                Some(format!("{}.{column} = {}", table.name, self.literal(letter)))
+                Some(format!(
+                    "{}.{column} = {}",
+                    table.name,
+                    self.literal(letter)
+                ))
             })
             .collect();
         Some(parts?.join(" AND "))
