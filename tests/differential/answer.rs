@@ -37,6 +37,9 @@ pub struct Terms {
     /// Several rows are gone through in an order that nothing decides: which of several that fail
     /// is reported is chance.
     pub loose: bool,
+    /// A prepared statement runs again: PostgreSQL says where in it a missing table or
+    /// column stands, and what else there is.
+    pub again: bool,
 }
 
 /// What an answer may fail with when chance decides which row comes first. (An infinity that no
@@ -99,6 +102,11 @@ impl Answer {
                 .said
                 .retain(|line| !line.starts_with("columns:") && line != "no data");
             answer.parameters.clear();
+            if terms.again
+                && let Some(error) = &mut answer.error
+            {
+                error.rest.retain(|(name, _)| !['P', 'H'].contains(name));
+            }
         }
         if !terms.ordered {
             for range in &answer.rows {

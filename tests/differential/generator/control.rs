@@ -6,7 +6,12 @@ const SAVEPOINTS: [&str; 3] = ["x", "y", "z"];
 
 impl Generator {
     pub fn control(&mut self) -> Sql {
-        self.is_stale = true;
+        let sql = self.transaction_step();
+        self.is_stale |= sql.text.contains("ROLLBACK") || sql.text.starts_with("COMMIT");
+        sql
+    }
+
+    fn transaction_step(&mut self) -> Sql {
         if self.status == b'I' {
             let text = match self.number(0, 100) {
                 0..60 => "BEGIN".to_owned(),

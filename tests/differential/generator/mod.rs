@@ -237,6 +237,7 @@ fn ask(sql: Sql) -> Step {
         Terms {
             ordered: sql.ordered,
             loose: sql.loose,
+            again: false,
         },
     )
 }
@@ -253,6 +254,7 @@ fn prepared(name: &str, text: Option<String>, values: Vec<Value>, binary: bool, 
         Terms {
             ordered: sql.ordered && !again,
             loose: sql.loose || again,
+            again,
         },
     )
 }

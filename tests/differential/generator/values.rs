@@ -66,7 +66,7 @@ impl Generator {
             'i' | 'l' | 's' => match self.number(0, 30) {
                 0 => "100".to_owned(),
                 1 => "-100".to_owned(),
-                _ => self.number(-3, 14).to_string(),
+                _ => self.number(-1, 9).to_string(),
             },
             't' => (*self.pick(&[
                 "", "a", "b", "ab", "abc", "A", "x%y", "_", "ä", "zz", " p ", "it's", "B\\c", "12",

@@ -137,7 +137,17 @@ impl Generator {
 
     fn on_conflict(&mut self, table: &Table) -> String {
         let target = self.conflict_target(table);
-        if target.is_empty() || self.chance(35) {
+        let is_key = target.starts_with(" ON")
+            || table.uniques.iter().any(|unique| {
+                let mut named: Vec<&str> =
+                    target.trim_matches([' ', '(', ')']).split(", ").collect();
+                let mut own: Vec<&str> = unique.columns.iter().map(|c| &c[..]).collect();
+                named.sort_unstable();
+                own.sort_unstable();
+                named == own
+            });
+        // What is wrong with the rest comes before or after that there is no such key.
+        if !is_key || self.chance(35) {
             return format!(" ON CONFLICT{target} DO NOTHING");
         }
         let mut scope = scope_of(table, &table.name);
@@ -226,8 +236,9 @@ impl Generator {
         };
         let name = table.name.clone();
         let mut scope = scope_of(&table, &name);
-        let key = self.key_condition(&table);
-        if let (Some(key), true) = (&key, self.chance(45)) {
+        if self.chance(45)
+            && let Some(key) = self.key_condition(&table)
+        {
             let set = self.assignments(&table, &scope, true);
             let returning = self.returning(&scope);
             return Sql {
@@ -321,7 +332,9 @@ impl Generator {
         if self.chance(12) {
             return self.truncate();
         }
-        if let (Some(key), true) = (self.key_condition(&table), self.chance(50)) {
+        if self.chance(50)
+            && let Some(key) = self.key_condition(&table)
+        {
             let returning = self.returning(&scope);
             return Sql {
                 text: format!("DELETE FROM {name} WHERE {key}{returning}"),
