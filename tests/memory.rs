@@ -115,6 +115,11 @@ async fn a_snapshot_held_for_long_keeps_one_version_of_each_page_and_no_memory()
 
     update(&client, 1).await;
     assert_eq!(spilled_bytes(&server), 0);
+    // The table does not fit: its pages left memory and came back.
+    let io = "SELECT evictions, reads FROM pg_stat_io WHERE backend_type = 'client backend'";
+    let row = client.query_one(io, &[]).await.unwrap();
+    let (evictions, reads): (i64, i64) = (row.get(0), row.get(1));
+    assert!(evictions > 3_000 && reads > 3_000, "{evictions}, {reads}");
     let row = client.query_one("SELECT sum(n), walnut_check() FROM t", &[]);
     let row = row.await.unwrap();
     assert_eq!(row.get::<_, i64>(0), 7 * i64::from(ROWS));

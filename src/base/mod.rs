@@ -1,8 +1,9 @@
 //! What every layer may use: identifiers, errors, byte readers, the synchronisation shim, and
-//! what stops sessions.
+//! what shows and stops sessions.
 //!
 //! Nothing here knows another layer or touches a file.
 
+mod activity;
 mod blocking;
 pub mod bytes;
 mod cancel;
@@ -11,6 +12,7 @@ pub mod ids;
 mod sessions;
 pub mod sync;
 
+pub use activity::{Activity, BackendFacts, Current, Doing, Observed};
 pub use blocking::blocking;
 pub use cancel::{CancelFlag, terminate_all, terminated};
 pub use error::{Error, Report, Result, SqlState};

@@ -1,10 +1,10 @@
-//! The sessions of a server by process number, for those who want to stop one.
+//! The sessions of a server by process number, for those who want to see or stop one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::sync::Mutex;
-use crate::base::{CancelFlag, Error, Result, SqlState, terminate_all};
+use crate::base::{CancelFlag, Error, Observed, Result, SqlState, terminate_all};
 
 #[derive(Default)]
 pub struct Sessions {
@@ -14,6 +14,8 @@ pub struct Sessions {
 struct Entry {
     secret: i32,
     cancel: Arc<CancelFlag>,
+    /// Once it has been let in.
+    observed: Option<Arc<dyn Observed>>,
 }
 
 /// A session's place among the others; dropping it takes the session out.
@@ -37,6 +39,7 @@ impl Sessions {
             let entry = Entry {
                 secret,
                 cancel: cancel.clone(),
+                observed: None,
             };
             by_pid.insert(pid, entry);
             drop(by_pid);
@@ -64,9 +67,29 @@ impl Sessions {
         by_pid.get(&pid).map(|entry| entry.cancel.clone())
     }
 
+    /// Those that have been let in, by process number.
+    pub fn observed(&self) -> Vec<(i32, Arc<dyn Observed>)> {
+        let by_pid = self.by_pid.lock();
+        let mut observed: Vec<_> = by_pid
+            .iter()
+            .filter_map(|(pid, entry)| Some((*pid, entry.observed.clone()?)))
+            .collect();
+        observed.sort_unstable_by_key(|(pid, _)| *pid);
+        observed
+    }
+
     pub fn terminate_all(&self) {
         let by_pid = self.by_pid.lock();
         terminate_all(by_pid.values().map(|entry| &*entry.cancel));
+    }
+}
+
+impl Registration {
+    /// Shows the session to the others.
+    pub fn show(&self, observed: Arc<dyn Observed>) {
+        if let Some(entry) = self.sessions.by_pid.lock().get_mut(&self.pid) {
+            entry.observed = Some(observed);
+        }
     }
 }
 

@@ -4,11 +4,15 @@ use super::node::{Builder, Node, Shape, Stored, remove_cell, write_first_child};
 use super::overflow;
 use super::search::{Path, Source, descend, open_child};
 use crate::base::{PageId, Result};
-use crate::pages::{Batch, corrupt};
+use crate::pages::{Batch, PageRef, corrupt};
 
 /// Removes a key; whether it was there.
 pub fn delete(batch: &mut Batch<'_>, root: PageId, key: &[u8]) -> Result<bool> {
     let (path, id, page) = descend(batch, root, key)?;
+    if let Some(found) = delete_in_leaf(batch, id, page, key)? {
+        return Ok(found);
+    }
+    let page = batch.read(id)?;
     let node = Node::open(id, &page)?;
     let Ok(index) = node.search(key)? else {
         return Ok(false);
@@ -34,6 +38,28 @@ pub fn delete(batch: &mut Batch<'_>, root: PageId, key: &[u8]) -> Result<bool> {
         remove_cell(&mut batch.edit(id)?, shape, index, cell);
     }
     Ok(true)
+}
+
+/// Removes a key from its leaf, if nothing but the leaf has to change for that; whether it was
+/// there. `None`: nothing is done.
+pub(super) fn delete_in_leaf(
+    batch: &mut Batch<'_>,
+    id: PageId,
+    page: PageRef,
+    key: &[u8],
+) -> Result<Option<bool>> {
+    let node = Node::open(id, &page)?;
+    let Ok(index) = node.search(key)? else {
+        return Ok(Some(false));
+    };
+    if node.count() == 1 || matches!(node.stored(index)?, Stored::Overflow { .. }) {
+        return Ok(None);
+    }
+    let shape = Shape::of(&node);
+    let cell = node.cell_range(index)?;
+    drop(page);
+    remove_cell(&mut batch.edit(id)?, shape, index, cell);
+    Ok(Some(true))
 }
 
 /// Takes an empty node, at the end of the path, out of the tree, with all ancestors that become

@@ -1,8 +1,8 @@
 //! Ordered byte-string keys with byte-string values, on pages.
 //!
 //! A tree is known by its root page, which never moves: a root that splits moves its content down.
-//! Readers descend at a snapshot ([`get`], [`Cursor`]); writers edit a [`Batch`] under the
-//! exclusive latch of the root ([`put`], [`delete`]). [`bulk_build`] makes a tree from sorted
+//! Readers descend at a snapshot ([`get`], [`Near`], [`Cursor`]); writers edit a [`Batch`] under the
+//! exclusive latch of the root ([`put`], [`delete`], [`apply`] for many). [`bulk_build`] makes a tree from sorted
 //! entries, [`TreeBuilder`] does so step by step and in other places ([`Sink`]), [`Merge`] reads
 //! several trees as one, [`adopt`] makes one of two, [`unchanged`] compares a tree with what it was,
 //! [`verify`] checks a whole one.
@@ -27,6 +27,7 @@
 //! or belongs to something else.
 
 mod adopt;
+mod apply;
 mod bulk;
 mod cursor;
 mod delete;
@@ -44,13 +45,14 @@ mod verify;
 mod tests;
 
 pub use adopt::{Adopted, adopt};
+pub use apply::apply;
 pub use bulk::{TreeBuilder, bulk_build};
 pub use cursor::Cursor;
 pub use delete::{delete, destroy};
 pub use merge::Merge;
 pub use node::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 pub use put::{create, put};
-pub use search::{Lookup, Source, View, get, get_from};
+pub use search::{Lookup, Near, Source, View, get, get_from};
 pub use sink::Sink;
 pub use unchanged::unchanged;
 pub use value::{Value, ValueRef};

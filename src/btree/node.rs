@@ -283,6 +283,14 @@ impl<'a> Node<'a> {
         Ok(usize::try_from(place).ok())
     }
 
+    /// Whether a key lies between the first and the last of the node.
+    pub(super) fn spans(&self, key: &[u8]) -> Result<bool> {
+        match self.count.checked_sub(1) {
+            Some(last) => Ok(self.key(0)? <= key && key <= self.key(last)?),
+            None => Ok(false),
+        }
+    }
+
     /// The place of the child that holds the key.
     pub(super) fn place_of(&self, key: &[u8]) -> Result<usize> {
         Ok(match self.search(key)? {

@@ -9,7 +9,7 @@ use super::overflow;
 use super::search::{Path, descend};
 use super::sink::{InBatch, Sink};
 use crate::base::{PageId, Result};
-use crate::pages::{Batch, corrupt};
+use crate::pages::{Batch, PageRef, corrupt};
 
 /// A new empty tree.
 pub fn create(batch: &mut Batch<'_>, space: u32) -> Result<PageId> {
@@ -20,19 +20,19 @@ pub fn create(batch: &mut Batch<'_>, space: u32) -> Result<PageId> {
 
 /// Inserts a key or replaces its value.
 pub fn put(batch: &mut Batch<'_>, root: PageId, key: &[u8], value: &[u8]) -> Result<()> {
-    check_key(key)?;
+    let (path, id, page) = descend(batch, root, key)?;
+    if put_in_leaf(batch, id, page, key, value)? {
+        return Ok(());
+    }
     let mut sink = InBatch {
         space: root.space,
         batch,
     };
     let cell = make_cell(&mut sink, key, value)?;
-    let (path, id, page) = descend(batch, root, key)?;
+    let page = batch.read(id)?;
     let node = Node::open(id, &page)?;
-    match node.search(key)? {
-        Err(index) => {
-            drop(page);
-            insert(batch, path, id, index, &cell)
-        }
+    let index = match node.search(key)? {
+        Err(index) => index,
         Ok(index) => {
             let old = node.cell_range(index)?;
             let stored = node.stored(index)?;
@@ -53,7 +53,44 @@ pub fn put(batch: &mut Batch<'_>, root: PageId, key: &[u8], value: &[u8]) -> Res
                 return Ok(());
             }
             remove_cell(&mut editor, shape, index, old);
-            insert(batch, path, id, index, &cell)
+            index
+        }
+    };
+    insert(batch, path, id, index, &cell)
+}
+
+/// Inserts a key into its leaf, or replaces its value, if nothing but the leaf has to change for
+/// that; whether it is done.
+pub(super) fn put_in_leaf(
+    batch: &mut Batch<'_>,
+    id: PageId,
+    page: PageRef,
+    key: &[u8],
+    value: &[u8],
+) -> Result<bool> {
+    check_key(key)?;
+    if !is_inline(value)? {
+        return Ok(false);
+    }
+    let cell = inline_cell(key, value);
+    let node = Node::open(id, &page)?;
+    let shape = Shape::of(&node);
+    match node.search(key)? {
+        Err(index) => {
+            if !matches!(node.room_for(cell.len()), Room::Ready) {
+                return Ok(false);
+            }
+            drop(page);
+            insert_cell(&mut batch.edit(id)?, shape, index, &cell);
+            Ok(true)
+        }
+        Ok(index) => {
+            if matches!(node.stored(index)?, Stored::Overflow { .. }) {
+                return Ok(false);
+            }
+            let old = node.cell_range(index)?;
+            drop(page);
+            Ok(replace_cell(&mut batch.edit(id)?, shape, index, old, &cell).is_some())
         }
     }
 }

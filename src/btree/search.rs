@@ -65,6 +65,41 @@ pub fn get_from(source: &impl Source, root: PageId, key: &[u8]) -> Result<Lookup
     Ok(Lookup { value, lsn })
 }
 
+/// Lookups at one snapshot, for keys that often lie near each other: the last leaf is kept.
+#[derive(Default)]
+pub struct Near {
+    leaf: Option<(PageId, PageRef)>,
+}
+
+impl Near {
+    /// As [`get`], always of the same tree and at the same snapshot.
+    pub fn get(
+        &mut self,
+        pages: &Pages,
+        root: PageId,
+        snapshot: Lsn,
+        key: &[u8],
+    ) -> Result<Option<Value>> {
+        let view = View { pages, snapshot };
+        if let Some((id, page)) = &self.leaf {
+            let node = Node::open(*id, page)?;
+            // A key that is not there may be in another leaf.
+            if node.spans(key)?
+                && let Ok(index) = node.search(key)?
+            {
+                return Value::load(&view, *id, page, node.stored(index)?).map(Some);
+            }
+        }
+        let (_, id, page) = descend(&view, root, key)?;
+        let (id, page) = self.leaf.insert((id, page));
+        let node = Node::open(*id, page)?;
+        match node.search(key)? {
+            Ok(index) => Value::load(&view, *id, page, node.stored(index)?).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
 /// Opens a child of a node at `level` (B2). So a descent ends even in a damaged tree.
 pub(super) fn open_child(id: PageId, page: &PageRef, level: u8) -> Result<Node<'_>> {
     let node = Node::open(id, page)?;

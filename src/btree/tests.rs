@@ -1,7 +1,7 @@
 use super::node::CAPACITY;
 use super::{
-    Adopted, Cursor, Merge, Stats, adopt, bulk_build, create, delete, destroy, get, get_from, put,
-    unchanged, verify,
+    Adopted, Cursor, Merge, Near, Stats, adopt, apply, bulk_build, create, delete, destroy, get,
+    get_from, put, unchanged, verify,
 };
 use crate::base::sync::{AtomicBool, Ordering};
 use crate::base::{Error, Lsn, PageId, Result, SqlState};
@@ -172,6 +172,19 @@ fn random_operations_agree_with_a_model_in_batches_and_at_snapshots() {
                 let found = get_from(batch, root, &key)?.value;
                 assert!(found.as_deref() == model.get(&key).map(Vec::as_slice));
             }
+            let mut changes: BTreeMap<Vec<u8>, Option<Vec<u8>>> = BTreeMap::new();
+            for _ in 0..rng.random_range(0..200) {
+                let value = (!rng.random_bool(deletes)).then(|| random_value(&mut rng));
+                changes.insert(random_key(&mut rng, pool), value);
+            }
+            let all = changes.iter().map(|(k, v)| (k.as_slice(), v.as_deref()));
+            apply(batch, root, all)?;
+            for (key, value) in changes {
+                match value {
+                    Some(value) => drop(model.insert(key, value)),
+                    None => drop(model.remove(&key)),
+                }
+            }
             super::verify::verify_from(batch, root)?;
             Ok(())
         });
@@ -203,6 +216,12 @@ fn random_operations_agree_with_a_model_in_batches_and_at_snapshots() {
             }
             let model = then;
             check_model(&store, root, snapshot.lsn(), model);
+            let mut near = Near::default();
+            let some = model.keys().skip(rng.random_range(0..100)).take(60);
+            for key in some.chain([&random_key(&mut rng, pool)]) {
+                let found = near.get(&store.pages, root, snapshot.lsn(), key).unwrap();
+                assert!(found.as_deref() == model.get(key).map(Vec::as_slice));
+            }
             let key = random_key(&mut rng, pool);
             let found = get(&store.pages, root, snapshot.lsn(), &key).unwrap();
             assert!(found.value.as_deref() == model.get(&key).map(Vec::as_slice));

@@ -17,9 +17,9 @@ use crate::types::{Datum, Type, binary_in, checked_text, text_in};
 impl Session {
     pub(super) async fn extended<C: Client>(&mut self, request: Request<'_>, client: &mut C) {
         // A cancel request that came while nothing ran has missed its statement.
-        if !self.in_batch {
+        let is_first = !std::mem::replace(&mut self.in_batch, true);
+        if is_first {
             self.cx.cancel.clear();
-            self.in_batch = true;
         }
         let mut text = None;
         let result = match request {
@@ -29,6 +29,7 @@ impl Session {
                 types,
             } => {
                 text = Some(Arc::from(sql));
+                self.note_query(sql);
                 self.parse_message(name, sql, &types, client)
             }
             Request::Bind(bind) => self.bind_message(&bind, client),
@@ -39,6 +40,10 @@ impl Session {
             }
             Request::Execute { portal, max_rows } => {
                 text = self.portals.get(portal).map(|p| p.statement.text.clone());
+                // Bind has noted it, unless the portal is from an earlier batch.
+                if is_first && let Some(text) = &text {
+                    self.note_query(text);
+                }
                 self.execute_message(portal, max_rows, client).await
             }
             Request::Query(_) | Request::Flush | Request::Sync => Ok(()),
@@ -116,6 +121,7 @@ impl Session {
     fn bind_message<C: Client>(&mut self, bind: &Bind<'_>, client: &mut C) -> Result<()> {
         self.apply_settings();
         let found = self.statements.get(bind.statement)?.clone();
+        self.note_query(&found.text);
         self.check_not_aborted(&found)?;
         check_counts(bind, found.params().len())?;
         self.portals.check_free(bind.portal)?;

@@ -36,6 +36,7 @@ mod statement;
 mod timer;
 mod transaction;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +45,9 @@ pub use definitions::{SERVER_VERSION, server_setting};
 pub use request::{Bind, Request, Target};
 
 use crate::base::error::Severity;
-use crate::base::{CancelFlag, Error, Lsn, Report, Result, Sessions, SqlState};
+use crate::base::{
+    BackendFacts, CancelFlag, Doing, Error, Lsn, Observed, Report, Result, Sessions, SqlState,
+};
 use crate::database::Connected;
 use crate::session::block::Block;
 use crate::session::plans::PlanCache;
@@ -58,13 +61,15 @@ use crate::sql::ast::{Isolation, TransactionModes};
 use crate::sql::context::{Backend, SessionInfo, SettingChanges, StatementContext};
 use crate::table::Txn;
 use crate::types::Datum;
+use crate::types::datetime::now_micros;
 
 /// Who is connected.
 #[derive(Clone)]
 pub struct Identity {
     pub user: String,
     pub backend_pid: i32,
-    pub client_address: Option<String>,
+    /// `None`: by a Unix socket.
+    pub client: Option<SocketAddr>,
     /// The sessions it is among.
     pub sessions: Arc<Sessions>,
 }
@@ -137,14 +142,21 @@ impl Session {
         }
         let locks = connected.session_locks(identity.backend_pid, cancel.clone());
         let sequences = connected.sequences();
-        let backend = Arc::new(Backend::new(locks, identity.sessions, sequences));
+        let facts = BackendFacts {
+            database: connected.oid(),
+            database_name: connected.name().to_owned(),
+            user: identity.user.clone(),
+            client: identity.client,
+            start: now_micros(),
+        };
+        let backend = Backend::new(facts, locks, identity.sessions, sequences);
+        let backend = Arc::new(backend);
         let info = SessionInfo {
             user: identity.user,
             database: connected.name().to_owned(),
             database_oid: connected.oid(),
             search_path: Vec::new(),
             backend_pid: identity.backend_pid,
-            client_address: identity.client_address,
             server_version: SERVER_VERSION,
             settings: Vec::new(),
             changes: Arc::new(SettingChanges::new(settings::checked)),
@@ -193,7 +205,15 @@ impl Session {
         if self.report_due {
             self.greet(client);
         }
-        client.send(Reply::Ready(self.block.status()));
+        let status = self.block.status();
+        let (doing, transaction_start) = match status {
+            Status::Idle => (Doing::Idle, None),
+            Status::InBlock => (Doing::IdleInTransaction, Some(self.cx.format.now)),
+            Status::Failed => (Doing::IdleInFailedTransaction, Some(self.cx.format.now)),
+        };
+        let activity = &self.backend.activity;
+        activity.rest(doing, transaction_start, now_micros());
+        client.send(Reply::Ready(status));
     }
 
     /// Handles one message. The wire layer flushes after Query, Sync and Flush.
@@ -218,6 +238,18 @@ impl Session {
             true => self.skipping = true,
             false => self.ready(client),
         }
+    }
+
+    /// What others see of it.
+    pub fn observed(&self) -> Arc<dyn Observed> {
+        self.backend.clone()
+    }
+
+    /// A message begins what `text` asks for.
+    fn note_query(&mut self, text: &str) {
+        let now = now_micros();
+        Arc::make_mut(&mut self.cx.format).statement_start = now;
+        self.backend.activity.begin(text, now);
     }
 
     /// What stops it from outside.
@@ -329,12 +361,14 @@ impl Session {
             generation: self.quick.generation + u64::from(plans_changed),
         };
         self.backend.set_read_only(self.quick.read_only);
+        let application_name = settings.raw("application_name");
+        self.backend.activity.set_application_name(application_name);
         self.cx
             .cancel
             .set_lock_timeout_ms(settings.integer("lock_timeout"));
-        let now = self.cx.format.now;
         let mut format = settings.format();
-        format.now = now;
+        format.now = self.cx.format.now;
+        format.statement_start = self.cx.format.statement_start;
         self.cx.format = Arc::new(format);
         let info = Arc::make_mut(&mut self.cx.session);
         info.search_path = settings.search_path(&info.user);

@@ -31,6 +31,7 @@ struct Place {
 impl Session {
     pub(super) async fn query<C: Client>(&mut self, text: &str, client: &mut C) {
         self.cx.cancel.clear();
+        self.note_query(text);
         self.statements.unnamed = None;
         self.portals.take("");
         let result = match self.run_string(text, client).await {

@@ -12,7 +12,6 @@ use crate::sql::ast::{Isolation, TransactionModes};
 use crate::sql::check_deferred;
 use crate::table::Txn;
 use crate::txn;
-use crate::types::datetime::now_micros;
 
 impl Session {
     /// Goes into an implicit transaction, unless there is a transaction.
@@ -25,7 +24,8 @@ impl Session {
 
     /// The transaction's time and modes; the engine's part begins when it is needed.
     fn start_transaction(&mut self) {
-        Arc::make_mut(&mut self.cx.format).now = now_micros();
+        let format = Arc::make_mut(&mut self.cx.format);
+        format.now = format.statement_start;
         if self.quick.defaults != self.modes() {
             let defaults = self.quick.defaults.clone();
             // Nothing has been asked yet, so all modes may be set.

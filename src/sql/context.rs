@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::base::error::Severity;
 use crate::base::sync::{AtomicBool, Mutex, Ordering};
-use crate::base::{CancelFlag, Oid, Report, Result, Sessions, SqlState};
+use crate::base::{
+    Activity, BackendFacts, CancelFlag, Current, Observed, Oid, Report, Result, Sessions, SqlState,
+};
 use crate::database::Database;
 use crate::table::Sequences;
 use crate::txn::SessionLocks;
@@ -20,7 +22,6 @@ pub struct SessionInfo {
     /// `$user` already replaced; `pg_catalog` is searched first when it is not named.
     pub search_path: Vec<String>,
     pub backend_pid: i32,
-    pub client_address: Option<String>,
     pub server_version: &'static str,
     /// Values of all settings by name, for `current_setting` and `pg_settings`.
     pub settings: Vec<(String, String)>,
@@ -37,17 +38,26 @@ pub struct Backend {
     pub locks: SessionLocks,
     pub sessions: Arc<Sessions>,
     pub sequences: Sequences,
+    pub activity: Activity,
+    facts: BackendFacts,
     read_only: AtomicBool,
     warnings: Mutex<Vec<Report>>,
     has_warnings: AtomicBool,
 }
 
 impl Backend {
-    pub fn new(locks: SessionLocks, sessions: Arc<Sessions>, sequences: Sequences) -> Backend {
+    pub fn new(
+        facts: BackendFacts,
+        locks: SessionLocks,
+        sessions: Arc<Sessions>,
+        sequences: Sequences,
+    ) -> Backend {
         Backend {
             locks,
             sessions,
             sequences,
+            activity: Activity::default(),
+            facts,
             read_only: AtomicBool::new(false),
             warnings: Mutex::default(),
             has_warnings: AtomicBool::new(false),
@@ -80,6 +90,20 @@ impl Backend {
         }
         self.has_warnings.store(false, Ordering::Relaxed);
         std::mem::take(&mut *self.warnings.lock())
+    }
+}
+
+impl Observed for Backend {
+    fn backend(&self) -> &BackendFacts {
+        &self.facts
+    }
+
+    fn current(&self) -> Current {
+        self.activity.current()
+    }
+
+    fn waits_for(&self) -> Option<&'static str> {
+        self.locks.waits_for()
     }
 }
 

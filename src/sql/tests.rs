@@ -34,7 +34,6 @@ impl Session {
             database_oid: Oid(5),
             search_path: vec!["public".to_owned()],
             backend_pid: 1,
-            client_address: None,
             server_version: "15.0",
             settings: Vec::new(),
             changes: crate::sql::context::SettingChanges::none(),

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::base::sync::Ordering;
 use crate::base::{CancelFlag, Error, Oid, Result, RowId, SqlState, TreeId};
-use crate::btree::Value;
+use crate::btree::{Near, Value};
 use crate::table::key::{IndexKey, KeyRange};
 use crate::table::{IndexDef, TableDef, Txn, newest_row};
 use crate::txn::{
@@ -60,6 +60,7 @@ impl TableScan {
 pub struct IndexScan {
     index: Scan,
     rows: Reader,
+    near: Near,
     row: Option<(RowId, Value)>,
 }
 
@@ -75,6 +76,7 @@ pub fn index_scan(
     Ok(IndexScan {
         index,
         rows: txn.base.reader(table.tree)?,
+        near: Near::default(),
         row: None,
     })
 }
@@ -113,6 +115,7 @@ impl TableReader {
         Ok(IndexScan {
             index: self.index(index)?.scan(lower, upper, backward),
             rows: self.rows.clone(),
+            near: Near::default(),
             row: None,
         })
     }
@@ -160,7 +163,8 @@ impl IndexScan {
             return Ok(None);
         };
         let row = row_id(value)?;
-        let bytes = self.rows.get(value)?.ok_or_else(|| dangling(row))?;
+        let bytes = self.rows.get_near(&mut self.near, value)?;
+        let bytes = bytes.ok_or_else(|| dangling(row))?;
         self.row = Some((row, bytes));
         Ok(self.current())
     }

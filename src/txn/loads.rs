@@ -24,7 +24,7 @@ impl Transaction {
         let next_look_bytes = self.append_bytes() / 4;
         let writes = self.writes(tree);
         writes.look_at_bytes = writes.bytes() + next_look_bytes;
-        let (bytes, first) = (writes.bytes(), writes.first_put().cloned());
+        let (bytes, first) = (writes.bytes(), writes.lowest_put().cloned());
         let Some(first) = first else {
             return Ok(());
         };

@@ -165,8 +165,9 @@ impl Default for Locks {
 impl Locks {
     pub(super) fn shard(&self, target: LockTarget) -> &Mutex<FxHashMap<LockTarget, Entry>> {
         let hash = FxBuildHasher.hash_one(target);
-        // The high bits: the map inside the shard uses the others.
-        &self.shards[(hash >> 58) as usize % SHARDS]
+        // Bits in the middle: the map inside the shard takes the lowest for the place and the seven
+        // highest to tell its entries apart.
+        &self.shards[(hash >> 40) as usize % SHARDS]
     }
 
     /// Takes the lock if nobody is in the way.

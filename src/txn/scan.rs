@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::base::{Lsn, PageId, Result};
-use crate::btree::{self, Cursor, Merge, Value};
+use crate::btree::{self, Cursor, Merge, Near, Value};
 use crate::pages::{Pages, Snapshot};
 use crate::txn::isolation::Noter;
 use crate::txn::write_set::{Key, TreeWrites, bound_bytes};
@@ -285,6 +285,21 @@ impl Reader {
     }
 
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>> {
+        let look = |root| Ok(btree::get(&self.pages, root, self.snapshot.lsn(), key)?.value);
+        self.get_by(key, look)
+    }
+
+    /// As [`Self::get`], with what remembers the last lookup of this reader.
+    pub fn get_near(&self, near: &mut Near, key: &[u8]) -> Result<Option<Value>> {
+        let look = |root| near.get(&self.pages, root, self.snapshot.lsn(), key);
+        self.get_by(key, look)
+    }
+
+    fn get_by(
+        &self,
+        key: &[u8],
+        look: impl FnOnce(PageId) -> Result<Option<Value>>,
+    ) -> Result<Option<Value>> {
         if let Some(own) = &self.own
             && let Some(change) = own.get(&self.pages, key)?
         {
@@ -296,6 +311,6 @@ impl Reader {
         if let Some(noter) = &self.noter {
             noter.key(key);
         }
-        Ok(btree::get(&self.pages, root, self.snapshot.lsn(), key)?.value)
+        look(root)
     }
 }

@@ -102,6 +102,17 @@ impl SessionLocks {
         Ok(true)
     }
 
+    /// What kind of lock the session waits for now, as PostgreSQL names the event.
+    pub fn waits_for(&self) -> Option<&'static str> {
+        let target = self.shared.locks.waits.lock().get(&self.owner)?.target;
+        Some(match target {
+            LockTarget::Table(_) => "relation",
+            LockTarget::Definition(_) => "object",
+            LockTarget::Advisory(_) | LockTarget::AdvisoryPair(..) => "advisory",
+            LockTarget::Row(..) | LockTarget::Key(..) | LockTarget::Name(_) => "transactionid",
+        })
+    }
+
     /// Keeps a sequence from being changed or dropped by others until the transaction ends.
     ///
     /// # Errors

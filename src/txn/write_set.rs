@@ -30,6 +30,8 @@ pub(super) struct TreeWrites {
     changes: BTreeMap<Key, Option<Vec<u8>>>,
     /// What the changes take in memory, about.
     bytes: u64,
+    /// No key that was put and is in memory is lower.
+    lowest_put: Option<Key>,
     /// When to look again whether a part should move to a run.
     pub(super) look_at_bytes: u64,
     /// Oldest first. No deletions are in them.
@@ -61,6 +63,9 @@ impl TreeWrites {
     /// Gives what was set for the key before and is in memory.
     pub(super) fn set(&mut self, key: Key, value: Option<Vec<u8>>) -> Option<Option<Vec<u8>>> {
         self.bytes += change_bytes(&key, value.as_deref());
+        if value.is_some() && self.lowest_put.as_ref().is_none_or(|lowest| key < *lowest) {
+            self.lowest_put = Some(key.clone());
+        }
         let key_len = key.len();
         let old = self.changes.insert(key, value);
         if let Some(old) = &old {
@@ -107,15 +112,15 @@ impl TreeWrites {
             }
         }
         let left = self.changes.keys();
+        self.lowest_put = None;
         self.look_at_bytes = 0;
         self.bytes = left.map(|key| change_bytes(key, None)).sum();
         puts
     }
 
-    /// The lowest key that was put and is in memory.
-    pub(super) fn first_put(&self) -> Option<&Key> {
-        let mut changes = self.changes.iter();
-        changes.find_map(|(key, value)| value.is_some().then_some(key))
+    /// A key that is not above any that was put and is in memory; `None` if there is none.
+    pub(super) fn lowest_put(&self) -> Option<&Key> {
+        self.lowest_put.as_ref()
     }
 
     pub(super) fn last_key(&self) -> Option<Key> {
@@ -153,12 +158,8 @@ impl TreeWrites {
 
     /// Applies the changes that are in memory.
     pub(super) fn apply(&self, batch: &mut Batch<'_>, root: PageId) -> Result<()> {
-        for (key, value) in &self.changes {
-            match value {
-                Some(value) => btree::put(batch, root, key, value)?,
-                None => drop(btree::delete(batch, root, key)?),
-            }
-        }
-        Ok(())
+        let changes = self.changes.iter();
+        let changes = changes.map(|(key, value)| (key.as_slice(), value.as_deref()));
+        btree::apply(batch, root, changes)
     }
 }

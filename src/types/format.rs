@@ -14,6 +14,8 @@ pub struct Format {
     /// When the transaction began, in microseconds since 2000-01-01 UTC: what 'now' and 'today'
     /// mean.
     pub now: i64,
+    /// When the statement's message came.
+    pub statement_start: i64,
 }
 
 /// How `1/2/2003` is read (the second part of DateStyle).
@@ -40,6 +42,7 @@ impl Default for Format {
             extra_float_digits: 1,
             bytea_output: ByteaOutput::default(),
             now: 0,
+            statement_start: 0,
         }
     }
 }

@@ -256,17 +256,20 @@ async fn serve(mut socket: Socket, shared: Arc<Shared>) {
 type Place = tokio::sync::OwnedSemaphorePermit;
 
 /// Decides whether a client may come in (W4), and keeps a place for it.
-fn admit(wish: Wish, address: Option<std::net::IpAddr>, shared: &Shared) -> Result<(Wish, Place)> {
+fn admit(wish: Wish, address: Option<SocketAddr>, shared: &Shared) -> Result<(Wish, Place)> {
     if *shared.stop.borrow() {
         return Err(terminated());
     }
     if let Some(address) = address
-        && !address.is_loopback()
+        && !address.ip().is_loopback()
         && !shared.config.allow_remote
     {
         return Err(Error::new(
             SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
-            format!("no entry for host \"{address}\": only this machine is let in"),
+            format!(
+                "no entry for host \"{}\": only this machine is let in",
+                address.ip()
+            ),
         ));
     }
     let place = shared.places.clone().try_acquire_owned().map_err(|_| {
@@ -279,7 +282,7 @@ fn admit(wish: Wish, address: Option<std::net::IpAddr>, shared: &Shared) -> Resu
 /// Connects to the database that a client wishes for.
 async fn start_session(
     wish: &Wish,
-    address: Option<std::net::IpAddr>,
+    address: Option<SocketAddr>,
     shared: &Shared,
 ) -> Result<(Session, Registration)> {
     let registration = shared.sessions.register()?;
@@ -288,10 +291,11 @@ async fn start_session(
     let identity = Identity {
         user: wish.user.clone(),
         backend_pid: registration.pid,
-        client_address: address.map(|a| a.to_string()),
+        client: address,
         sessions: shared.sessions.clone(),
     };
     let session = Session::new(connected, identity, cancel, &shared.facts, &wish.settings)?;
+    registration.show(session.observed());
     Ok((session, registration))
 }
 

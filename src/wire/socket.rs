@@ -1,6 +1,7 @@
 //! A client's socket, of either family.
 
 use std::io;
+use std::net::SocketAddr;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,9 +37,12 @@ impl Socket {
     }
 
     /// The peer's address; `None` for Unix sockets.
-    pub(super) fn address(&self) -> Option<std::net::IpAddr> {
+    pub(super) fn address(&self) -> Option<SocketAddr> {
         match self {
-            Socket::Tcp(stream) => stream.peer_addr().ok().map(|a| a.ip().to_canonical()),
+            Socket::Tcp(stream) => {
+                let address = stream.peer_addr().ok()?;
+                Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+            }
             Socket::Unix(_) => None,
         }
     }

@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod activity;
 mod copy;
 mod drivers;
 mod frames;

@@ -16,10 +16,11 @@ pub mod raw;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -481,13 +482,17 @@ pub fn text(out: &Output) -> String {
 }
 
 /// A port nobody listens on, below the range from which the kernel gives outgoing connections
-/// theirs, so that it stays free while a server restarts.
+/// theirs. No other test process gets it while this one runs, not even while a server restarts: the
+/// listener of that name, in no file system and on no network, goes with the process.
 pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
-        let from: u16 = rand::rng().random_range(0..11_000);
-        let port = 20_000 + (from + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        let port = rand::rng().random_range(20_000..32_000);
+        let name = SocketAddr::from_abstract_name(format!("walnut-test-port-{port}")).unwrap();
+        let Ok(reserved) = UnixListener::bind_addr(&name) else {
+            continue;
+        };
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            std::mem::forget(reserved);
             return port;
         }
     }

@@ -49,6 +49,13 @@ pub(super) static FUNCTIONS: &[&[Function]] = &[
         function("transaction_timestamp", &[], Timestamptz, Eval::F0(now)).stable(),
         function("current_timestamp", &[], Timestamptz, Eval::F0(now)).stable(),
         function(
+            "statement_timestamp",
+            &[],
+            Timestamptz,
+            Eval::F0(|cx| Ok(Datum::Timestamp(cx.format.statement_start))),
+        )
+        .stable(),
+        function(
             "clock_timestamp",
             &[],
             Timestamptz,

@@ -11,7 +11,6 @@ static SESSION: LazyLock<SessionInfo> = LazyLock::new(|| SessionInfo {
     database_oid: crate::base::Oid(5),
     search_path: vec!["public".to_owned()],
     backend_pid: 42,
-    client_address: None,
     server_version: "15.0",
     settings: vec![("TimeZone".to_owned(), "UTC".to_owned())],
     changes: crate::sql::context::SettingChanges::none(),

@@ -12,10 +12,43 @@ use crate::sql::plan::visit::{columns, conjuncts, contains, substitute, width};
 use crate::sql::plan::{OrderColumn, Planned, Planner, Want, has_subquery, is_never, is_volatile};
 use crate::types::{Datum, Type};
 
+/// What is volatile in a select list is computed in the order of the sorted rows, and only for those
+/// that LIMIT asks for, unless they are sorted by it.
+fn postponed(rel: Rel) -> Rel {
+    let Rel::Sort { input, mut keys } = rel else {
+        return rel;
+    };
+    let (input, exprs) = match *input {
+        Rel::Project { input, exprs } => (input, exprs),
+        input => {
+            let input = Box::new(input);
+            return Rel::Sort { input, keys };
+        }
+    };
+    let mut is_key = vec![false; exprs.len()];
+    for key in &keys {
+        columns(&key.expr, |column| is_key[column] = true);
+    }
+    let volatile = |wanted: bool| {
+        let exprs = is_key.iter().zip(&exprs);
+        let mut exprs = exprs.filter(|(is_key, _)| **is_key == wanted);
+        exprs.any(|(_, expr)| contains(expr, &is_volatile))
+    };
+    if !volatile(false) || volatile(true) {
+        let input = Box::new(Rel::Project { input, exprs });
+        return Rel::Sort { input, keys };
+    }
+    for key in &mut keys {
+        substitute(&mut key.expr, &exprs);
+    }
+    let input = Box::new(Rel::Sort { input, keys });
+    Rel::Project { input, exprs }
+}
+
 impl Planner<'_> {
     /// Plans a relation whose rows must meet `filters` besides.
     pub(super) fn rel(&mut self, rel: Rel, filters: Vec<Expr>, want: &Want) -> Result<Planned> {
-        match rel {
+        match postponed(rel) {
             Rel::Unit => self.filtered(Node::Unit, 1.0, filters),
             Rel::Table { table, .. } => self.table(table, None, filters, want),
             Rel::TableRows { table, source } => self.table(table, Some(source), filters, want),
@@ -352,7 +385,7 @@ impl Planner<'_> {
         if reaches_lock(&input) {
             self.lock_limit = Some((limit.clone(), offset.clone()));
         }
-        let planned = match (input, &limit) {
+        let planned = match (postponed(input), &limit) {
             (Rel::Sort { input, keys }, Some(limit)) => {
                 let top = Some((limit.clone(), offset.clone()));
                 self.sort(*input, keys, Vec::new(), &input_want, top)?

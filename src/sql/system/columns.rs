@@ -1,5 +1,5 @@
 //! Columns of the system relations, as PostgreSQL 15 has them. Types that Walnut lacks are replaced
-//! by the nearest: xid by oid; int2vector, oidvector and aclitem[] by arrays; pg_node_tree by text;
+//! by the nearest: xid by oid; inet by text; int2vector, oidvector and aclitem[] by arrays; pg_node_tree by text;
 //! the domains of information_schema by their base types.
 
 use crate::types::Type;
@@ -487,6 +487,31 @@ pub(super) static PG_SETTINGS: Columns = &[
 pub(super) static PG_SHDESCRIPTION: Columns =
     &[("objoid", Oid), ("classoid", Oid), ("description", Text)];
 
+pub(super) static PG_STAT_ACTIVITY: Columns = &[
+    ("datid", Oid),
+    ("datname", Name),
+    ("pid", Int4),
+    ("leader_pid", Int4),
+    ("usesysid", Oid),
+    ("usename", Name),
+    ("application_name", Text),
+    ("client_addr", Text),
+    ("client_hostname", Text),
+    ("client_port", Int4),
+    ("backend_start", Timestamptz),
+    ("xact_start", Timestamptz),
+    ("query_start", Timestamptz),
+    ("state_change", Timestamptz),
+    ("wait_event_type", Text),
+    ("wait_event", Text),
+    ("state", Text),
+    ("backend_xid", Oid),
+    ("backend_xmin", Oid),
+    ("query_id", Int8),
+    ("query", Text),
+    ("backend_type", Text),
+];
+
 pub(super) static PG_STAT_BGWRITER: Columns = &[
     ("checkpoints_timed", Int8),
     ("checkpoints_req", Int8),
@@ -529,6 +554,28 @@ pub(super) static PG_STAT_DATABASE: Columns = &[
     ("sessions_abandoned", Int8),
     ("sessions_fatal", Int8),
     ("sessions_killed", Int8),
+    ("stats_reset", Timestamptz),
+];
+
+/// As PostgreSQL 16 has it: 15 does not count evictions.
+pub(super) static PG_STAT_IO: Columns = &[
+    ("backend_type", Text),
+    ("object", Text),
+    ("context", Text),
+    ("reads", Int8),
+    ("read_time", Float8),
+    ("writes", Int8),
+    ("write_time", Float8),
+    ("writebacks", Int8),
+    ("writeback_time", Float8),
+    ("extends", Int8),
+    ("extend_time", Float8),
+    ("op_bytes", Int8),
+    ("hits", Int8),
+    ("evictions", Int8),
+    ("reuses", Int8),
+    ("fsyncs", Int8),
+    ("fsync_time", Float8),
     ("stats_reset", Timestamptz),
 ];
 

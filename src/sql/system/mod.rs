@@ -8,6 +8,7 @@
 //! Functions, operators and casts have OIDs of their own (10000 to 16383), which hold within one
 //! version of Walnut. All that is owned belongs to one role, the session's, with OID 10.
 
+mod activity;
 mod builtins;
 mod columns;
 pub(super) mod definitions;
@@ -153,6 +154,12 @@ static RELATIONS: &[SystemRelation] = &[
     ),
     relation!(2396, "pg_shdescription", columns::PG_SHDESCRIPTION),
     relation!(
+        12222,
+        "pg_stat_activity",
+        columns::PG_STAT_ACTIVITY,
+        activity::pg_stat_activity
+    ),
+    relation!(
         12289,
         "pg_stat_bgwriter",
         columns::PG_STAT_BGWRITER,
@@ -164,6 +171,7 @@ static RELATIONS: &[SystemRelation] = &[
         columns::PG_STAT_DATABASE,
         log::pg_stat_database
     ),
+    relation!(12295, "pg_stat_io", columns::PG_STAT_IO, log::pg_stat_io),
     relation!(12293, "pg_stat_wal", columns::PG_STAT_WAL, log::pg_stat_wal),
     relation!(3381, "pg_statistic_ext", columns::PG_STATISTIC_EXT),
     relation!(12033, "pg_tables", columns::PG_TABLES, relations::pg_tables),

@@ -123,7 +123,6 @@ fn with_context<T>(f: impl FnOnce(&BindContext<'_>) -> T) -> T {
         database_oid: crate::base::Oid(5),
         search_path: vec!["public".to_owned()],
         backend_pid: 1,
-        client_address: None,
         server_version: "15.0",
         settings: Vec::new(),
         changes: crate::sql::context::SettingChanges::none(),
