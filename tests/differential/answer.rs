@@ -140,7 +140,7 @@ pub enum Verdict {
     Same,
     /// Both failed, each by a row that it came upon.
     SameByChance,
-    Different(&'static str),
+    Different(String),
 }
 
 pub fn compare(ours: &Answer, theirs: &Answer, terms: Terms) -> Verdict {
@@ -152,9 +152,11 @@ pub fn compare(ours: &Answer, theirs: &Answer, terms: Terms) -> Verdict {
         return Verdict::SameByChance;
     }
     let what = match (&a.error, &b.error) {
-        (None, Some(_)) => "PostgreSQL fails",
-        (Some(_), None) => "Walnut fails",
-        (Some(x), Some(y)) if x.code != y.code => "SQLSTATE",
+        (None, Some(y)) => return Verdict::Different(format!("PostgreSQL fails by {}", y.code)),
+        (Some(x), None) => return Verdict::Different(format!("Walnut fails by {}", x.code)),
+        (Some(x), Some(y)) if x.code != y.code => {
+            return Verdict::Different(format!("{} instead of {}", x.code, y.code));
+        }
         (Some(x), Some(y)) if x.message != y.message => "message",
         (Some(x), Some(y)) if x != y => "fields of the error",
         _ if a.status != b.status => "status",
@@ -162,7 +164,7 @@ pub fn compare(ours: &Answer, theirs: &Answer, terms: Terms) -> Verdict {
         _ if a.notices != b.notices => "notices",
         _ => "what is returned",
     };
-    Verdict::Different(what)
+    Verdict::Different(what.to_owned())
 }
 
 fn by_chance(a: &Answer, b: &Answer) -> bool {
@@ -213,7 +215,7 @@ fn columns(body: &[u8], of_statement: bool) -> String {
             write!(text, " of a table's {}", number(4, 6)).unwrap();
         }
         if of_table || of_statement {
-            write!(text, "({})", typmod as i32).unwrap();
+            write!(text, "({typmod})").unwrap();
         }
         rest = &rest[end + 19..];
     }

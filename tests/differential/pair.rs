@@ -156,7 +156,7 @@ impl Pair {
                 self.counts.by_chance += 1;
                 Ok(())
             }
-            Verdict::Different(what) => Err(difference(what, &ours, &theirs)),
+            Verdict::Different(what) => Err(difference(&what, &ours, &theirs)),
         }
     }
 

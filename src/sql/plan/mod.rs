@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use crate::base::{Oid, Result};
 use crate::sql::expr::{ExprContext, eval, hashable};
-use crate::sql::func::{Eval, EvalContext, Volatility};
+use crate::sql::func::{EvalContext, Volatility};
 use crate::sql::ir::{Expr, ExprKind, Rel, Subquery, SubqueryKind};
 use crate::table::TableDef;
 use crate::types::{Datum, Type};
@@ -208,10 +208,25 @@ impl<'a> Planner<'a> {
 
     /// An error is left for the execution, which may never come to it.
     fn fold_node(&self, expr: &mut Expr) {
-        if is_null_whatever(expr) {
-            expr.kind = ExprKind::Const(Datum::Null);
+        let foldable = match &expr.kind {
+            ExprKind::Call { function, .. } => function.volatility == Volatility::Immutable,
+            ExprKind::And(_)
+            | ExprKind::Or(_)
+            | ExprKind::Not(_)
+            | ExprKind::IsNull { .. }
+            | ExprKind::IsBool { .. }
+            | ExprKind::Relabel(_)
+            | ExprKind::Typmod { .. } => true,
+            _ => false,
+        };
+        if !foldable {
+            return;
         }
-        if !is_of_constants(expr) {
+        let mut constant = true;
+        visit::children(expr, &mut |child| {
+            constant = constant && matches!(child.kind, ExprKind::Const(_));
+        });
+        if !constant {
             return;
         }
         let cx = ExprContext::new(EvalContext { ..self.cx });
@@ -282,58 +297,4 @@ fn has_subquery(expr: &Expr) -> bool {
 /// A condition that no row meets.
 fn is_never(expr: &Expr) -> bool {
     matches!(expr.kind, ExprKind::Const(Datum::Bool(false) | Datum::Null))
-}
-
-/// A call that has nothing left to wait for but its function.
-fn is_of_constants(expr: &Expr) -> bool {
-    let foldable = match &expr.kind {
-        ExprKind::Call { function, .. } => function.volatility == Volatility::Immutable,
-        ExprKind::And(_)
-        | ExprKind::Or(_)
-        | ExprKind::Not(_)
-        | ExprKind::IsNull { .. }
-        | ExprKind::IsBool { .. }
-        | ExprKind::Relabel(_)
-        | ExprKind::Typmod { .. } => true,
-        _ => false,
-    };
-    let mut constant = foldable;
-    visit::children(expr, &mut |child| {
-        constant = constant && matches!(child.kind, ExprKind::Const(_));
-    });
-    constant
-}
-
-/// A strict call beside whose NULL the other arguments need not be computed, unless a constant in
-/// them may fail.
-fn is_null_whatever(expr: &Expr) -> bool {
-    let ExprKind::Call { function, .. } = &expr.kind else {
-        return false;
-    };
-    let (mut null, mut fails) = (false, false);
-    visit::children(expr, &mut |child| {
-        null |= matches!(child.kind, ExprKind::Const(Datum::Null));
-        fails |= holds_failure(child);
-    });
-    function.strict && !matches!(function.eval, Eval::Set(_)) && null && !fails
-}
-
-/// What could have been folded to a constant, and was not.
-fn holds_failure(expr: &Expr) -> bool {
-    let mut found = is_fixed(expr) && !matches!(expr.kind, ExprKind::Const(_));
-    visit::children(expr, &mut |child| found = found || holds_failure(child));
-    found
-}
-
-fn is_fixed(expr: &Expr) -> bool {
-    let (mut fixed, mut leaf) = (true, true);
-    visit::children(expr, &mut |child| {
-        fixed = fixed && is_fixed(child);
-        leaf = false;
-    });
-    match &expr.kind {
-        ExprKind::Const(_) => true,
-        ExprKind::Call { function, .. } => fixed && function.volatility == Volatility::Immutable,
-        _ => fixed && !leaf,
-    }
 }

@@ -1,5 +1,7 @@
 //! CREATE, ALTER and DROP of tables and indexes.
 
+use rand::RngExt;
+
 use super::values::{letter_of, sql_name};
 use super::{Generator, Sql};
 use crate::pair::TABLES;
@@ -26,14 +28,14 @@ impl Generator {
     }
 
     fn free_table(&mut self) -> &'static str {
-        let free: Vec<&str> = TABLES
-            .into_iter()
-            .filter(|name| self.schema.table(name).is_none())
-            .collect();
-        if free.is_empty() || self.chance(3) {
-            return *self.pick(&TABLES);
+        let mut names = TABLES.to_vec();
+        if self.chance(97) {
+            names.retain(|name| self.schema.table(name).is_none());
         }
-        *self.pick(&free)
+        if names.is_empty() {
+            names = TABLES.to_vec();
+        }
+        names[self.rng.random_range(0..names.len())]
     }
 
     pub fn create_table(&mut self) -> Sql {
@@ -117,16 +119,17 @@ impl Generator {
             let condition = self.check(name, letter);
             text += &format!(" CHECK ({condition})");
         }
-        if "ilst".contains(letter) && self.chance(40) {
-            if let Some(reference) = self.reference(&[letter], so_far) {
-                text += &reference;
-            }
+        if "ilst".contains(letter)
+            && self.chance(40)
+            && let Some(reference) = self.reference(&[letter], so_far)
+        {
+            text += &reference;
         }
         (text, letter)
     }
 
     fn check(&mut self, column: &str, letter: char) -> String {
-        let scope = vec![(column.to_owned(), letter)];
+        let scope = [(column.to_owned(), letter)];
         match letter {
             'i' | 'l' | 's' => {
                 let bound = self.number(-4, 15);

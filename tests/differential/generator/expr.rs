@@ -28,7 +28,7 @@ impl Generator {
         if letter == 'b' && self.chance(12) {
             return self.subquery_condition(scope);
         }
-        self.from_templates(letter, scope, depth, false)
+        self.templated(letter, scope, depth, false)
     }
 
     pub fn condition(&mut self, scope: &Scope) -> String {
@@ -40,7 +40,7 @@ impl Generator {
         if depth == 0 {
             return self.leaf(letter, scope);
         }
-        self.from_templates(letter, scope, depth, true)
+        self.templated(letter, scope, depth, true)
     }
 
     /// One that may fail on a row. A constant that fails does so in PostgreSQL's planner, in Walnut
@@ -67,7 +67,7 @@ impl Generator {
         self.literal(letter)
     }
 
-    fn from_templates(&mut self, letter: char, scope: &Scope, depth: u32, risky: bool) -> String {
+    fn templated(&mut self, letter: char, scope: &Scope, depth: u32, risky: bool) -> String {
         let mut fitting: Vec<&str> = Vec::new();
         if risky && self.chance(70) {
             fitting.extend(RISKY.iter().filter(|t| t.0 == letter).map(|t| t.1));

@@ -57,10 +57,11 @@ impl Generator {
         if self.chance(10) {
             return None;
         }
-        if self.is_extreme && self.chance(40) {
-            if let Some(text) = self.extreme_value(letter) {
-                return Some(text);
-            }
+        if self.is_extreme
+            && self.chance(40)
+            && let Some(text) = self.extreme_value(letter)
+        {
+            return Some(text);
         }
         Some(match letter {
             'i' | 'l' | 's' => match self.number(0, 30) {
