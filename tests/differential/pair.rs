@@ -16,6 +16,7 @@ const EXACTLY: Terms = Terms {
     ordered: true,
     loose: false,
     again: false,
+    constant: false,
 };
 
 pub struct Pair {

@@ -200,7 +200,7 @@ pub(super) fn datum(x: Numeric) -> Datum {
 
 /// The digits that `round` and `trunc` are asked for, within PostgreSQL's bounds.
 fn clamped(digits: i32) -> i32 {
-    digits.clamp(-2000, 2000)
+    digits.clamp(-131_072, 16_383)
 }
 
 fn scale(x: &Numeric) -> Datum {

@@ -300,7 +300,8 @@ impl Generator {
         let name = table.name.clone();
         let mut actions = vec![self.alteration(&table)];
         // PostgreSQL goes through actions by kind, and which of two fails first depends on that.
-        let is_alike = |action: &str| action.starts_with("ADD COLUMN");
+        let is_alike =
+            |action: &str| action.starts_with("ADD COLUMN") && !action.contains("IF NOT EXISTS");
         if is_alike(&actions[0]) && self.chance(30) {
             let more = self.alteration(&table);
             if is_alike(&more) {

@@ -112,6 +112,7 @@ impl Generator {
         Sql {
             // Of several that fail PostgreSQL reports constants first: its planner computes them.
             loose: count > 1 || depth > 1,
+            constant: depth > 1,
             ..Sql::exact(format!("SELECT {}", items.join(", ")))
         }
     }

@@ -48,6 +48,7 @@ pub(crate) struct Sql {
     text: String,
     ordered: bool,
     loose: bool,
+    constant: bool,
 }
 
 impl Sql {
@@ -57,6 +58,7 @@ impl Sql {
             text,
             ordered: true,
             loose: false,
+            constant: false,
         }
     }
 
@@ -66,6 +68,7 @@ impl Sql {
             text,
             ordered: false,
             loose: true,
+            constant: false,
         }
     }
 }
@@ -182,6 +185,7 @@ impl Generator {
             text: texts.join("; "),
             ordered: false,
             loose,
+            constant: false,
         })
     }
 
@@ -247,6 +251,7 @@ fn ask(sql: Sql) -> Step {
             ordered: sql.ordered,
             loose: sql.loose,
             again: false,
+            constant: sql.constant,
         },
     )
 }
@@ -264,6 +269,7 @@ fn prepared(name: &str, text: Option<String>, values: Vec<Value>, binary: bool, 
             ordered: sql.ordered && !again,
             loose: sql.loose || again,
             again,
+            constant: sql.constant,
         },
     )
 }

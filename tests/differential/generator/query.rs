@@ -41,6 +41,7 @@ impl Generator {
                 ),
                 ordered: false,
                 loose: true,
+                constant: false,
             };
         } else {
             String::new()
@@ -56,6 +57,7 @@ impl Generator {
             text: format!("{text} ORDER BY {order}{limit}"),
             ordered: true,
             loose: true,
+            constant: false,
         }
     }
 

@@ -47,6 +47,7 @@ impl Generator {
             text: format!("INSERT INTO {name}{list}{overriding} {rows}{conflict}{returning}"),
             ordered: true,
             loose: loose || self.has_risk,
+            constant: false,
         }
     }
 
@@ -245,6 +246,7 @@ impl Generator {
                 text: format!("UPDATE {name} SET {set} WHERE {key}{returning}"),
                 ordered: true,
                 loose: self.is_referenced(&name),
+                constant: false,
             };
         }
         if let (Some((other, link)), true) = (self.other_by_key(&table), self.chance(35)) {
@@ -340,6 +342,7 @@ impl Generator {
                 text: format!("DELETE FROM {name} WHERE {key}{returning}"),
                 ordered: true,
                 loose: self.is_referenced(&name),
+                constant: false,
             };
         }
         if let (Some(other), true) = (self.table(), self.chance(25)) {
