@@ -332,7 +332,11 @@ fn truncated_in(cx: &EvalContext<'_>, unit: &str, x: i64, zone: &str) -> Result<
 
 /// A negative year is BC.
 fn make_date(year: i32, month: i32, day: i32) -> Result<i32> {
-    let astronomical = i64::from(if year < 0 { year + 1 } else { year });
+    let astronomical = i64::from(if year < 0 && year > i32::MIN {
+        year + 1
+    } else {
+        year
+    });
     let wrong = || {
         error(format!(
             "date field value out of range: {astronomical}-{month:02}-{day:02}"

@@ -69,7 +69,7 @@ pub(super) static FUNCTIONS: &[&[Function]] = &[&[
         "round",
         &[NUMERIC, Int4],
         NUMERIC,
-        eval!(|a: Numeric, n: Int4| a.round(clamped(*n)).map(datum)),
+        eval!(|a: Numeric, n: Int4| a.round(*n).map(datum)),
     ),
     function(
         "trunc",
@@ -81,7 +81,7 @@ pub(super) static FUNCTIONS: &[&[Function]] = &[&[
         "trunc",
         &[NUMERIC, Int4],
         NUMERIC,
-        eval!(|a: Numeric, n: Int4| a.trunc(clamped(*n)).map(datum)),
+        eval!(|a: Numeric, n: Int4| a.trunc(*n).map(datum)),
     ),
     function(
         "mod",
@@ -196,11 +196,6 @@ pub(super) static FUNCTIONS: &[&[Function]] = &[&[
 
 pub(super) fn datum(x: Numeric) -> Datum {
     Datum::Numeric(Box::new(x))
-}
-
-/// The digits that `round` and `trunc` are asked for, within PostgreSQL's bounds.
-fn clamped(digits: i32) -> i32 {
-    digits.clamp(-131_072, 16_383)
 }
 
 fn scale(x: &Numeric) -> Datum {

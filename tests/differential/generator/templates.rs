@@ -273,7 +273,7 @@ pub const RISKY: &[(char, &str)] = &[
     ('r', "{n}::real"),
     ('r', "{r} * {r}"),
     ('r', "{r} / {r}"),
-    ('t', "chr({i})"),
+    ('t', "chr({i} & 255)"),
     ('t', "left({t}, {i})"),
     ('t', "substring({t}, {i}, {i})"),
     ('t', "substr({t}, {i})"),

@@ -165,7 +165,7 @@ impl Generator {
     fn conflict_target(&mut self, table: &Table) -> String {
         // That there is no such key PostgreSQL says when the statement is bound, Walnut when it is
         // parsed: prepared statements have one.
-        let may_be_wrong = self.values.is_none();
+        let may_be_wrong = self.values.is_none() && !self.has_risk;
         if table.uniques.is_empty() {
             return if may_be_wrong && self.chance(10) {
                 " (a)".to_owned()
