@@ -66,7 +66,7 @@ impl Generator {
                     .to_owned(),
                 is_required: false,
                 is_counted: false,
-                identity: String::new(),
+                identity: if text.contains("GENERATED") { "a" } else { "" }.to_owned(),
             });
             parts.push(text);
         }
@@ -220,9 +220,11 @@ impl Generator {
         } else {
             String::new()
         };
+        // What a foreign key does to an identity column fails in PostgreSQL as if the client did it.
         let columns: Vec<(String, char)> = table
             .columns
             .iter()
+            .filter(|c| c.identity.is_empty())
             .filter_map(|c| Some((c.name.clone(), letter_of(&c.ty)?)))
             .collect();
         if columns.is_empty() {

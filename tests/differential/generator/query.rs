@@ -378,17 +378,15 @@ impl Generator {
         };
         let name = self.alias();
         let inner = scope_of(&table, &name);
+        if matches!(letter, 'b' | 'x') {
+            let item = self.expr(letter, &inner, 1);
+            return format!("(SELECT {item} FROM {} AS {name} WHERE false)", table.name);
+        }
         let mut both = inner.clone();
         both.extend(outer.iter().cloned());
         let condition = self.expr('b', &both, 1);
         let text = if letter == 'l' {
             "count(*)".to_owned()
-        } else if matches!(letter, 'b' | 'x') {
-            return format!(
-                "(SELECT {} FROM {} AS {name} WHERE false)",
-                self.expr(letter, &inner, 1),
-                table.name
-            );
         } else {
             let item = self.key(letter, &inner);
             format!("max({item})::{}", sql_name(letter))
