@@ -344,6 +344,7 @@ fn make_date(year: i32, month: i32, day: i32) -> Result<i32> {
     };
     let (month, day) = (i64::from(month), i64::from(day));
     let valid = year != 0
+        && year != i32::MIN
         && (1..=12).contains(&month)
         && (1..=days_in_month(astronomical, month)).contains(&day);
     if !valid {
