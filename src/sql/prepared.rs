@@ -200,7 +200,9 @@ pub(super) fn checks(table: &TableDef, cx: &BindContext<'_>) -> Result<Vec<Check
             condition: plan_expr(bound, eval_context(cx))?,
         })
     };
-    table.checks.iter().map(check).collect()
+    let mut checks: Vec<_> = table.checks.iter().collect();
+    checks.sort_by(|a, b| a.name.cmp(&b.name));
+    checks.into_iter().map(check).collect()
 }
 
 /// A binding context over a statement's surroundings.

@@ -107,7 +107,7 @@ pub struct CheckDef {
 }
 
 /// DEFERRABLE INITIALLY DEFERRED and the like.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Deferral {
     pub deferrable: bool,
     pub initially_deferred: bool,

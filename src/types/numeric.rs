@@ -33,8 +33,8 @@ const INTEGER_DIGITS_MAX: i64 = 131_072;
 pub(super) const MIN_SIG_DIGITS: i64 = 16;
 /// … and at most so many after the point.
 pub(super) const MAX_DISPLAY_SCALE: i64 = 1000;
-/// The range of the second argument of round and trunc.
-const MAX_RESULT_SCALE: i64 = 2000;
+/// The most digits after the point that round and trunc are asked for.
+const MAX_RESULT_SCALE: i64 = 16_383;
 
 impl Numeric {
     /// The decimal `digits` × 10^-`scale`; 22003 when it is beyond PostgreSQL's limits.
@@ -405,7 +405,7 @@ impl Numeric {
         let Numeric::Finite(decimal) = self else {
             return Ok(self.clone());
         };
-        let to = i64::from(scale).clamp(-MAX_RESULT_SCALE, MAX_RESULT_SCALE);
+        let to = i64::from(scale).clamp(-INTEGER_DIGITS_MAX, MAX_RESULT_SCALE);
         let (digits, from) = parts(decimal);
         let cut = rescale(&digits, from, to);
         if to < 0 {

@@ -109,9 +109,18 @@ impl Binder<'_> {
                 }
             }
             let values = row.iter().zip(columns).map(|(expr, &i)| match &expr.kind {
-                _ if is_overridden(table, i, insert.overriding) => self.null_of(table, i),
+                Ast::Default if is_overridden(table, i, insert.overriding) => {
+                    self.null_of(table, i)
+                }
                 Ast::Default => self.default_of(table, i),
-                _ => self.assign(self.expr(expr, &scope)?, table, i),
+                _ => {
+                    // What is not taken must be right all the same, and may name parameters.
+                    let value = self.assign(self.expr(expr, &scope)?, table, i)?;
+                    match is_overridden(table, i, insert.overriding) {
+                        true => self.null_of(table, i),
+                        false => Ok(value),
+                    }
+                }
             });
             bound.push(values.collect::<Result<Vec<Expr>>>()?);
         }

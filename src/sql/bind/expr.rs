@@ -338,8 +338,18 @@ impl Binder<'_> {
 
     fn cast_to(&self, value: Typed, ty: Type, typmod: i32, at: Position) -> Result<Expr> {
         let from = value.expr.ty;
-        self.convert(value, ty, typmod, CastContext::Explicit)?
-            .ok_or_else(|| cannot_cast(from, ty).at(at))
+        let expr = self
+            .convert(value, ty, typmod, CastContext::Explicit)?
+            .ok_or_else(|| cannot_cast(from, ty).at(at))?;
+        Ok(match typmod < 0 && expr.typmod >= 0 {
+            // The type without a modifier: no longer the column itself.
+            true => Expr {
+                ty,
+                typmod,
+                kind: ExprKind::Relabel(Box::new(expr)),
+            },
+            false => expr,
+        })
     }
 
     fn collate(

@@ -7,8 +7,12 @@ use crate::sql::bind::names::resolve_type;
 pub(super) fn column_name(expr: &Expr) -> String {
     match name_of(expr) {
         Some((name, _)) => name,
-        None => "?column?".to_owned(),
+        None => unnamed(),
     }
+}
+
+fn unnamed() -> String {
+    "?column?".to_owned()
 }
 
 /// The name, and whether it is a strong one: a type's name gives way to a strong one below it.
@@ -21,7 +25,7 @@ fn name_of(expr: &Expr) -> Option<(String, bool)> {
         ExprKind::Exists { .. } => strong("exists"),
         ExprKind::Array(_) | ExprKind::ArraySubquery(_) => strong("array"),
         ExprKind::Row(_) => strong("row"),
-        ExprKind::Scalar(query) => query_name(query),
+        ExprKind::Scalar(query) => strong(&query_name(query).unwrap_or_else(unnamed)),
         ExprKind::Subscript { arg, .. } | ExprKind::Collate { arg, .. } => name_of(arg),
         ExprKind::Cast { arg, ty } => match name_of(arg) {
             Some((name, true)) => Some((name, true)),
@@ -39,18 +43,18 @@ fn name_of(expr: &Expr) -> Option<(String, bool)> {
     }
 }
 
-/// A scalar subquery is called as its column.
-fn query_name(query: &Query) -> Option<(String, bool)> {
+/// A scalar subquery is called as its column, whatever that is called by.
+fn query_name(query: &Query) -> Option<String> {
     let mut body = &query.body;
     loop {
         match body {
             QueryBody::Query(inner) => body = &inner.body,
             QueryBody::SetOp { left, .. } => body = left,
-            QueryBody::Values(_) => return Some(("column1".to_owned(), true)),
+            QueryBody::Values(_) => return Some("column1".to_owned()),
             QueryBody::Select(select) => {
                 return match select.items.first()? {
-                    SelectItem::Expr { alias: Some(a), .. } => Some((a.name.clone(), true)),
-                    SelectItem::Expr { expr, alias: None } => name_of(expr),
+                    SelectItem::Expr { alias: Some(a), .. } => Some(a.name.clone()),
+                    SelectItem::Expr { expr, alias: None } => Some(column_name(expr)),
                     _ => None,
                 };
             }

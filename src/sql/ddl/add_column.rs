@@ -7,7 +7,7 @@ use crate::sql::ast::{ColumnDef, ConstraintKind};
 use crate::sql::bind::bind_default;
 use crate::sql::ddl::Ddl;
 use crate::sql::ddl::alter::already_there;
-use crate::sql::ddl::constraint::{contains_nulls, has_rows};
+use crate::sql::ddl::constraint::{contains_nulls, has_rows, multiple_primary_keys};
 use crate::sql::expr::{ExprContext, eval, to_text};
 use crate::sql::ir::Expr;
 use crate::sql::parse::parse_expr;
@@ -39,14 +39,18 @@ impl Ddl<'_> {
                 "tables can have at most 1600 columns",
             ));
         }
+        let is_key = |kind: &ConstraintKind| matches!(kind, ConstraintKind::PrimaryKey(..));
+        let has_key = column.constraints.iter().any(|c| is_key(&c.kind));
+        if has_key && table.primary_key().is_some() {
+            return Err(multiple_primary_keys(&table.name));
+        }
         let (mut def, wanted) = self.column(column, &table.name)?;
         let mut sequence = None;
         if let Some(wanted) = wanted {
             let of = (table.schema.as_str(), table.name.as_str());
             sequence = Some(self.make_wanted(wanted, of, &mut def).await?);
         }
-        let is_key = |kind: &ConstraintKind| matches!(kind, ConstraintKind::PrimaryKey(..));
-        let required = def.not_null || column.constraints.iter().any(|c| is_key(&c.kind));
+        let required = def.not_null || has_key;
         let default = self.default_of(&def)?;
         let is_volatile = default.as_ref().is_some_and(uses_volatile);
         if let Some(default) = default.filter(|_| !is_volatile) {

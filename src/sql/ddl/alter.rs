@@ -177,10 +177,11 @@ impl Ddl<'_> {
         let catalog = self.txn.catalog();
         let bound = checks(&table, &bind_context(self.cx, &catalog))?;
         let mut changed = TableDef::clone(&table);
-        let mut keep = bound
-            .iter()
-            .map(|check| !columns_of(&check.condition).contains(&place));
-        changed.checks.retain(|_| keep.next().unwrap_or(true));
+        let uses = |name: &str| {
+            let check = bound.iter().find(|check| check.name == name);
+            check.is_some_and(|check| columns_of(&check.condition).contains(&place))
+        };
+        changed.checks.retain(|check| !uses(&check.name));
         let dropped = &mut changed.columns[place];
         dropped.dropped = true;
         dropped.not_null = false;
@@ -252,7 +253,7 @@ impl Ddl<'_> {
                 let catalog = self.txn.catalog();
                 let cx = bind_context(self.cx, &catalog);
                 let bound = bind_default(expr, &def.name, def.ty, def.typmod, &cx)?;
-                Some(default_text(&bound, text))
+                default_text(&bound, text, def.typmod)
             }
             None => None,
         };

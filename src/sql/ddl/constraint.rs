@@ -150,7 +150,8 @@ impl Ddl<'_> {
             [column] => Some(table.columns[column].name.as_str()),
             _ => None,
         };
-        let is_taken = |name: &str| names::is_constraint(table, name);
+        // A name given is this table's affair; one chosen differs from all others.
+        let is_taken = |name: &str| names::is_constraint_in(&catalog, &table.schema, name);
         let name = match name {
             Some(name) => name.to_owned(),
             None => names::choose(&table.name, about, "check", is_taken),

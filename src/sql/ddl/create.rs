@@ -75,13 +75,13 @@ impl Ddl<'_> {
         for constraint in constraints.iter().filter(is_check) {
             table = self.add_constraint(table, constraint).await?;
         }
+        for constraint in &distinct_keys(&constraints) {
+            table = self.add_constraint(table, constraint).await?;
+        }
         // Foreign keys last: they may refer to keys of the table itself.
         let is_foreign =
             |c: &&&ast::TableConstraint| matches!(c.kind, ConstraintKind::ForeignKey(_));
-        let keys = constraints
-            .iter()
-            .filter(|c| !is_check(c) && !is_foreign(c));
-        for constraint in keys.chain(constraints.iter().filter(is_foreign)) {
+        for constraint in constraints.iter().filter(is_foreign) {
             table = self.add_constraint(table, constraint).await?;
         }
         Ok(tag)
@@ -136,7 +136,7 @@ impl Ddl<'_> {
             let catalog = self.txn.catalog();
             let cx = bind_context(self.cx, &catalog);
             let bound = bind_default(expr, name, ty, typmod, &cx)?;
-            default = Some(default_text(&bound, text));
+            default = default_text(&bound, text, typmod);
         }
         let def = ColumnDef {
             name: name.clone(),
@@ -288,12 +288,47 @@ fn check_one_default(column: &ast::ColumnDef, is_serial: bool, table: &str) -> R
     Ok(())
 }
 
-/// A default as the catalog keeps it: a sequence whose next value it is goes by its OID.
-pub(super) fn default_text(bound: &Expr, text: &str) -> String {
-    match next_of(bound) {
+/// The keys that PostgreSQL makes: the primary key first, and none that repeats another's columns
+/// and deferral, though it may give that one its name.
+fn distinct_keys(constraints: &[&ast::TableConstraint]) -> Vec<ast::TableConstraint> {
+    let columns = |constraint: &ast::TableConstraint| match &constraint.kind {
+        ConstraintKind::PrimaryKey(columns, deferral)
+        | ConstraintKind::Unique(columns, deferral) => {
+            let names = columns.iter().map(|c| c.name.clone());
+            Some((names.collect::<Vec<_>>(), *deferral))
+        }
+        _ => None,
+    };
+    let is_primary = |c: &&&ast::TableConstraint| matches!(c.kind, ConstraintKind::PrimaryKey(..));
+    let primary = constraints.iter().filter(is_primary);
+    let others = constraints.iter().filter(|c| !is_primary(c));
+    let mut keys: Vec<ast::TableConstraint> = Vec::new();
+    for &constraint in primary.chain(others) {
+        let Some(own) = columns(constraint) else {
+            continue;
+        };
+        match keys
+            .iter_mut()
+            .find(|key| columns(key).as_ref() == Some(&own))
+        {
+            Some(prior) if prior.name.is_none() => prior.name.clone_from(&constraint.name),
+            Some(_) => {}
+            None => keys.push(constraint.clone()),
+        }
+    }
+    keys
+}
+
+/// A default as the catalog keeps it: a sequence whose next value it is goes by its OID. NULL is
+/// none, unless it is made to fit a type's modifier.
+pub(super) fn default_text(bound: &Expr, text: &str, typmod: i32) -> Option<String> {
+    if matches!(bound.kind, ExprKind::Const(Datum::Null)) && typmod < 0 {
+        return None;
+    }
+    Some(match next_of(bound) {
         Some(sequence) => format!("nextval({})", SequenceDef::reference(sequence)),
         None => text.to_owned(),
-    }
+    })
 }
 
 /// The sequence whose next value an expression is, casts aside.

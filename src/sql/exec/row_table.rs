@@ -40,9 +40,9 @@ impl RowTable {
         copy_row(self.get(index), row);
     }
 
-    /// Moves a row out; it is not read again.
+    /// Moves a row out, into the first columns of a row that may be wider; it is not read again.
     pub(super) fn take(&mut self, index: usize, row: &mut [Datum]) {
         let values = &mut self.values[index * self.width..(index + 1) * self.width];
-        row.swap_with_slice(values);
+        row[..self.width].swap_with_slice(values);
     }
 }

@@ -291,12 +291,10 @@ fn call(
             f(&cx.eval, &a)
         }
         (Eval::F2(f), [a, b]) => {
+            // Also beside a NULL the second may fail.
             let a = eval(a, row, cx)?;
-            if function.strict && a.is_null() {
-                return Ok(Datum::Null);
-            }
             let b = eval(b, row, cx)?;
-            if function.strict && b.is_null() {
+            if function.strict && (a.is_null() || b.is_null()) {
                 return Ok(Datum::Null);
             }
             f(&cx.eval, &a, &b)

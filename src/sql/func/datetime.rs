@@ -332,21 +332,29 @@ fn truncated_in(cx: &EvalContext<'_>, unit: &str, x: i64, zone: &str) -> Result<
 
 /// A negative year is BC.
 fn make_date(year: i32, month: i32, day: i32) -> Result<i32> {
+    let astronomical = i64::from(if year < 0 && year > i32::MIN {
+        year + 1
+    } else {
+        year
+    });
     let wrong = || {
         error(format!(
-            "date field value out of range: {year}-{month:02}-{day:02}"
+            "date field value out of range: {astronomical}-{month:02}-{day:02}"
         ))
     };
-    let astronomical = i64::from(if year < 0 { year + 1 } else { year });
     let (month, day) = (i64::from(month), i64::from(day));
     let valid = year != 0
+        && year != i32::MIN
         && (1..=12).contains(&month)
         && (1..=days_in_month(astronomical, month)).contains(&day);
     if !valid {
         return Err(wrong());
     }
-    check_date(Civil::new(astronomical, month, day).days())
-        .map_err(|_| error(format!("date out of range: {year}-{month:02}-{day:02}")))
+    check_date(Civil::new(astronomical, month, day).days()).map_err(|_| {
+        error(format!(
+            "date out of range: {astronomical}-{month:02}-{day:02}"
+        ))
+    })
 }
 
 fn make_timestamp(date: (i32, i32, i32), (hour, minute, second): (i32, i32, f64)) -> Result<i64> {

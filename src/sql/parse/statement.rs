@@ -151,7 +151,8 @@ impl Cursor<'_, '_> {
             });
             self.expect("value")?;
         }
-        let source = match columns.is_empty() && self.accept_all(&["default", "values"]) {
+        let may_be_empty = columns.is_empty() && overriding.is_none();
+        let source = match may_be_empty && self.accept_all(&["default", "values"]) {
             true => None,
             false => {
                 let starts = self.at(&Token::LParen) || self.word(0).is_some_and(is_query_start);
