@@ -176,6 +176,8 @@ impl Generator {
     fn batch(&mut self) -> Step {
         let mut texts = Vec::new();
         let mut loose = false;
+        // They are a transaction.
+        self.status = b'T';
         for _ in 0..self.number(2, 4) {
             let sql = self.query_or_change();
             texts.push(sql.text);
