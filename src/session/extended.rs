@@ -33,7 +33,10 @@ impl Session {
                 self.parse_message(name, sql, &types, client)
             }
             Request::Bind(bind) => self.bind_message(&bind, client),
-            Request::Describe(target) => self.describe_message(target, client),
+            Request::Describe(target) => {
+                self.note_message();
+                self.describe_message(target, client)
+            }
             Request::Close(target) => {
                 self.close_message(target, client);
                 Ok(())

@@ -245,10 +245,16 @@ impl Session {
         self.backend.clone()
     }
 
-    /// A message begins what `text` asks for.
-    fn note_query(&mut self, text: &str) {
+    /// A message that may begin a transaction has come: its time.
+    fn note_message(&mut self) -> i64 {
         let now = now_micros();
         Arc::make_mut(&mut self.cx.format).statement_start = now;
+        now
+    }
+
+    /// A message begins what `text` asks for.
+    fn note_query(&mut self, text: &str) {
+        let now = self.note_message();
         self.backend.activity.begin(text, now);
     }
 
