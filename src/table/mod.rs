@@ -15,7 +15,7 @@
 //! - **D1** Every row has exactly one entry in each index of its table, and every entry a row.
 //! - **D2** No two committed rows share a whole, non-null key of a unique index: the key's lock is
 //!   held from the check to the end of the transaction. If the index is deferrable, rows of one
-//!   transaction may share a key until then ([`recheck`]).
+//!   transaction may share a key until then (`recheck`).
 //! - **D3** A row id is never given to a second row while the process lives.
 //! - **D4** The shared catalog holds durable definitions only. A transaction that changes it keeps
 //!   its locks until the change is durable and known.

@@ -195,8 +195,8 @@ impl Binder<'_> {
         let table = names::target(&update.table, self.cx)?;
         let (names, from) = self.target_and_others(table, &update.alias, &update.from, &out)?;
         let scope = Scope::new(&out, names, Place::UpdateSource);
-        let assignments = self.assignments(&update.assignments, table, &scope)?;
         let filter = self.dml_filter(update.filter.as_ref(), &scope)?;
+        let assignments = self.assignments(&update.assignments, table, &scope)?;
         let names = scope.into_namespace();
         let returning = self.returning(&update.returning, names, &out)?;
         check_once(&assignments, table)?;
@@ -339,10 +339,10 @@ impl Binder<'_> {
         filter: Option<&ast::Expr>,
         scope: &Scope<'_>,
     ) -> Result<Option<Expr>> {
-        scope.place.set(Place::Where);
-        filter
-            .map(|filter| self.boolean(filter, scope, "WHERE"))
-            .transpose()
+        let place = scope.place.replace(Place::Where);
+        let bound = filter.map(|filter| self.boolean(filter, scope, "WHERE"));
+        scope.place.set(place);
+        bound.transpose()
     }
 
     fn returning(

@@ -8,7 +8,7 @@ use crate::pair::TABLES;
 use crate::schema::Table;
 
 const COLUMNS: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
-const ACTIONS: [&str; 5] = [
+pub const ACTIONS: [&str; 5] = [
     "CASCADE",
     "SET NULL",
     "SET DEFAULT",
@@ -302,8 +302,18 @@ impl Generator {
         let name = table.name.clone();
         let mut actions = vec![self.alteration(&table)];
         // PostgreSQL goes through actions by kind, and which of two fails first depends on that.
-        let is_alike =
-            |action: &str| action.starts_with("ADD COLUMN") && !action.contains("IF NOT EXISTS");
+        let is_alike = |action: &str| {
+            let others = [
+                "IF NOT EXISTS",
+                "NOT NULL",
+                "UNIQUE",
+                "KEY",
+                "CHECK",
+                "REFERENCES",
+            ];
+            let others = others.iter().chain(&["IDENTITY", "serial"]);
+            action.starts_with("ADD COLUMN") && !others.into_iter().any(|o| action.contains(o))
+        };
         if is_alike(&actions[0]) && self.chance(30) {
             let more = self.alteration(&table);
             if is_alike(&more) {

@@ -6,6 +6,7 @@
 mod control;
 mod define;
 mod expr;
+mod family;
 mod query;
 mod sequence;
 mod templates;
@@ -41,6 +42,9 @@ pub struct Generator {
     names: u32,
     /// After a crash, sequences go on from different values until they are set.
     to_be_set: Vec<String>,
+    /// What is left of the statements that make a family, last first.
+    family: Vec<Sql>,
+    has_family: bool,
 }
 
 /// A statement's text and how its answer is to be compared.
@@ -75,7 +79,7 @@ impl Sql {
 
 impl Generator {
     pub fn new(rng: StdRng) -> Generator {
-        Generator {
+        let mut generator = Generator {
             rng,
             schema: Schema::default(),
             is_stale: false,
@@ -87,7 +91,14 @@ impl Generator {
             named_values: Vec::new(),
             names: 0,
             to_be_set: Vec::new(),
+            family: Vec::new(),
+            has_family: false,
+        };
+        generator.has_family = generator.chance(40);
+        if generator.has_family {
+            generator.family = generator.family();
         }
+        generator
     }
 
     pub fn step(&mut self, pair: &mut Pair) -> Step {
@@ -103,6 +114,10 @@ impl Generator {
         if self.status == b'E' {
             self.is_stale = true;
             return ask(self.after_error());
+        }
+        if let Some(sql) = self.family.pop() {
+            self.is_stale = true;
+            return ask(sql);
         }
         if self.schema.tables.len() < 2 && self.chance(85) {
             return ask(self.definition(Generator::create_table));
@@ -156,6 +171,9 @@ impl Generator {
     }
 
     fn query_or_change(&mut self) -> Sql {
+        if self.has_family && self.chance(25) {
+            return self.family_change();
+        }
         match self.number(0, 100) {
             0..38 => self.insert(),
             38..56 => self.update(),
