@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{Server, text};
+use common::{LEVELS, Server, text};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio_postgres::Client;
@@ -27,13 +27,6 @@ const TABLE: &str = "CREATE TABLE t (
 
 /// What concurrent transactions may run into.
 const EXPECTED: [&str; 4] = ["23505", "40001", "40P01", "25P02"];
-
-const LEVELS: [&str; 4] = [
-    "READ COMMITTED",
-    "READ COMMITTED",
-    "REPEATABLE READ",
-    "SERIALIZABLE",
-];
 
 fn statement(rng: &mut StdRng) -> String {
     let mut key = || rng.random_range(1..=KEYS);
@@ -74,12 +67,7 @@ async fn work(client: Client, mut rng: StdRng, committed: Arc<AtomicU64>) -> Opt
 
 /// Whether it succeeded; `None` when the server is gone.
 async fn attempt(client: &Client, sql: &str) -> Option<bool> {
-    let Err(error) = client.batch_execute(sql).await else {
-        return Some(true);
-    };
-    let code = error.code()?.code();
-    assert!(EXPECTED.contains(&code), "{sql}: {error:?}");
-    Some(false)
+    common::attempt(client, sql, &EXPECTED).await
 }
 
 /// How many rows there are too many, at one snapshot.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use common::Server;
+use common::{LEVELS, Server};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio_postgres::Client;
@@ -50,13 +50,6 @@ const REFERRING: [(&str, &str); 7] = [
 
 /// What concurrent transactions may run into.
 const EXPECTED: [&str; 5] = ["23503", "23505", "40001", "40P01", "25P02"];
-
-const LEVELS: [&str; 4] = [
-    "READ COMMITTED",
-    "READ COMMITTED",
-    "REPEATABLE READ",
-    "SERIALIZABLE",
-];
 
 fn statement(rng: &mut StdRng) -> String {
     let key = rng.random_range(1..=KEYS);
@@ -96,13 +89,8 @@ async fn work(client: Client, mut rng: StdRng, end: Instant, committed: Arc<Atom
 }
 
 async fn attempt(client: &Client, sql: &str) -> bool {
-    let Err(error) = client.batch_execute(sql).await else {
-        return true;
-    };
-    let code = error.code().map(|code| code.code().to_owned());
-    let code = code.unwrap_or_else(|| panic!("{sql}: {error}"));
-    assert!(EXPECTED.contains(&code.as_str()), "{sql}: {error:?}");
-    false
+    let succeeded = common::attempt(client, sql, &EXPECTED).await;
+    succeeded.unwrap_or_else(|| panic!("{sql}: the server is gone"))
 }
 
 /// The rows that refer to nothing, at one snapshot.

@@ -2,10 +2,10 @@
 //!
 //! A tree is known by its root page, which never moves: a root that splits moves its content down.
 //! Readers descend at a snapshot ([`get`], [`Near`], [`Cursor`]); writers edit a [`Batch`] under the
-//! exclusive latch of the root ([`put`], [`delete`], [`apply`] for many). [`bulk_build`] makes a tree from sorted
-//! entries, [`TreeBuilder`] does so step by step and in other places ([`Sink`]), [`Merge`] reads
-//! several trees as one, [`adopt`] makes one of two, [`unchanged`] compares a tree with what it was,
-//! [`verify`] checks a whole one.
+//! exclusive latch of the root ([`put`], [`delete`], [`apply`] for many). [`bulk_build`] makes a tree
+//! from sorted entries, [`TreeBuilder`] does so step by step and in other places ([`Sink`]),
+//! [`Merge`] reads several trees as one, [`adopt`] makes one of two, [`unchanged`] compares a tree
+//! with what it was, [`verify`] checks a whole one.
 //!
 //! # Invariants
 //! - **B1** Keys within a node strictly rise, by byte order. All keys below the child left of a

@@ -55,13 +55,7 @@ pub fn get_from(source: &impl Source, root: PageId, key: &[u8]) -> Result<Lookup
         lsn = lsn.max(page.lsn());
         node = open_child(id, &page, level)?;
     }
-    let value = match node.search(key)? {
-        Ok(index) => {
-            let stored = node.stored(index)?;
-            Some(Value::load(source, id, &page, stored)?)
-        }
-        Err(_) => None,
-    };
+    let value = value_of(source, &node, &page, key)?;
     Ok(Lookup { value, lsn })
 }
 
@@ -85,18 +79,27 @@ impl Near {
             let node = Node::open(*id, page)?;
             // A key that is not there may be in another leaf.
             if node.spans(key)?
-                && let Ok(index) = node.search(key)?
+                && let Some(value) = value_of(&view, &node, page, key)?
             {
-                return Value::load(&view, *id, page, node.stored(index)?).map(Some);
+                return Ok(Some(value));
             }
         }
         let (_, id, page) = descend(&view, root, key)?;
         let (id, page) = self.leaf.insert((id, page));
-        let node = Node::open(*id, page)?;
-        match node.search(key)? {
-            Ok(index) => Value::load(&view, *id, page, node.stored(index)?).map(Some),
-            Err(_) => Ok(None),
-        }
+        value_of(&view, &Node::open(*id, page)?, page, key)
+    }
+}
+
+/// What a leaf, on that page, has for a key.
+fn value_of(
+    source: &impl Source,
+    leaf: &Node<'_>,
+    page: &PageRef,
+    key: &[u8],
+) -> Result<Option<Value>> {
+    match leaf.search(key)? {
+        Ok(index) => Value::load(source, leaf.id(), page, leaf.stored(index)?).map(Some),
+        Err(_) => Ok(None),
     }
 }
 

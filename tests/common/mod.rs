@@ -496,6 +496,25 @@ pub fn text(out: &Output) -> String {
     )
 }
 
+/// Isolation levels of sessions that race each other.
+pub const LEVELS: [&str; 4] = [
+    "READ COMMITTED",
+    "READ COMMITTED",
+    "REPEATABLE READ",
+    "SERIALIZABLE",
+];
+
+/// Whether a statement succeeded, or failed by one of the codes that are `expected`; `None` when the
+/// server is gone.
+pub async fn attempt(client: &Client, sql: &str, expected: &[&str]) -> Option<bool> {
+    let Err(error) = client.batch_execute(sql).await else {
+        return Some(true);
+    };
+    let code = error.code()?.code();
+    assert!(expected.contains(&code), "{sql}: {error:?}");
+    Some(false)
+}
+
 /// A port nobody listens on, below the range from which the kernel gives outgoing connections
 /// theirs. No other test process gets it while this one runs, not even while a server restarts: the
 /// listener of that name, in no file system and on no network, goes with the process.
